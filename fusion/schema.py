@@ -99,12 +99,12 @@ class SensorSpec:
         return bool(np.isfinite(self.lat_rad) and np.isfinite(self.lon_rad))
 
 
-_F8_FIELDS = (
+F8_FIELDS = (
     "range_m azimuth_rad elevation_rad sigma_range_m sigma_azimuth_rad sigma_elevation_rad doppler_mps "
     "lat_rad lon_rad sigma_position_m height_m sigma_height_m pressure_height_m "
     "velocity_east_mps velocity_north_mps velocity_up_mps sigma_velocity_mps"
 ).split()
-_INT_FIELDS = "address mode3a nic nacp nacv sil category on_ground".split()
+INT_FIELDS = "address mode3a nic nacp nacv sil category on_ground".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,9 @@ def plots(sensor: str, kind: PlotKind, rx_us: int, t_us: I8, boot: int = -1, seq
     """Build a batch: fields not given are filled with "not measured" to the length of `t_us`; then checked."""
     n = len(t_us)
     values: dict[str, object] = {}
-    for name in _F8_FIELDS:
+    for name in F8_FIELDS:
         values[name] = np.asarray(given.pop(name), np.float64) if name in given else np.full(n, np.nan)
-    for name in _INT_FIELDS:
+    for name in INT_FIELDS:
         dtype = np.int32 if name in ("address", "mode3a") else np.int8
         values[name] = np.asarray(given.pop(name), dtype) if name in given else np.full(n, -1, dtype)
     values["callsign"] = np.asarray(given.pop("callsign", np.full(n, b"", "S8")), "S8")
@@ -173,7 +173,7 @@ def plots(sensor: str, kind: PlotKind, rx_us: int, t_us: I8, boot: int = -1, seq
 
 
 HALF_PI = np.pi / 2
-_LIMITS = {  # inclusive physical limits; NaN always passes
+LIMITS = {  # inclusive physical limits; NaN always passes
     "range_m": (0.0, 1_000_000.0),
     "azimuth_rad": (0.0, 2 * np.pi),
     "elevation_rad": (-HALF_PI, HALF_PI),
@@ -192,7 +192,7 @@ _LIMITS = {  # inclusive physical limits; NaN always passes
     "velocity_up_mps": (-500.0, 500.0),
     "sigma_velocity_mps": (0.01, 1_000.0),
 }
-_NEEDED = {
+NEEDED = {
     PlotKind.POSITION: ("lat_rad", "lon_rad"),
     PlotKind.POLAR: ("range_m", "azimuth_rad"),
     PlotKind.BEARING: ("azimuth_rad",),
@@ -211,10 +211,10 @@ def check_plots(batch: Plots) -> None:
         value = getattr(batch, f.name)
         if isinstance(value, np.ndarray) and value.shape != (n,):
             raise Invalid("length", f"{f.name} has shape {value.shape}, expected ({n},)")
-    for name in _NEEDED[batch.kind]:
+    for name in NEEDED[batch.kind]:
         if np.isnan(getattr(batch, name)).any():
             raise Invalid("missing-field", name)
-    for name, (low, high) in _LIMITS.items():
+    for name, (low, high) in LIMITS.items():
         value = getattr(batch, name)
         if np.isinf(value).any():
             raise Invalid("not-finite", name)
@@ -346,7 +346,7 @@ class Assessment:
     distance_m: F8  # (n,) signed geodesic distance to the allied border
     sigma_distance_m: F8  # (n,)
     p_inside: F8  # (n,) probability to be inside the allied border
-    time_to_border_s: F8  # (n,) predicted time until the straight path crosses inwards; NaN: does not within the horizon
+    time_to_border_s: F8  # (n,) predicted time until the straight path crosses inwards; NaN: not within the horizon
     sigma_time_s: F8  # (n,)
     crossing_lat_rad: F8  # (n,) where
     crossing_lon_rad: F8  # (n,)

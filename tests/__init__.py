@@ -1,0 +1,1 @@
+"""Tests. `from tests.mosquitto import Mosquitto` works from every test file."""
