@@ -1,0 +1,385 @@
+"""The life of an alert: raised, updated, acknowledged, closed.
+
+Policies, in one place:
+- One open alert per track. A more severe rule that becomes true takes over: the old alert is closed with the new one
+  named as the reason. A rule of equal severity takes over only when the open one no longer holds; a milder one waits
+  until it is closed. So an officer is never told twice of one thing, and always told when it gets worse.
+- What a person said of an object (identity) goes with the track to its next alert; an acknowledgement does not.
+- A person's close silences every rule that holds at that moment and is not more severe, until it has cleared.
+- At most `max_open` alerts are open. When full, a more severe alert displaces the mildest, newest one; a milder one
+  waits. `refused` counts ticks of waiting.
+- The same ticks give the same alerts with the same ids: nothing here depends on order of arrival or on the clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fusion import integrity
+from fusion.describe import Tables, describe
+from fusion.dwell import Dwell
+from fusion.rules import Rule, RuleSet, Scene, holds, scene_of
+from fusion.schema import (
+    B1,
+    I8,
+    US_PER_S,
+    Alert,
+    Answer,
+    Assessment,
+    Command,
+    Quantity,
+    Tracks,
+    TrackStatus,
+)
+
+UPDATE_US = 5 * US_PER_S  # an open alert is told anew at most this often
+BACKLOG_US = 10 * US_PER_S  # a plot this much older than its arrival comes from a backlog
+IDENTITIES = ("friend", "neutral", "suspect", "hostile", "unknown")
+MAX_TEXT = 500  # characters of a reason or an operator's name
+MILDEST = 1_000_000  # rank of "no alert open"
+
+
+@dataclass(slots=True)
+class _Open:
+    """One open alert and what is needed to go on with it."""
+
+    alert: Alert
+    track_id: int
+    column: int  # of its rule
+    sent_us: int  # last transition
+    plot_us: int  # last plot then
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at the picture: the table and what follows from it."""
+
+    tracks: Tracks
+    assessment: Assessment
+    scene: Scene
+    at: I8  # (n,) rows in memory
+    now_us: int
+
+
+class Watch:
+    """Holds every open alert. `codes` and `names` are those of the zones, `sensor_ids` by sensor index."""
+
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        codes: Sequence[str],
+        names: Sequence[str],
+        sensor_ids: Sequence[str],
+        simulated: bool = False,
+        max_open: int = 1000,
+    ) -> None:
+        self.ruleset = ruleset
+        self.codes = tuple(codes)
+        self.names = tuple(names)
+        self.sensor_ids = tuple(sensor_ids)
+        self.simulated = simulated
+        self.max_open = max_open
+        self.refused = 0
+        self._epoch = -1
+        self._dwell = Dwell(ruleset)
+        self._open: dict[int, _Open] = {}  # by track id
+        self._said: dict[int, tuple[str, str, str]] = {}  # by track id: identity, by whom, reason
+        order = sorted(range(len(ruleset.rules)), key=lambda i: (ruleset.rules[i].severity, i))
+        self._rank = np.empty(len(order), np.int64)  # (rules,) 0 is told before all others
+        self._rank[order] = np.arange(len(order))
+        self._severity = np.array([rule.severity for rule in ruleset.rules], np.int64)
+
+    def step(self, tracks: Tracks, assessment: Assessment, now_us: int) -> list[Alert]:
+        """Look at the picture: every alert closed, then raised (the most severe first), then updated by it."""
+        changed = self._change_epoch(tracks.epoch, now_us)
+        a = assessment
+        at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, now_us)
+        scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes)
+        when, keep = self.ruleset.evaluate(scene)
+        published = (tracks.status != TrackStatus.TENTATIVE)[:, None]
+        self._dwell.update(at, when & published, keep & published, now_us)
+        look = _Look(tracks, a, scene, at, now_us)
+        changed += self._close_cleared(look)
+        changed += self._raise_ready(look)
+        changed += self._update_open(look)
+        self._forget_absent(now_us)
+        return changed
+
+    def ended(self, dropped: Sequence[tuple[int, str]], epoch: int, now_us: int) -> list[Alert]:
+        """Tracks ended (counter, why): their alerts close with that reason."""
+        if epoch != self._epoch:
+            return []
+        changed = []
+        for track_id, why in sorted(dropped):
+            if track_id in self._open:
+                changed.append(self._close(track_id, f"track ended: {why}", now_us))
+            self._said.pop(track_id, None)
+        if dropped:
+            self._dwell.forget([track_id for track_id, _ in dropped])
+        return changed
+
+    def command(self, command: Command, now_us: int) -> tuple[Answer, list[Alert]]:
+        """Carry out what a person asked for. Refusals are answers, never exceptions."""
+        refusal = _refusal(command)
+        found = next((item for item in self._open.values() if item.alert.id == command.alert_id), None)
+        if not refusal and found is None:
+            refusal = f"no open alert {command.alert_id[:MAX_TEXT]!r}"
+        if refusal or found is None:
+            return Answer(command, False, refusal), []
+        if command.verb == "acknowledge":
+            return self._acknowledge(command, found, now_us)
+        if command.verb == "identify":
+            return self._identify(command, found, now_us)
+        self._dwell.mute(self._dwell.row(found.track_id), found.alert.severity)
+        closed = self._close(found.track_id, f"closed by {command.operator}: {command.reason}", now_us)
+        return Answer(command, True, "closed"), [closed]
+
+    def open_alerts(self) -> list[Alert]:
+        """Every open alert, in order of raising, then of id."""
+        return sorted((item.alert for item in self._open.values()), key=lambda alert: (alert.raised_us, alert.id))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that can change a later alert, JSON-able."""
+        return {
+            "epoch": self._epoch,
+            "refused": self.refused,
+            "dwell": self._dwell.snapshot(),
+            "open": [[asdict(item.alert), item.track_id, item.sent_us, item.plot_us] for item in self._in_order()],
+            "said": [[track_id, *self._said[track_id]] for track_id in sorted(self._said)],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `snapshot`. An alert of a rule that is gone closes at the next step."""
+        self._epoch = state["epoch"]
+        self.refused = state["refused"]
+        self._dwell.restore(state["dwell"])
+        columns = {(rule.id, rule.version): i for i, rule in enumerate(self.ruleset.rules)}
+        self._open = {}
+        for plain, track_id, sent_us, plot_us in state["open"]:
+            alert = alert_from(plain)
+            column = columns.get((alert.rule, alert.rule_version), -1)
+            self._open[track_id] = _Open(alert, track_id, column, sent_us, plot_us)
+        self._said = {track_id: (what, who, why) for track_id, what, who, why in state["said"]}
+
+    def _in_order(self) -> Iterator[_Open]:
+        return iter([self._open[track_id] for track_id in sorted(self._open)])
+
+    def _change_epoch(self, epoch: int, now_us: int) -> list[Alert]:
+        """Track numbers of another epoch mean other objects: close all, remember nothing."""
+        if epoch == self._epoch:
+            return []
+        changed = [self._close(item.track_id, "tracks were numbered anew", now_us) for item in self._in_order()]
+        self._dwell.clear()
+        self._said.clear()
+        self._epoch = epoch
+        return changed
+
+    def _close_cleared(self, look: _Look) -> list[Alert]:
+        cleared = self._dwell.cleared(look.now_us)
+        changed = []
+        for item in self._in_order():
+            row = self._dwell.row(item.track_id)
+            if item.column < 0:
+                changed.append(self._close(item.track_id, "the rule was withdrawn", look.now_us))
+            elif row < 0 or cleared[row, item.column]:
+                changed.append(self._close(item.track_id, self._why_cleared(item, look), look.now_us))
+        return changed
+
+    def _why_cleared(self, item: _Open, look: _Look) -> str:
+        here = int(np.searchsorted(look.tracks.id, item.track_id))
+        if here >= len(look.tracks) or look.tracks.id[here] != item.track_id:
+            return "not in the picture any more"
+        rule = self.ruleset.rules[item.column]
+        failing = [c.text or c.quantity for c in rule.keep or rule.when if not holds(c, look.scene)[here]]
+        return f"no longer: {', '.join(failing)}"
+
+    def _raise_ready(self, look: _Look) -> list[Alert]:
+        """Raise the most severe ready rule of every track whose open alert, if any, it may replace."""
+        ready = self._dwell.ready(look.now_us)[look.at]
+        if not ready.any():
+            return []
+        severity = np.full(len(look.tracks), MILDEST, np.int64)
+        lapsed = np.zeros(len(look.tracks), np.bool_)
+        for here, item in self._open_here(look):
+            severity[here] = item.alert.severity
+            lapsed[here] = self._dwell.false_us[look.at[here], item.column] >= 0
+        may: B1 = ready & (self._severity[None, :] < (severity + lapsed)[:, None])
+        for here, item in self._open_here(look):
+            may[here, item.column] = False
+        best = np.argmin(np.where(may, self._rank, MILDEST), axis=1)
+        rows = [int(here) for here in np.flatnonzero(may.any(axis=1))]
+        rows.sort(key=lambda here: (int(self._rank[best[here]]), here))  # the worst first, should room run out
+        changed: list[Alert] = []
+        for here in rows:
+            rule = self.ruleset.rules[int(best[here])]
+            track_id = int(look.tracks.id[here])
+            if track_id in self._open:
+                changed.append(self._close(track_id, f"superseded by {rule.id}", look.now_us))
+            elif len(self._open) >= self.max_open:
+                victim = max(self._in_order(), key=_mildness)
+                if victim.alert.severity <= rule.severity:
+                    self.refused += 1
+                    continue
+                changed.append(self._close(victim.track_id, f"displaced: {self.max_open} alerts are open", look.now_us))
+            changed.append(self._raise(look, here, int(best[here])))
+        return changed
+
+    def _open_here(self, look: _Look) -> list[tuple[int, _Open]]:
+        """(row of the table, open alert) of every open alert whose track is in the table."""
+        if not self._open:
+            return []
+        ids = np.array(sorted(self._open), np.int64)
+        at = np.searchsorted(look.tracks.id, ids)
+        inside = at < len(look.tracks)
+        found = [(int(row), int(i)) for row, i in zip(at[inside], ids[inside], strict=True)]
+        return [(row, self._open[i]) for row, i in found if look.tracks.id[row] == i]
+
+    def _raise(self, look: _Look, here: int, column: int) -> Alert:
+        tracks, rule = look.tracks, self.ruleset.rules[column]
+        track_id = int(tracks.id[here])
+        memory = int(look.at[here])
+        self._dwell.episode[memory, column] += 1
+        episode = int(self._dwell.episode[memory, column])
+        birth_us = int(tracks.birth_us[here])
+        identity, identity_by, identity_reason = self._said.get(track_id, ("unknown", "", ""))
+        blank = Alert(
+            id=alert_id(rule, birth_us, tracks.name(here), episode),
+            rule=rule.id,
+            rule_version=rule.version,
+            severity=rule.severity,
+            state="raised",
+            track=tracks.name(here),
+            episode=episode,
+            raised_us=look.now_us,
+            t_us=look.now_us,
+            first_plot_us=birth_us,
+            confirmed_us=int(tracks.confirmed_us[here]),
+            lat_rad=np.nan,
+            lon_rad=np.nan,
+            overflown="",
+            near_state="",
+            disputed=False,
+            quantities=(),
+            sensors=(),
+            sentence="",
+            clears=clears_text(rule),
+            recipients=rule.recipients,
+            delayed=bool(tracks.rx_us[here] - tracks.update_us[here] > BACKLOG_US),
+            identity=identity,
+            identity_by=identity_by,
+            identity_reason=identity_reason,
+            simulated=self.simulated,
+        )
+        alert = self._describe(blank, look, here, column)
+        self._open[track_id] = _Open(alert, track_id, column, look.now_us, int(tracks.update_us[here]))
+        return alert
+
+    def _describe(self, alert: Alert, look: _Look, here: int, column: int) -> Alert:
+        """The alert with everything that is measured as it is now."""
+        contradiction = ""
+        if look.assessment.contradicted[here]:
+            reason = integrity.check(look.tracks, look.assessment).reason[here]
+            contradiction = integrity.REASON_TEXTS.get(integrity.Reason(int(reason)), "")
+        return describe(
+            alert,
+            self.ruleset.rules[column],
+            look.tracks,
+            look.assessment,
+            look.scene,
+            here,
+            Tables(self.codes, self.names, self.sensor_ids, self.ruleset.words, contradiction),
+        )
+
+    def _update_open(self, look: _Look) -> list[Alert]:
+        """Tell open alerts anew when there is something new: a plot since the last time, and not too often."""
+        changed = []
+        for here, item in self._open_here(look):
+            plot_us = int(look.tracks.update_us[here])
+            if look.now_us - item.sent_us < UPDATE_US or plot_us == item.plot_us:
+                continue
+            fresh = replace(item.alert, state="updated", t_us=look.now_us)
+            item.alert = self._describe(fresh, look, here, item.column)
+            item.sent_us, item.plot_us = look.now_us, plot_us
+            changed.append(item.alert)
+        return changed
+
+    def _close(self, track_id: int, why: str, now_us: int) -> Alert:
+        return replace(self._open.pop(track_id).alert, state="closed", t_us=now_us, close_reason=why)
+
+    def _acknowledge(self, command: Command, item: _Open, now_us: int) -> tuple[Answer, list[Alert]]:
+        if item.alert.acknowledged_by:
+            return Answer(command, True, f"already acknowledged by {item.alert.acknowledged_by}"), []
+        item.alert = replace(
+            item.alert, state="acknowledged", t_us=now_us, acknowledged_by=command.operator, acknowledged_us=now_us
+        )
+        return Answer(command, True, "acknowledged"), [item.alert]
+
+    def _identify(self, command: Command, item: _Open, now_us: int) -> tuple[Answer, list[Alert]]:
+        said = (command.identity, command.operator, command.reason)
+        if (item.alert.identity, item.alert.identity_by, item.alert.identity_reason) == said:
+            return Answer(command, True, f"already identified as {command.identity}"), []
+        self._said[item.track_id] = said
+        item.alert = replace(
+            item.alert,
+            state="updated",
+            t_us=now_us,
+            identity=command.identity,
+            identity_by=command.operator,
+            identity_reason=command.reason,
+        )
+        return Answer(command, True, f"identified as {command.identity}"), [item.alert]
+
+    def _forget_absent(self, now_us: int) -> None:
+        self._dwell.forget_absent(now_us)
+        for track_id in [i for i in sorted(self._said) if i not in self._open and self._dwell.row(i) < 0]:
+            del self._said[track_id]
+
+
+def _mildness(item: _Open) -> tuple[int, int, int]:
+    """Greatest for the alert that gives way first: the mildest, and of these the newest."""
+    return item.alert.severity, item.alert.raised_us, item.track_id
+
+
+def _refusal(command: Command) -> str:
+    """Why a command cannot be carried out whatever it is about; empty when it can."""
+    if command.verb not in ("acknowledge", "identify", "close"):
+        return "unknown command: acknowledge, identify or close"
+    if not command.operator.strip():
+        return "no operator: a command needs the name of a person"
+    if len(command.operator) > MAX_TEXT or len(command.reason) > MAX_TEXT:
+        return f"name and reason may have {MAX_TEXT} characters each"
+    if command.verb == "identify":
+        if command.identity not in IDENTITIES:
+            return f"identity is one of {', '.join(IDENTITIES)}"
+        if command.identity in ("friend", "hostile") and not command.reason.strip():
+            return f"{command.identity} needs a reason: how was the identity verified?"
+    if command.verb == "close" and not command.reason.strip():
+        return "closing needs a reason"
+    return ""
+
+
+def alert_id(rule: Rule, birth_us: int, track: str, episode: int) -> str:
+    """16 hex digits that a restart or a replay finds again."""
+    key = f"{rule.id}|{rule.version}|{birth_us}|{track}|{episode}"
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def clears_text(rule: Rule) -> str:
+    """What would close an alert of this rule, in words."""
+    wanted = "; ".join(condition.text or condition.quantity for condition in rule.keep or rule.when)
+    return (
+        f"closes when not all of this holds for {rule.hold_s:g} s: {wanted}; "
+        "or when the track ends, or a person closes it"
+    )
+
+
+def alert_from(state: dict[str, Any]) -> Alert:
+    """An alert from its plain form (`dataclasses.asdict`, perhaps by way of JSON)."""
+    quantities = tuple(Quantity(**quantity) for quantity in state["quantities"])
+    texts = {name: tuple(state[name]) for name in ("sensors", "recipients")}
+    return Alert(**{**state, **texts, "quantities": quantities})

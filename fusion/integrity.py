@@ -1,0 +1,150 @@
+"""Can what an object reports of itself be true?
+
+ADS-B and Remote ID are claims. A claim is contradicted when radar that covers the place keeps missing the object, when
+the same 24-bit address is alive at two places, or when the reported flight is beyond what the reported kind of
+aircraft can do. Nothing here says why: a faulty transponder and a false report look the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+
+from fusion.schema import B1, F8, I1, I8, US_PER_S, Tracks
+
+
+class Motion(Protocol):
+    """The part of `ZoneFacts` or `Assessment` that is looked at here; each (n,)."""
+
+    @property
+    def height_m(self) -> F8: ...
+    @property
+    def height_known(self) -> B1: ...
+    @property
+    def sigma_height_m(self) -> F8: ...
+    @property
+    def sigma_horizontal_m(self) -> F8: ...
+    @property
+    def speed_mps(self) -> F8: ...
+    @property
+    def sigma_speed_mps(self) -> F8: ...
+    @property
+    def climb_mps(self) -> F8: ...
+
+
+class Reason(IntEnum):
+    """Why a claim is contradicted; the first that applies, in this order."""
+
+    NONE = 0
+    UNSEEN_BY_RADAR = 1
+    DUPLICATE_ADDRESS = 2
+    IMPOSSIBLE_MOTION = 3
+
+
+REASON_TEXTS = {
+    Reason.UNSEEN_BY_RADAR: "radar that covers the place does not see it",
+    Reason.DUPLICATE_ADDRESS: "the same address is reported at another place",
+    Reason.IMPOSSIBLE_MOTION: "the reported flight is not possible for the reported kind of aircraft",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrityParams:
+    """Limits, each with its reason."""
+
+    unseen_log_p: float = float(np.log(0.01))  # one chance in a hundred that radar missed a real object so often
+    live_s: float = 30.0  # a claim or radar plot older than this says nothing of now
+    duplicate_live_s: float = 10.0  # both of two like addresses refreshed within this: ADS-B repeats each second,
+    # and an abandoned track of the same aircraft is not a second aircraft
+    duplicate_m: float = 3_000.0  # apart by more than this and
+    duplicate_sigmas: float = 5.0  # more than this many sigmas of both: nearer ones may be one aircraft tracked twice
+    sigmas: float = 3.0  # of speed or height: a limit counts as broken only beyond noise
+    climb_mps: float = 150.0  # sustained; an airliner climbs at 20, a fast jet at 200 in a zoom
+    height_m: float = 21_000.0  # service ceiling of anything that breathes air but a handful of types
+
+
+# Ground speed limits by emitter category (CAT021 I020), m/s, tail wind included; NaN: the general limit.
+_GENERAL_MPS = 1_000.0  # above the fastest aircraft in service
+_FASTEST_MPS = np.full(128, np.nan)
+_FASTEST_MPS[1] = 300.0  # light, up to 15,500 lb: light jets 220, jet stream 80
+_FASTEST_MPS[2:6] = 420.0  # small to heavy: the ground speed record of an airliner is 369
+_FASTEST_MPS[10] = 180.0  # rotorcraft: 131 by the fastest compound, wind 40
+_FASTEST_MPS[11] = 150.0  # gliders: 78 never exceed, wave flights in 60 of wind
+_FASTEST_MPS[12] = 120.0  # lighter than air: the jet stream
+_FASTEST_MPS[15] = 100.0  # ultralight, hang glider, paraglider
+_FASTEST_MPS[20:22] = 90.0  # surface vehicles
+_FASTEST_MPS[22:25] = 10.0  # obstacles
+_MANOEUVRABLE, _BALLOON, _SPACE = 6, 12, 14  # categories that may climb or fly beyond the general limits
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """For each row of a `Tracks` table."""
+
+    contradicted: B1  # (n,)
+    reason: I1  # (n,) Reason
+
+
+def check(tracks: Tracks, motion: Motion, params: IntegrityParams | None = None) -> Integrity:
+    """Judge the claims of every row; rows without a live claim are never contradicted."""
+    params = params or IntegrityParams()
+    claim_live = live(tracks.claim_us, tracks.t_us, params.live_s)
+    radar_live = live(tracks.radar_us, tracks.t_us, params.live_s)
+    reason = np.zeros(len(tracks), np.int8)
+    # The last written wins, so the strongest evidence is written last.
+    reason[claim_live & impossible(tracks, motion, params)] = Reason.IMPOSSIBLE_MOTION
+    reason[claim_live & duplicated(tracks, motion, params)] = Reason.DUPLICATE_ADDRESS
+    reason[claim_live & ~radar_live & (tracks.unseen < params.unseen_log_p)] = Reason.UNSEEN_BY_RADAR
+    return Integrity(reason != Reason.NONE, reason)
+
+
+def live(last_us: I8, t_us: int, within_s: float) -> B1:
+    """(n,) where something last happened within `within_s` before `t_us`; -1 is never."""
+    return np.asarray((last_us >= 0) & (t_us - last_us <= within_s * US_PER_S), np.bool_)
+
+
+def impossible(tracks: Tracks, motion: Motion, params: IntegrityParams) -> B1:
+    """(n,) where speed, climb or height is beyond the reported kind of aircraft."""
+    category = np.clip(tracks.category, 0, len(_FASTEST_MPS) - 1)
+    limit_mps = np.where(np.isnan(_FASTEST_MPS[category]), _GENERAL_MPS, _FASTEST_MPS[category])
+    limit_mps = np.where(category == _SPACE, np.inf, limit_mps)
+    steep = np.abs(motion.climb_mps) - params.sigmas * motion.sigma_speed_mps > params.climb_mps
+    high = motion.height_known & (motion.height_m - params.sigmas * motion.sigma_height_m > params.height_m)
+    too_fast = motion.speed_mps - params.sigmas * motion.sigma_speed_mps > limit_mps
+    may_climb = (category == _MANOEUVRABLE) | (category == _SPACE)
+    may_be_high = may_climb | (category == _BALLOON)
+    return np.asarray(too_fast | (steep & ~may_climb) | (high & ~may_be_high), np.bool_)
+
+
+def duplicated(tracks: Tracks, motion: Motion, params: IntegrityParams) -> B1:
+    """(n,) where the address is alive at another place too.
+
+    When radar sees exactly one object of a group, that one keeps its address and the others are contradicted; when it
+    sees none or several, all are, because nothing tells which of them the address belongs to.
+    """
+    result = np.zeros(len(tracks), np.bool_)
+    fresh = live(tracks.claim_us, tracks.t_us, params.duplicate_live_s) & (tracks.address >= 0)
+    rows = np.flatnonzero(fresh)
+    rows = rows[np.argsort(tracks.address[rows], kind="stable")]
+    _, starts, counts = np.unique(tracks.address[rows], return_index=True, return_counts=True)
+    radar_live = live(tracks.radar_us, tracks.t_us, params.live_s)
+    for group in np.flatnonzero(counts > 1):
+        members = rows[starts[group] : starts[group] + counts[group]]
+        apart = _apart(tracks, motion, members, params)
+        members = members[apart]
+        seen = radar_live[members]
+        result[members[~seen] if np.count_nonzero(seen) == 1 else members] = True
+    return result
+
+
+def _apart(tracks: Tracks, motion: Motion, members: I8, params: IntegrityParams) -> B1:
+    """(m,) where a member is too far from some other member to be the same object."""
+    place = tracks.state[members, :3]
+    difference = place[:, None, :] - place[None, :, :]
+    distance_m = np.sqrt((difference**2).sum(axis=2))
+    sigma_m = motion.sigma_horizontal_m[members]
+    limit_m = params.duplicate_m + params.duplicate_sigmas * (sigma_m[:, None] + sigma_m[None, :])
+    return np.asarray((distance_m > limit_m).any(axis=1), np.bool_)

@@ -1,0 +1,353 @@
+"""Red lines as data: named quantities with units, conditions on them, and rules made of conditions.
+
+A rule is true of a track when all its conditions are. Every quantity is a column over the rows of a `Tracks` table and
+is one of three kinds: a number (SI, perhaps with one sigma), a flag (1 true, 0 false, NaN not known) or a name. What
+is not known satisfies no condition, neither the condition nor its opposite, unless the rule asks for `unknown`: an
+object of unknown height is neither low nor high.
+
+The words slow, low, near, inside and exempt are flags like any other; their numbers are `Words`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from scipy.special import ndtr
+
+from fusion import geo
+from fusion.schema import B1, F8, I2, I8, US_PER_S, Assessment, ObjectClass, Tracks, TrackStatus
+
+FAR_PAST_US = -(2**62)
+FAR_FUTURE_US = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the words of the rules mean (DESIGN 5). Data: `[words]` of rules.toml sets them."""
+
+    slow_mps: float = 80.0  # ground speed at most this is slow: drones 14-60, light aircraft 31-88, airliners above
+    p_slow: float = 0.8  # probability asked for
+    low_m: float = 1_000.0  # height above ground at most this is low
+    p_low: float = 0.5  # smaller than p_slow: height is the least certain number there is
+    near_m: float = 30_000.0  # outside the border by at most this is near: ten minutes at 50 m/s
+    p_inside: float = 0.5  # probability of being within the border from which an object counts as inside
+    p_outside: float = 0.2  # at most this probability of being within is clearly outside, so that noise at the
+    # border does not turn a local flight into one that came from outside
+    first_seen_m: float = 10_000.0  # first seen within the border by at most this may have come from outside unseen
+    live_s: float = 30.0  # a claim or a reply older than this is no live identity: six turns of a 5 s radar
+
+
+class Kind(StrEnum):
+    """What a quantity is made of."""
+
+    NUMBER = "number"
+    FLAG = "flag"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantitySpec:
+    """One quantity that a rule may name."""
+
+    name: str
+    kind: Kind
+    unit: str  # SI unit of a number: "m", "m/s", "s", or "" without one
+    key: str  # its name in an alert, unit last
+    meaning: str
+    has_sigma: bool = False
+
+
+def _number(name: str, unit: str, key: str, meaning: str, has_sigma: bool = False) -> QuantitySpec:
+    return QuantitySpec(name, Kind.NUMBER, unit, key, meaning, has_sigma)
+
+
+def _flag(name: str, meaning: str) -> QuantitySpec:
+    return QuantitySpec(name, Kind.FLAG, "", name, meaning)
+
+
+_SPECS = (
+    _number("speed", "m/s", "speed_mps", "speed over ground", True),
+    _number("climb", "m/s", "climb_mps", "vertical speed, positive up"),
+    _number("height", "m", "height_m", "height above the ellipsoid", True),
+    _number("height_above_ground", "m", "height_above_ground_m", "height above ground; unknown without a height", True),
+    _number("distance", "m", "distance_m", "distance to the allied border, positive outside, negative inside", True),
+    _number("time_to_border", "s", "time_to_border_s", "predicted time until the straight path crosses inwards", True),
+    _number("existence", "", "existence", "probability that the object exists"),
+    _number("probability_inside", "", "probability_inside", "probability of being within the allied border"),
+    _number("probability_slow", "", "probability_slow", "probability of being slow"),
+    _number("probability_low", "", "probability_low", "probability of being low"),
+    _number("age", "s", "age_s", "time since the first plot"),
+    _number("data_age", "s", "data_age_s", "time since the last plot"),
+    _number("plots", "", "plots", "number of plots fused"),
+    _flag("slow", "ground speed at most words.slow_mps with probability words.p_slow"),
+    _flag("low", "height above ground at most words.low_m with probability words.p_low; unknown without a height"),
+    _flag("near", "outside the border by at most words.near_m"),
+    _flag("inside", "within the border, unless it was seen only within (departed inside and never out)"),
+    _flag("within_border", "within the border, wherever it came from"),
+    _flag("from_outside", "was seen outside near the border, or first seen within words.first_seen_m of it"),
+    _flag("exempt", "cooperative, or within a declared volume"),
+    _flag("cooperative", "a live cooperative identity that radar does not contradict"),
+    _flag("contradicted", "its own report of itself is contradicted"),
+    _flag("claim_only", "reported only by itself: no independent sensor ever saw it"),
+    _flag("disputed", "over disputed territory"),
+    _flag("coasting", "not seen for longer than the periods of its sensors explain"),
+    QuantitySpec("class", Kind.NAME, "", "class", "what kinematics and identity suggest; unknown when they abstain"),
+    QuantitySpec("state", Kind.NAME, "", "state", "ISO code of the state overflown"),
+    QuantitySpec("near_state", Kind.NAME, "", "near_state", "ISO code of the allied state concerned"),
+)
+QUANTITIES: Mapping[str, QuantitySpec] = {spec.name: spec for spec in _SPECS}
+CLASS_NAMES = tuple(kind.name.lower().replace("_", "-") for kind in ObjectClass)
+ORDERINGS = ("<=", ">=", "<", ">")
+SENTENCE = "{object}, {identity}, {place}, {motion}, {height}{crossing}; {seen}."  # of a rule that brings none
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition. `op` is <=, >=, <, > (numbers), is, is-not (flags, names), unknown, known, or any (alternatives).
+
+    A number with `p` asks for the probability that the ordering holds, by a normal model with the quantity's sigma.
+    """
+
+    quantity: str
+    op: str
+    value: float | str = np.nan  # SI; 1.0 or 0.0 for flags; text for names
+    p: float = np.nan
+    text: str = ""  # as the rule writes it
+    either: tuple[Condition, ...] = ()  # for `any`: true when one of these is
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be evaluated (ValueError); the rule file refuses it earlier and more kindly."""
+        if self.op == "any":
+            if len(self.either) < 2 or any(part.op == "any" for part in self.either):
+                raise ValueError("'any' needs at least two plain conditions")
+            return
+        spec = QUANTITIES.get(self.quantity)
+        if spec is None:
+            raise ValueError(f"unknown quantity {self.quantity!r}")
+        allowed = (*ORDERINGS, "unknown", "known") if spec.kind is Kind.NUMBER else ("is", "is-not", "unknown", "known")
+        if self.op not in allowed:
+            raise ValueError(f"{self.op!r} does not fit {self.quantity!r}, a {spec.kind}")
+        if not np.isnan(self.p) and not spec.has_sigma:
+            raise ValueError(f"{self.quantity!r} carries no uncertainty, so it takes no probability")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One red line. `when` raises after `dwell_s`; an alert lives on while `keep` holds and closes after `hold_s`."""
+
+    id: str
+    version: int
+    severity: int  # 1 highest .. 3
+    title: str
+    when: tuple[Condition, ...]
+    dwell_s: float = 0.0  # true without a break for this long before it is raised
+    hold_s: float = 10.0  # not true for this long before it is closed
+    recipients: tuple[str, ...] = ()
+    sentence: str = SENTENCE
+    keep: tuple[Condition, ...] = ()  # looser conditions that keep an alert open; empty: those of `when`
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that could not work (ValueError)."""
+        if not self.when:
+            raise ValueError(f"rule {self.id!r} has no condition")
+        if self.severity not in (1, 2, 3):
+            raise ValueError(f"rule {self.id!r}: severity is 1, 2 or 3")
+        if not (self.dwell_s >= 0 and self.hold_s >= 0):
+            raise ValueError(f"rule {self.id!r}: dwell_s and hold_s are not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A declared volume of notified flights: what flies in it is exempt. A circle up to a height above ground."""
+
+    id: str
+    lat_rad: float
+    lon_rad: float
+    radius_m: float
+    ceiling_m: float = np.inf  # above ground; when finite, an object of unknown height is not exempt
+    from_us: int = FAR_PAST_US
+    until_us: int = FAR_FUTURE_US
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Every quantity as a column over n objects. A column that is missing is not known."""
+
+    n: int
+    numbers: Mapping[str, F8] = field(default_factory=dict)  # each (n,)
+    sigmas: Mapping[str, F8] = field(default_factory=dict)  # each (n,), one sigma
+    flags: Mapping[str, F8] = field(default_factory=dict)  # each (n,), 1, 0 or NaN
+    names: Mapping[str, tuple[I2, tuple[str, ...]]] = field(default_factory=dict)  # index (n,), -1 none; and its texts
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Rules in the order of their file, the words they use, and the declared volumes."""
+
+    rules: tuple[Rule, ...]
+    words: Words = field(default_factory=Words)
+    volumes: tuple[Volume, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse two rules of one id (ValueError): an alert id could not tell them apart."""
+        ids = [rule.id for rule in self.rules]
+        if len(ids) != len(frozenset(ids)):
+            raise ValueError("two rules have the same id")
+
+    def evaluate(self, scene: Scene) -> tuple[B1, B1]:
+        """Which rules hold: (when, keep), each (n, rules). `keep` is never false where `when` is true."""
+        when = np.zeros((scene.n, len(self.rules)), np.bool_)
+        keep = np.zeros_like(when)
+        for column, rule in enumerate(self.rules):
+            when[:, column] = holds_all(rule.when, scene)
+            keep[:, column] = when[:, column] | holds_all(rule.keep, scene) if rule.keep else when[:, column]
+        return when, keep
+
+
+def holds_all(conditions: Sequence[Condition], scene: Scene) -> B1:
+    """(n,) where every condition is true."""
+    result = np.ones(scene.n, np.bool_)
+    for condition in conditions:
+        result &= holds(condition, scene)
+    return result
+
+
+def holds(condition: Condition, scene: Scene) -> B1:
+    """(n,) where the condition is true. What is not known makes it false, except for `unknown`."""
+    if condition.op == "any":
+        result = np.zeros(scene.n, np.bool_)
+        for part in condition.either:
+            result |= holds(part, scene)
+        return result
+    spec = QUANTITIES[condition.quantity]
+    if spec.kind is Kind.NAME:
+        return _name_holds(condition, scene)
+    columns = scene.numbers if spec.kind is Kind.NUMBER else scene.flags
+    value = columns.get(condition.quantity)
+    if value is None:
+        value = np.full(scene.n, np.nan)
+    if condition.op in ("unknown", "known"):
+        return np.asarray(np.isnan(value) == (condition.op == "unknown"), np.bool_)
+    limit = float(condition.value)
+    if spec.kind is Kind.FLAG:
+        same = value == limit
+        return np.asarray(same if condition.op == "is" else ~same & ~np.isnan(value), np.bool_)
+    if not np.isnan(condition.p):
+        below = probability_at_most(value, scene.sigmas.get(condition.quantity), limit)
+        reached = below if condition.op in ("<=", "<") else 1.0 - below
+        return np.asarray(reached >= condition.p, np.bool_)
+    ordering = {"<=": np.less_equal, ">=": np.greater_equal, "<": np.less, ">": np.greater}[condition.op]
+    return np.asarray(ordering(value, limit), np.bool_)
+
+
+def _name_holds(condition: Condition, scene: Scene) -> B1:
+    index, texts = scene.names.get(condition.quantity, (np.full(scene.n, -1, np.int16), ()))
+    if condition.op in ("unknown", "known"):
+        return np.asarray((index < 0) == (condition.op == "unknown"), np.bool_)
+    wanted = texts.index(condition.value) if condition.value in texts else -2
+    return np.asarray(index == wanted if condition.op == "is" else (index >= 0) & (index != wanted), np.bool_)
+
+
+def probability_at_most(value: F8, sigma: F8 | None, limit: float) -> F8:
+    """(n,) probability that a normal quantity is at most `limit`. Sigma zero or None: certain. NaN stays NaN."""
+    spread = np.zeros_like(value) if sigma is None else sigma
+    certain = spread <= 0.0
+    z = (limit - value) / np.where(certain, 1.0, spread)
+    exact = np.where(np.isnan(value), np.nan, np.where(value <= limit, 1.0, 0.0))
+    return np.asarray(np.where(certain, exact, ndtr(z)), np.float64)
+
+
+def _flag_where(truth: B1, known: B1) -> F8:
+    return np.where(known, truth.astype(np.float64), np.nan)
+
+
+def with_words(scene: Scene, words: Words) -> Scene:
+    """Add what follows from other columns: the probabilities and the words. A column that is given is not touched.
+
+    This is the only place where the words are worked out, for the live picture and for the tests in a rule file alike.
+    """
+    blank = np.full(scene.n, np.nan)
+    numbers, flags = dict(scene.numbers), dict(scene.flags)
+
+    def at_most(quantity: str, limit: float) -> F8:
+        return probability_at_most(numbers.get(quantity, blank), scene.sigmas.get(quantity), limit)
+
+    distance = numbers.get("distance", blank)
+    numbers.setdefault("probability_slow", at_most("speed", words.slow_mps))
+    numbers.setdefault("probability_low", at_most("height_above_ground", words.low_m))
+    numbers.setdefault("probability_inside", at_most("distance", 0.0))
+    slow, low, within = (numbers[f"probability_{word}"] for word in ("slow", "low", "inside"))
+    flags.setdefault("slow", _flag_where(slow >= words.p_slow, ~np.isnan(slow)))
+    flags.setdefault("low", _flag_where(low >= words.p_low, ~np.isnan(low)))
+    flags.setdefault("within_border", _flag_where(within >= words.p_inside, ~np.isnan(within)))
+    outside = within < words.p_inside
+    flags.setdefault("near", _flag_where(outside & (distance <= words.near_m), ~np.isnan(within) & ~np.isnan(distance)))
+    both = flags["within_border"] * flags.get("from_outside", blank)
+    flags.setdefault("inside", np.where(flags["within_border"] == 0.0, 0.0, both))
+    flags.setdefault("exempt", flags.get("cooperative", blank))
+    return Scene(scene.n, numbers, scene.sigmas, flags, scene.names)
+
+
+def in_volumes(volumes: Sequence[Volume], lat_rad: F8, lon_rad: F8, agl_m: F8, t_us: int) -> B1:
+    """(n,) where a place at `t_us` lies within one of the declared volumes."""
+    result = np.zeros(len(lat_rad), np.bool_)
+    for volume in volumes:
+        if not volume.from_us <= t_us <= volume.until_us:
+            continue
+        centre = np.full(len(lat_rad), volume.lat_rad), np.full(len(lat_rad), volume.lon_rad)
+        below = np.ones_like(result) if np.isinf(volume.ceiling_m) else agl_m <= volume.ceiling_m
+        result |= (geo.inverse(*centre, lat_rad, lon_rad)[0] <= volume.radius_m) & below
+    return result
+
+
+def scene_of(tracks: Tracks, assessment: Assessment, from_outside: B1, ruleset: RuleSet, codes: Sequence[str]) -> Scene:
+    """Every quantity of every row. `from_outside` (n,) is what the watch remembers of where each object came from."""
+    a = assessment
+    t_us = tracks.t_us
+    known_agl = np.where(a.height_known, a.agl_m, np.nan)
+    numbers: dict[str, F8] = {
+        "speed": a.speed_mps,
+        "climb": a.climb_mps,
+        "height": np.where(a.height_known, a.height_m, np.nan),
+        "height_above_ground": known_agl,
+        "distance": a.distance_m,
+        "time_to_border": a.time_to_border_s,
+        "existence": tracks.existence,
+        "probability_inside": a.p_inside,
+        "probability_slow": a.p_slow,
+        "probability_low": np.where(a.height_known, a.p_low, np.nan),
+        "age": seconds_since(tracks.birth_us, t_us),
+        "data_age": seconds_since(tracks.update_us, t_us),
+        "plots": tracks.hits.astype(np.float64),
+    }
+    sigmas = {
+        "speed": a.sigma_speed_mps,
+        "height": a.sigma_height_m,
+        "height_above_ground": a.sigma_agl_m,
+        "distance": a.sigma_distance_m,
+        "time_to_border": a.sigma_time_s,
+    }
+    notified = in_volumes(ruleset.volumes, a.lat_rad, a.lon_rad, known_agl, t_us)
+    flags = {
+        "from_outside": from_outside.astype(np.float64),
+        "cooperative": a.cooperative.astype(np.float64),
+        "exempt": (a.cooperative | notified).astype(np.float64),
+        "contradicted": a.contradicted.astype(np.float64),
+        "claim_only": ((tracks.claim_us >= 0) & (tracks.radar_us < 0)).astype(np.float64),
+        "disputed": a.disputed.astype(np.float64),
+        "coasting": (tracks.status == TrackStatus.COASTING).astype(np.float64),
+    }
+    names = {
+        "class": (np.where(a.object_class == ObjectClass.UNKNOWN, -1, a.object_class).astype(np.int16), CLASS_NAMES),
+        "state": (a.state, tuple(codes)),
+        "near_state": (a.near_state, tuple(codes)),
+    }
+    return with_words(Scene(len(tracks), numbers, sigmas, flags, names), ruleset.words)
+
+
+def seconds_since(earlier_us: I8, t_us: int) -> F8:
+    """(n,) seconds from each time to `t_us`; NaN where there is none (-1)."""
+    return np.where(earlier_us >= 0, (t_us - earlier_us) / US_PER_S, np.nan)
