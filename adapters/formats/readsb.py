@@ -1,0 +1,233 @@
+"""readsb's `aircraft.json`, as receivers of 1090 MHz send it (README-json.md of readsb; also dump1090, tar1090).
+
+    {"now": 1584445210.0, "messages": 1234, "aircraft": [{"hex": "473f9a", "flight": "HAYCG", "lat": 46.88, ...}]}
+
+Feet, knots and feet per minute end here. A message repeats every aircraft's last position with its age, `seen_pos`; a
+position as old as the sensor's period (`period_s`: the time between two messages) was in the message before and is not
+a new plot. Neither is an aircraft without a position. Neither is counted.
+
+`boot` and `seq` beside `now` are ours: an adapter that numbers its messages may add them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.wire import (
+    BAD_JSON,
+    EARLIEST_US,
+    LATEST_US,
+    Decoded,
+    check_count,
+    check_envelope,
+    check_kind,
+    dump,
+    load_json,
+    parse_time,
+    read_rows,
+    reason_of,
+    rounded,
+    stand,
+    without_none,
+)
+from fusion.schema import Invalid, PlotKind, Plots, SensorSpec
+
+FOOT_M = 0.3048
+KNOT_MPS = 1852.0 / 3600.0
+FOOT_PER_MINUTE_MPS = FOOT_M / 60.0
+NM_M = 1852.0
+RAYLEIGH_95 = 2.4477468306808166  # sqrt(-2 ln 0.05): radius that holds 95 % of a circular normal, in sigmas of one axis
+NORMAL_95 = 1.959963984540054  # the same for one dimension
+
+# 95 % bounds by category: EPU of NACp (DO-260B 2.2.3.2.7.2.7), velocity error of NACv (2.2.3.2.6.1.5), vertical of GVA.
+# Category 0 means "unknown, or worse than 1": taken as one sigma of the bound of category 1.
+EPU_M = (10.0, 4.0, 2.0, 1.0, 0.5, 0.3, 0.1, 0.05)  # NM, categories 1-8
+SIGMA_BY_NACP_M = np.array(
+    [np.nan, 10 * NM_M, *(epu * NM_M / RAYLEIGH_95 for epu in EPU_M), *(m / RAYLEIGH_95 for m in (30.0, 10.0, 3.0))]
+)
+SIGMA_BY_NACV_MPS = np.array([np.nan, 10.0, *(mps / RAYLEIGH_95 for mps in (10.0, 3.0, 1.0, 0.3))])
+SIGMA_BY_GVA_M = np.array([np.nan, 150.0, 150.0 / NORMAL_95, 45.0 / NORMAL_95])  # index: category + 1, 0 not given
+
+# Emitter categories, DO-260B letters to the numbers of ASTERIX CAT021 I020.
+CATEGORY = {
+    "A0": 0, "A1": 1, "A2": 2, "A3": 3, "A4": 4, "A5": 5, "A6": 6, "A7": 10,
+    "B0": 0, "B1": 11, "B2": 12, "B3": 16, "B4": 15, "B6": 13, "B7": 14,
+    "C0": 0, "C1": 20, "C2": 21, "C3": 22, "C4": 23, "C5": 24,
+}  # fmt: skip
+_LETTERS = {number: letters for letters, number in CATEGORY.items() if number > 0}
+_HEX = frozenset("0123456789abcdefABCDEF")
+_OCTAL = frozenset("01234567")
+
+
+class _Aircraft(msgspec.Struct, gc=False):
+    """What is read of one aircraft; readsb leaves out what it does not know."""
+
+    hex: str
+    lat: float | None = None
+    lon: float | None = None
+    seen_pos: float = 0.0
+    flight: str = ""
+    alt_baro: float | str | None = None  # feet, or "ground"
+    alt_geom: float | None = None  # feet above the WGS84 ellipsoid
+    gs: float | None = None  # knots
+    track: float | None = None  # degrees from true north
+    baro_rate: float | None = None  # feet per minute
+    geom_rate: float | None = None
+    squawk: str = ""
+    category: str = ""
+    nic: int = -1
+    nac_p: int = -1
+    nac_v: int = -1
+    sil: int = -1
+    gva: int = -1
+
+
+class _Message(msgspec.Struct, gc=False):
+    now: float
+    aircraft: list[_Aircraft]
+    boot: int = -1
+    seq: int = -1
+
+
+class _Envelope(msgspec.Struct):
+    now: float
+    aircraft: list[msgspec.Raw]
+    boot: int = -1
+    seq: int = -1
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_ONE = msgspec.json.Decoder(_Aircraft)
+
+
+def _read(payload: bytes) -> tuple[_Message | _Envelope, list[_Aircraft], dict[str, int]]:
+    check_envelope(payload)
+    try:
+        message = _MESSAGE.decode(payload)
+    except BAD_JSON:
+        pass
+    else:
+        check_count(len(message.aircraft))
+        return message, message.aircraft, {}
+    try:
+        envelope = _ENVELOPE.decode(payload)
+    except BAD_JSON as error:
+        load_json(payload)  # says what is wrong with the whole, where that is it
+        raise Invalid(reason_of(error), str(error)[:120]) from None
+    check_count(len(envelope.aircraft))
+    rows, rejected = read_rows(_ONE, envelope.aircraft)
+    return envelope, rows, rejected
+
+
+def _floats(values: list[float | None], unit: float = 1.0) -> NDArray[np.float64]:
+    return np.array([np.nan if v is None else v for v in values], np.float64) * unit
+
+
+def _small(values: list[int], highest: int) -> NDArray[np.int8]:
+    """Integrity categories; one that DO-260B does not know counts as not given: the format is not ours to refuse."""
+    return np.array([v if 0 <= v <= highest else -1 for v in values], np.int8)
+
+
+def _address(text: str) -> int:
+    """24-bit address; -1 for the "~" of addresses that ICAO did not give, and for anything unreadable."""
+    return int(text, 16) if len(text) == 6 and _HEX.issuperset(text) else -1
+
+
+def _mode3a(text: str) -> int:
+    return int(text, 8) if len(text) == 4 and _OCTAL.issuperset(text) else -1
+
+
+def _callsign(text: str) -> bytes:
+    text = text.strip()
+    return text.encode() if len(text) <= 8 and text.isascii() and text.isprintable() else b""
+
+
+def _columns(rows: list[_Aircraft]) -> dict[str, NDArray[Any]]:
+    gs, track = _floats([r.gs for r in rows], KNOT_MPS), np.radians(_floats([r.track for r in rows]))
+    baro = [r.alt_baro for r in rows]
+    climb, geometric = _floats([r.baro_rate for r in rows]), _floats([r.geom_rate for r in rows])
+    nacp, nacv = _small([r.nac_p for r in rows], 11), _small([r.nac_v for r in rows], 4)
+    gva = _small([r.gva for r in rows], 2)
+    return {
+        "lat_rad": np.radians(_floats([r.lat for r in rows])),
+        "lon_rad": np.radians(_floats([r.lon for r in rows])),
+        "sigma_position_m": SIGMA_BY_NACP_M[nacp + 1],
+        "height_m": _floats([r.alt_geom for r in rows], FOOT_M),
+        "sigma_height_m": SIGMA_BY_GVA_M[gva + 1],
+        "pressure_height_m": _floats([None if isinstance(b, str) else b for b in baro], FOOT_M),
+        "velocity_east_mps": gs * np.sin(track),
+        "velocity_north_mps": gs * np.cos(track),
+        "velocity_up_mps": np.where(np.isnan(geometric), climb, geometric) * FOOT_PER_MINUTE_MPS,
+        "sigma_velocity_mps": SIGMA_BY_NACV_MPS[nacv + 1],
+        "address": np.array([_address(r.hex) for r in rows], np.int32),
+        "mode3a": np.array([_mode3a(r.squawk) for r in rows], np.int32),
+        "nic": _small([r.nic for r in rows], 11),
+        "nacp": nacp,
+        "nacv": nacv,
+        "sil": _small([r.sil for r in rows], 3),
+        "category": np.array([CATEGORY.get(r.category, -1) for r in rows], np.int8),
+        "on_ground": np.array([-1 if b is None else int(b == "ground") for b in baro], np.int8),
+        "callsign": np.array([_callsign(r.flight) for r in rows], "S8"),
+    }
+
+
+def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Decoded:
+    """One message of the receiver `spec`: the positions that are new in it. Position time = now - seen_pos.
+
+    Raises:
+        Invalid: for the whole message: oversized, not-utf8, malformed, not-finite, missing-field, bad-time,
+            wrong-sensor-kind, too-many-plots.
+    """
+    check_kind(spec, PlotKind.POSITION)
+    message, rows, rejected = _read(payload)
+    now_us = parse_time(message.now)
+    boot, seq = (n if -1 <= n < 2**53 else -1 for n in (message.boot, message.seq))
+    new = [r for r in rows if r.lat is not None and r.lon is not None and not r.seen_pos >= spec.period_s]
+    age_us = np.rint(np.clip(np.array([r.seen_pos for r in new], np.float64), -1e10, 1e10) * 1e6).astype(np.int64)
+    t_us = np.clip(now_us - age_us, EARLIEST_US - 1, LATEST_US)  # what lies outside is refused as bad-time
+    return stand(spec, PlotKind.POSITION, rx_us, t_us, boot, seq, _columns(new), rejected)
+
+
+def _aircraft(batch: Plots, i: int, now_us: int) -> dict[str, Any]:
+    east, north = float(batch.velocity_east_mps[i]), float(batch.velocity_north_mps[i])
+    address, code = int(batch.address[i]), int(batch.mode3a[i])
+    ground = int(batch.on_ground[i]) == 1
+    small = {"nic": batch.nic, "nac_p": batch.nacp, "nac_v": batch.nacv, "sil": batch.sil}
+    return without_none(
+        {
+            "hex": f"{address:06x}" if address >= 0 else f"~{i:06x}",
+            "flight": batch.callsign[i].decode("ascii") or None,
+            "alt_baro": "ground" if ground else rounded(batch.pressure_height_m[i] / FOOT_M, 2),
+            "alt_geom": rounded(batch.height_m[i] / FOOT_M, 2),
+            "gs": rounded(np.hypot(east, north) / KNOT_MPS, 2),
+            "track": rounded(np.degrees(np.arctan2(east, north)) % 360.0, 3),
+            "geom_rate": rounded(batch.velocity_up_mps[i] / FOOT_PER_MINUTE_MPS, 1),
+            "squawk": f"{code:04o}" if code >= 0 else None,
+            "category": _LETTERS.get(int(batch.category[i])),
+            "lat": rounded(np.degrees(batch.lat_rad[i]), 7),
+            "lon": rounded(np.degrees(batch.lon_rad[i]), 7),
+            **{name: int(column[i]) if column[i] >= 0 else None for name, column in small.items()},
+            "seen_pos": (now_us - int(batch.t_us[i])) / 1e6,
+        }
+    )
+
+
+def encode(batch: Plots) -> bytes:
+    """The message of a batch of positions. Accuracy is carried as NACp, NACv only: the format has no sigmas.
+
+    Raises:
+        ValueError: the batch carries no positions, or is empty: a message must have a time.
+    """
+    if batch.kind is not PlotKind.POSITION or not len(batch):
+        raise ValueError("readsb carries positions, at least one")
+    now_us = int(batch.t_us.max())
+    numbers = without_none(
+        {"boot": batch.boot if batch.boot >= 0 else None, "seq": batch.seq if batch.seq >= 0 else None}
+    )
+    aircraft = [_aircraft(batch, i, now_us) for i in range(len(batch))]
+    return dump({"now": now_us / 1e6, **numbers, "aircraft": aircraft})

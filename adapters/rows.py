@@ -1,0 +1,153 @@
+"""One track as it is published: the same row in a picture and on its own topic. Pure, and made a column at a time.
+
+A picture of two thousand tracks leaves five times a second: a Python loop over rows and names would cost more than the
+tracker. So every column becomes a Python list once, and the rows are made and encoded in C.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.wire import Names, address, mode3a, number, rfc3339_column, text
+from fusion.schema import I8, Assessment, ObjectClass, Tracks, TrackStatus
+
+_STATUS = [status.name.lower() for status in TrackStatus]
+_CLASS = [kind.name.lower().replace("_", "-") for kind in ObjectClass]
+
+
+class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What is published of a track; None is absent. Flags that are usually false are absent when they are false."""
+
+    id: str  # "epoch:counter"
+    status: str  # confirmed, coasting
+    cooperative: bool
+    height_known: bool
+    sensors: tuple[str, ...]  # fused in the last 30 s
+    plots_count: int
+    existence: float | None = None
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+    height_m: float | None = None  # above the WGS84 ellipsoid; absent, like all of the vertical, when it is not known
+    sigma_horizontal_m: float | None = None
+    speed_mps: float | None = None  # over ground
+    course_deg: float | None = None  # from true north
+    climb_mps: float | None = None
+    agl_m: float | None = None  # above ground
+    contradicted: bool | None = None  # only when true
+    disputed: bool | None = None  # only when true
+    object_class: str | None = None  # absent: unknown
+    p_low: float | None = None
+    p_slow: float | None = None
+    p_inside: float | None = None
+    state: str | None = None  # ISO code of the state overflown
+    near_state: str | None = None  # ISO code of the allied state that the nearest border belongs to
+    border_distance_m: float | None = None  # negative inside
+    time_to_border_s: float | None = None
+    address: str | None = None
+    callsign: str | None = None
+    mode3a: str | None = None
+    category: int | None = None  # emitter category, CAT021 I020 numbering
+    last_plot_time: str | None = None  # measured
+    # From here on not in a picture, only on the track's own topic.
+    sigma_height_m: float | None = None
+    sigma_speed_mps: float | None = None
+    sigma_agl_m: float | None = None
+    p_class: float | None = None
+    p_state: float | None = None
+    sigma_border_distance_m: float | None = None
+    sigma_time_s: float | None = None
+    crossing_lat_deg: float | None = None
+    crossing_lon_deg: float | None = None
+    serial: str | None = None
+    first_plot_time: str | None = None
+    last_arrival_time: str | None = None
+    last_radar_time: str | None = None
+    last_claim_time: str | None = None
+
+
+def _words(index: NDArray[Any], words: tuple[str, ...] | list[str]) -> list[str | None]:
+    return [words[i] if 0 <= i < len(words) else None for i in index.tolist()]
+
+
+def _where(flags: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(flags, values, np.nan)
+
+
+def _angle(radians: NDArray[np.float64]) -> list[float | None]:
+    return number(np.degrees(radians), 6)  # 0.1 m on the ground
+
+
+def _true_only(flags: NDArray[np.bool_]) -> list[bool | None]:
+    return [True if flag else None for flag in flags.tolist()]
+
+
+def _sensors(masks: NDArray[np.uint64], ids: tuple[str, ...]) -> list[tuple[str, ...]]:
+    seen: dict[int, tuple[str, ...]] = {}
+    for mask in masks.tolist():
+        if mask not in seen:
+            seen[mask] = tuple(name for i, name in enumerate(ids) if mask >> i & 1)
+    return [seen[mask] for mask in masks.tolist()]
+
+
+def rows_of(
+    tracks: Tracks, assessment: Assessment, names: Names, which: I8 | None = None, brief: bool = False
+) -> list[Row]:
+    """The published rows of a table, or of those of its rows that `which` names, in that order."""
+    at = slice(None) if which is None else which
+    a = assessment
+    kind = a.object_class[at]
+    known = a.height_known[at]
+    columns: list[list[Any]] = [
+        [f"{tracks.epoch}:{counter}" for counter in tracks.id[at].tolist()],
+        _words(tracks.status[at], _STATUS),
+        a.cooperative[at].tolist(),
+        known.tolist(),
+        _sensors(tracks.sensors[at], names.sensor_ids),
+        tracks.hits[at].tolist(),
+        number(tracks.existence[at], 3),
+        _angle(a.lat_rad[at]),
+        _angle(a.lon_rad[at]),
+        number(_where(known, a.height_m[at]), 1),
+        number(a.sigma_horizontal_m[at], 1),
+        number(a.speed_mps[at], 1),
+        number(np.round(np.degrees(a.course_rad[at]), 1) % 360.0, 1),  # 359.96 is north, not 360
+        number(_where(known, a.climb_mps[at]), 1),
+        number(_where(known, a.agl_m[at]), 1),
+        _true_only(a.contradicted[at]),
+        _true_only(a.disputed[at]),
+        [_CLASS[k] if k > 0 else None for k in kind.tolist()],
+        number(a.p_low[at], 3),
+        number(a.p_slow[at], 3),
+        number(a.p_inside[at], 3),
+        _words(a.state[at], names.codes),
+        _words(a.near_state[at], names.codes),
+        number(a.distance_m[at], 0),
+        number(a.time_to_border_s[at], 1),
+        address(tracks.address[at].tolist()),
+        text(tracks.callsign[at]),
+        mode3a(tracks.mode3a[at].tolist()),
+        [c if c >= 0 else None for c in tracks.category[at].tolist()],
+        rfc3339_column(tracks.update_us[at]),
+    ]
+    if not brief:
+        columns += [
+            number(_where(known, a.sigma_height_m[at]), 1),
+            number(a.sigma_speed_mps[at], 1),
+            number(_where(known, a.sigma_agl_m[at]), 1),
+            number(_where(kind > 0, a.p_class[at]), 2),
+            number(_where(a.state[at] >= 0, a.p_state[at]), 3),
+            number(a.sigma_distance_m[at], 0),
+            number(a.sigma_time_s[at], 1),
+            _angle(a.crossing_lat_rad[at]),
+            _angle(a.crossing_lon_rad[at]),
+            text(tracks.serial[at]),
+            rfc3339_column(tracks.birth_us[at]),
+            rfc3339_column(tracks.rx_us[at]),
+            rfc3339_column(tracks.radar_us[at]),
+            rfc3339_column(tracks.claim_us[at]),
+        ]
+    return list(map(Row, *columns))

@@ -1,0 +1,108 @@
+"""Who may do what: passwords, access rules and certificates, on a real Mosquitto."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapters.broker import BrokerSettings, Outgoing, PublishDenied, tls_context
+from adapters.mqtt import Connection
+from tests.broker_scene import play, running, settings_of, take, until
+from tests.mosquitto import Mosquitto, find, passwords
+
+
+def test_a_refusal_by_access_rules_is_an_error_of_that_publish(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    (folder / "acl").write_text("user ada\ntopic readwrite allowed/#\n", encoding="utf-8")
+    known = passwords(folder, {"ada": "secret"})
+    conf = f"allow_anonymous false\npassword_file {known}\nacl_file {folder / 'acl'}"
+
+    async def scene() -> None:
+        settings = replace(settings_of(broker), username="ada", password="secret")
+        assert "secret" not in repr(settings)
+        async with running(Connection(settings)) as connection:
+            with pytest.raises(PublishDenied, match="Not authorized"):
+                await connection.publish("forbidden/1", b"x", 1)
+            errors = await connection.publish_many(
+                [Outgoing("allowed/1", b"", 1), Outgoing("forbidden/2", b"", 1), Outgoing("allowed/2", b"", 1)]
+            )
+            assert [type(e) for e in errors] == [type(None), PublishDenied, type(None)]
+            assert connection.connected
+            assert connection.traffic.denied == 2
+        wrong = Connection(replace(settings, password="wrong"))
+        task = asyncio.create_task(wrong.run())
+        await until(lambda: "not connected" not in wrong.problem)
+        assert "Not authorized" in wrong.problem
+        assert not wrong.connected
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    with Mosquitto(folder, conf) as broker:
+        play(scene())
+
+
+def certificates(folder: Path) -> None:
+    """An authority, a server of 127.0.0.1 and a client, by the openssl command line."""
+    folder.mkdir()
+    openssl = find("openssl")
+
+    def run(*words_: str) -> None:
+        subprocess.run([openssl, *words_], cwd=folder, check=True, capture_output=True, timeout=60)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    ca = ("-x509", "-days", "2", "-subj", "/CN=test authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    run("req", *ca, *key, "-keyout", "ca.key", "-out", "ca.pem")
+    for name, use in (("server", "serverAuth"), ("client", "clientAuth")):
+        run("req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        extensions = folder / f"{name}.ext"
+        extensions.write_text(f"subjectAltName=IP:127.0.0.1\nextendedKeyUsage={use}\n", encoding="utf-8")
+        made = ("-in", f"{name}.csr", "-out", f"{name}.pem", "-extfile", extensions.name, "-days", "2")
+        run("x509", "-req", *made, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial")
+
+
+def test_tls_with_a_client_certificate_and_without_trust_no_connection(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    certificates(keys)
+    conf = (
+        f"cafile {keys / 'ca.pem'}\ncertfile {keys / 'server.pem'}\nkeyfile {keys / 'server.key'}\n"
+        "require_certificate true\nuse_identity_as_username true\nallow_anonymous false"
+    )
+
+    async def scene() -> None:
+        trusted = replace(settings_of(broker), timeout_s=2.0, tls=True, tls_ca=str(keys / "ca.pem"))
+        full = replace(trusted, tls_cert=str(keys / "client.pem"), tls_key=str(keys / "client.key"))
+        async with running(Connection(full, [("t", 1)])) as connection:
+            await connection.publish("t", b"x" * 50_000, 1)
+            assert len((await take(connection, 1))[0].payload) == 50_000
+        for settings in (replace(full, tls_ca=""), trusted, replace(full, tls_ca=str(keys / "missing.pem"))):
+            refused = Connection(settings)
+            task = asyncio.create_task(refused.run())
+            await until(lambda r=refused: "not connected" not in r.problem)  # type: ignore[misc]
+            await asyncio.sleep(0.2)
+            assert not refused.connected
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    with Mosquitto(tmp_path / "broker", conf) as broker:
+        play(scene())
+
+
+def test_the_tls_context_verifies_and_never_asks_for_a_password(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    certificates(keys)
+    settings = BrokerSettings("x", tls=True, tls_ca=str(keys / "ca.pem"))
+    context = tls_context(settings)
+    assert context is not None
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert tls_context(BrokerSettings("x")) is None
+    with pytest.raises(OSError, match="No such file"):
+        tls_context(replace(settings, tls_ca=str(tmp_path / "none.pem")))
+    with pytest.raises(ssl.SSLError):
+        tls_context(replace(settings, tls_cert=str(keys / "client.pem"), tls_key=str(keys / "server.key")))
