@@ -1,0 +1,104 @@
+# Vedette: every command a developer or a visitor needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?=
+# The first Python that fits (numba knows 3.11 and 3.12); PYTHON=/path/to/python3.11 overrides.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+SYSTEM_PROGRAMS := mosquitto mosquitto_sub prometheus promtool chromium
+SYSTEM_PACKAGES := mosquitto mosquitto-clients prometheus chromium
+export PATH := $(PATH):/usr/sbin:/sbin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export OPENBLAS_NUM_THREADS := 1
+
+# Turns pip's many lines into one that moves (a line for every tenth package where there is no terminal).
+PROGRESS = awk -v tty=$$([ -t 1 ] && echo 1 || echo 0) '\
+	/^(Collecting|Processing|Requirement already satisfied:) / { \
+		name = /^Requirement/ ? $$4 : $$2; sub(/.*\//, "", name); sub(/[-<>=!~;\[].*/, "", name); seen++; step = seen " packages found: " name; \
+		if (!tty && seen % 10 == 0) print "  " seen " packages found" } \
+	/^  (Downloading|Building) / { sub(/ \(.*/, ""); step = seen " packages found: " $$0 } \
+	/^Installing collected/ { step = "unpacking"; if (!tty) print "  unpacking" } \
+	/^ERROR|^error/ { print } \
+	/^Successfully installed/ { added = NF - 2 } \
+	{ if (tty && step) printf "\r\033[K  %s", substr(step, 1, 70); fflush() } \
+	END { if (tty) printf "\r\033[K"; print "  " added + 0 " packages added" }'
+
+.NOTPARALLEL:
+.PHONY: help demo test check bench soak format docs constraints system clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.installed ## see it work: simulated radars, a drone, an alert (no root, no Docker, no broker needed)
+	@$(BIN)/python -m adapters.warm
+	@$(BIN)/vedette demo $(ARGS)
+
+test: $(VENV)/.installed-dev system check ## everything: lint, types, import contracts, all tests
+	@echo "Tests"; $(BIN)/python -m adapters.warm
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev ## lint, types and import contracts
+	@echo "Lint"; $(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	@echo "Types"; $(BIN)/mypy --no-error-summary
+	@echo "Import contracts"; $(BIN)/lint-imports > $(VENV)/contracts.txt 2>&1 || { cat $(VENV)/contracts.txt; exit 1; }
+
+bench: $(VENV)/.installed-dev ## speed, as ratios and rates of one run on this machine
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(VENV)/.installed-dev system ## the long campaigns: many times the examples of `make test`
+	@VEDETTE_HYPOTHESIS=soak $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+format: $(VENV)/.installed-dev ## put the code into its form
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
+
+docs: $(VENV)/.installed-dev ## write docs/reference from the code
+	@$(BIN)/python -m adapters.docs
+
+constraints: $(VENV)/.installed-dev ## resolve constraints.txt anew from pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --python-version 3.11 --fork-strategy fewest \
+		--all-extras --output-file constraints.txt --upgrade pyproject.toml
+
+system: # the programs that tests use: installed when root or sudo is there, else the command is named
+	@missing=""; for p in $(SYSTEM_PROGRAMS); do command -v $$p > /dev/null || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	sudo=""; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+	if command -v apt-get > /dev/null && { [ -z "$$sudo" ] || $$sudo true 2> /dev/null; }; then \
+		echo "Installing from Debian's packages:$$missing"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ $$sudo apt-get update && $$sudo apt-get install -y --no-install-recommends $(SYSTEM_PACKAGES); } \
+			> $(VENV)/apt.txt 2>&1 || { tail -20 $(VENV)/apt.txt; exit 1; }; \
+	else \
+		echo "The tests need:$$missing"; \
+		echo "Install them, then run make again:  sudo apt-get install $(SYSTEM_PACKAGES)"; \
+		exit 1; \
+	fi
+
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find fusion adapters replay tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "Vedette needs Python 3.11 or 3.12.  Install it:  sudo apt-get install python3 python3-venv"; exit 1; }
+	@echo "Creating $(VENV) ($$($(PYTHON) --version))"
+	@# Debian splits venv's pip into a package of its own; without it the system's pip can serve.
+	@$(PYTHON) -m venv $(VENV) > /dev/null 2>&1 || { $(PYTHON) -m venv --clear --without-pip $(VENV) > /dev/null 2>&1 && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } || { rm -rf $(VENV); \
+		echo "Python's venv is not complete here.  Install it:  sudo apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing what Vedette needs (first time only, one to three minutes)"
+	@$(BIN)/python -m pip install --progress-bar off --constraint constraints.txt --editable . 2>&1 | $(PROGRESS)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing what its tests need"
+	@$(BIN)/python -m pip install --progress-bar off --constraint constraints.txt --editable '.[dev]' 2>&1 | $(PROGRESS)
+	@touch $@

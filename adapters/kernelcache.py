@@ -1,0 +1,48 @@
+"""Where compiled kernels are kept: a folder named after the source that they were compiled from.
+
+numba knows a kernel's cached code by the file it is in and that file's time. It does not see that a function in another
+file, which was compiled into it, has changed, and would go on running the old one (numba documents this). With a
+folder per state of all kernel sources, an upgrade can never mix old code with new.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("fusion", "replay")
+KEPT = 4  # folders: the running version, the one before it, and two of a developer's branches
+_NAME = "kernels-"
+
+
+def sources() -> tuple[Path, ...]:
+    """Our files that hold compiled kernels or that these take constants from, in order of name."""
+    found = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return tuple(path for path in found if "numba" in path.read_text(encoding="utf-8") or path.name == "params.py")
+
+
+def fingerprint() -> str:
+    """Sixteen hex digits over name and content of all kernel sources."""
+    digest = hashlib.sha256()
+    for path in sources():
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def folder(base: Path) -> Path:
+    """The cache folder under `base` for the kernels as they are now; made, with the oldest others removed.
+
+    Raises:
+        OSError: `base` cannot be written.
+    """
+    mine = base / f"{_NAME}{fingerprint()}"
+    mine.mkdir(parents=True, exist_ok=True)
+    mine.touch()  # used now: never the oldest
+    others = sorted(base.glob(f"{_NAME}*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in others[KEPT:]:
+        with contextlib.suppress(OSError):  # another process may be removing it too
+            shutil.rmtree(old)
+    return mine

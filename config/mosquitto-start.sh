@@ -1,0 +1,15 @@
+#!/bin/sh
+# Writes the broker's accounts from the environment into a folder in memory, then becomes the broker.
+#   VEDETTE_BROKER_PASSWORD    account "vedette", the service
+#   VEDETTE_OPERATOR_PASSWORD  account "operator", people
+#   VEDETTE_SENSOR_PASSWORD    one account for every id in VEDETTE_SENSORS (separated by blanks)
+set -eu
+umask 077
+accounts=${MOSQUITTO_ACCOUNTS:-/run/mosquitto/passwd}
+: > "$accounts"
+mosquitto_passwd -b "$accounts" vedette "$VEDETTE_BROKER_PASSWORD"
+mosquitto_passwd -b "$accounts" operator "$VEDETTE_OPERATOR_PASSWORD"
+for sensor in $VEDETTE_SENSORS; do
+    mosquitto_passwd -b "$accounts" "$sensor" "$VEDETTE_SENSOR_PASSWORD"
+done
+exec mosquitto -c "${MOSQUITTO_CONF:-/mosquitto/config/mosquitto.conf}"
