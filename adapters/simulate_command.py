@@ -1,0 +1,123 @@
+"""`vedette simulate`: a scenario into a frame log, or live to a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import TextIO
+
+from adapters import feed
+from adapters.broker import BrokerSettings, PublishDenied, now_us
+from adapters.errors import ConfigError
+from adapters.formats import plots, readsb
+from adapters.wire import rfc3339
+from fusion.schema import US_PER_S, Plots
+from replay import log, player, scenario
+from replay.simulate import Scenario
+
+LEAD_S = 1.0  # a live scene starts this much after now, so that its first message is not late
+
+
+def encode(sensor: scenario.SimSensor, batch: Plots) -> bytes:
+    """One batch in the wire format of its sensor."""
+    return readsb.encode(batch) if sensor.format == "readsb" else plots.encode(batch)
+
+
+def formats(scene: Scenario) -> Mapping[str, str]:
+    """Wire format by sensor id, as `sensors.toml` says it."""
+    return {sensor.spec.id: sensor.format for sensor in scene.plan.sensors}
+
+
+def load(name_or_path: str | Path, seed: int | None = None) -> Scenario:
+    """A scenario by name or path, at its own time. Raises ConfigError."""
+    return _load(name_or_path, None, seed, 1)
+
+
+def load_now(name_or_path: str | Path, seed: int | None = None) -> Scenario:
+    """A scenario that begins in a moment, from sensors that have just started. Raises ConfigError."""
+    now = now_us()
+    return _load(name_or_path, now + round(LEAD_S * US_PER_S), seed, now // US_PER_S)
+
+
+def _load(name_or_path: str | Path, start_us: int | None, seed: int | None, boot: int) -> Scenario:
+    try:
+        return Scenario.load(name_or_path, start_us, seed, boot)
+    except scenario.BadScenario as error:
+        raise ConfigError(error.file, error.key, error.problem, error.cure) from error
+
+
+def simulate(
+    name_or_path: str | Path,
+    out: Path | None = None,
+    settings: BrokerSettings | None = None,
+    site: str = "",
+    seconds: float | None = None,
+    seed: int | None = None,
+    err: TextIO | None = None,
+) -> int:
+    """Write a scenario as a frame log to `out`, or publish it to a broker as live sensors, in real time from now.
+
+    With neither it prints what the scenario is. `seconds` cuts it short.
+
+    Returns:
+        0; 1 when the broker does not answer or refuses.
+
+    Raises:
+        ConfigError: no such scenario, a bad one, or a file that cannot be written.
+    """
+    shown = sys.stderr if err is None else err
+    scene = load(name_or_path, seed) if settings is None else load_now(name_or_path, seed)
+    end_us = scene.end_us if seconds is None else min(scene.end_us, scene.start_us + round(seconds * US_PER_S))
+    shown.write(describe(scene) + "\n")
+    if out is not None:
+        frames = takewhile(lambda frame: frame.rx_us <= end_us, scene.frames(encode))
+        try:
+            count = log.write(out, frames)
+        except OSError as error:
+            cure = "give a path that can be written"
+            raise ConfigError(str(out), "--out", error.strerror or str(error), cure) from error
+        shown.write(f"{out}: {count} frames, {(end_us - scene.start_us) / US_PER_S:.0f} s\n")
+    if settings is None:
+        return 0
+    try:
+        return asyncio.run(_publish(scene, end_us, settings, site, shown))
+    except KeyboardInterrupt:
+        shown.write("stopped\n")
+        return 0
+
+
+def describe(scene: Scenario) -> str:
+    """What the scenario is, what is in it and what is expected, in lines."""
+    plan = scene.plan
+    lines = [f"{plan.name}: {plan.title}", *(f"  {line}" for line in plan.about)]
+    lines.append(f"  from {rfc3339(scene.start_us)} for {plan.duration_s:.0f} s, seed {plan.seed}")
+    lines.append(f"  sensors: {', '.join(f'{s.id} ({s.kind.name.lower()})' for s in scene.sensors)}")
+    lines.append(f"  objects: {len(plan.objects)}, of them cooperative: {sum(o.cooperative for o in plan.objects)}")
+    for expect in plan.expect:
+        rules = " or ".join(expect.rules)
+        lines.append(f"  expected: {rules} for {expect.object} between {expect.from_s:.0f} and {expect.until_s:.0f} s")
+    return "\n".join(lines)
+
+
+async def _publish(scene: Scenario, end_us: int, settings: BrokerSettings, site: str, shown: TextIO) -> int:
+    try:
+        async with feed.connected(settings, "simulate") as connection:
+            sender = feed.Sender(connection, site, recorded=False)
+            await feed.play(sender, live_schedule(scene, end_us), lambda frame, sent: None)
+    except feed.NoBroker as error:
+        shown.write(f"vedette: {error}\n")
+        return 1
+    except PublishDenied as error:
+        shown.write(f"vedette: the broker refused a message: {error}\n")
+        return 1
+    shown.write(f"done: {sender.sent} messages published\n")
+    return 0
+
+
+def live_schedule(scene: Scenario, end_us: int) -> Iterator[player.Due]:
+    """The scene's messages, each due when the sensor would send it by this machine's clock."""
+    frames = takewhile(lambda frame: frame.rx_us <= end_us, scene.frames(encode, ticks=False))
+    yield from player.pace(frames, 1.0, start_us=now_us())

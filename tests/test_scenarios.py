@@ -1,0 +1,88 @@
+"""Every shipped scenario keeps its word: the alerts it expects come, no other does, and every object has one track."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapters import config as configuration
+from adapters import demo, simulate_command
+from adapters.broker import BrokerSettings
+from adapters.decode import Door
+from adapters.service import engine_of, run
+from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, Picture
+from replay import scenario, score
+from replay.simulate import Scenario
+
+SETTLE_S = 30.0  # after which every object that could be seen has been
+UNTIL_S = 100.0
+
+
+def played(scene: Scenario, folder: Path, until_s: float) -> tuple[list[Alert], score.Result, list[str]]:
+    """Run the whole path from wire bytes to alerts, without a broker; alerts, the score of the picture, refusals."""
+    demo._write_config(folder, demo.CONFIG, scene, BrokerSettings("127.0.0.1", 1), 2)
+    config = configuration.load(folder, environ={})
+    engine = engine_of(config, configuration.load_zones(config), 1)
+    refused: list[str] = []
+    door = Door(engine, config.formats, lambda frame, reason, detail: refused.append(f"{frame.source} {reason}"))
+    judge, alerts = score.Scorer(), []
+
+    def sink(tick: Frame, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, AlertChanged):
+                alerts.append(event.alert)
+            elif isinstance(event, Picture) and event.full and tick.rx_us >= scene.start_us + SETTLE_S * US_PER_S:
+                names = [event.tracks.name(row) for row in range(len(event.tracks))]
+                judge.add(scene.truth(event.t_us), names, event.assessment.lat_rad, event.assessment.lon_rad)
+
+    end_us = scene.start_us + until_s * US_PER_S
+    run(takewhile(lambda f: f.rx_us <= end_us, scene.frames(simulate_command.encode)), engine, door, sink)
+    assert engine.counters.balance() == 0
+    return alerts, judge.result(), refused
+
+
+@pytest.mark.parametrize("name", scenario.names())
+def test_a_scenario_keeps_its_word(name: str, tmp_path: Path) -> None:
+    scene = Scenario.load(name)
+    assert scene.plan.expect
+    alerts, picture, refused = played(scene, tmp_path, UNTIL_S)
+    assert refused == []
+    found = score.judge_alerts(scene, alerts)
+    assert found.unmet == ()
+    assert [(a.rule, a.sentence, about) for a, about in found.wrong] == []
+    for expect, alert in found.met:
+        row = scene.truth(alert.t_us)
+        assert score.about(scene, alert) == expect.object
+        assert np.isfinite(alert.lat_rad)
+        assert alert.track in next(o.tracks for o in picture.objects if o.id == expect.object)
+        assert expect.object in row.id
+    assert picture.completeness > 0.97
+    assert abs(picture.count_error) < 0.05
+    assert picture.changes == 0
+    assert all(len(o.tracks) == 1 for o in picture.objects)
+
+
+@pytest.mark.parametrize("name", scenario.names())
+def test_the_drone_crosses_the_border_at_second_180(name: str, tmp_path: Path) -> None:
+    scene = Scenario.load(name)
+    demo._write_config(tmp_path, demo.CONFIG, scene, BrokerSettings("127.0.0.1", 1), 2)
+    zones = configuration.load_zones(configuration.load(tmp_path, environ={}))
+    expect = scene.plan.expect[0]
+    inside = {}
+    for at_s in (0, 175, 185):
+        truth = scene.truth(scene.start_us + at_s * US_PER_S)
+        row = truth.id.index(expect.object)
+        code, distance_m = zones.at(float(truth.lat_rad[row]), float(truth.lon_rad[row]))
+        inside[at_s] = (code == expect.near_state, distance_m < 0)
+    assert inside == {0: (False, False), 175: (False, False), 185: (True, True)}
+
+
+def test_without_the_drone_nothing_is_alerted(tmp_path: Path) -> None:
+    plan = scenario.load_plan("hungary-from-serbia")
+    scene = Scenario(replace(plan, objects=tuple(o for o in plan.objects if o.cooperative), expect=()))
+    alerts, _, _ = played(scene, tmp_path, 60.0)
+    assert [a.sentence for a in alerts if a.state == "raised"] == []

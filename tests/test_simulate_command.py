@@ -1,0 +1,103 @@
+"""`vedette simulate`: what it writes and publishes is what the wire formats read back."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapters import simulate_command
+from adapters.broker import BrokerSettings, now_us
+from adapters.errors import ConfigError
+from adapters.formats import plots, readsb
+from fusion.schema import Plots
+from replay import log, scenario
+from replay.simulate import Scenario
+from tests.mosquitto import Mosquitto
+from tests.test_replay_command import Listener
+
+NAME = "lithuania-2025-07-28"
+
+
+def batches_until(scene: Scenario, seconds: float) -> list[Plots]:
+    return [b for b in scene.batches() if b.rx_us <= scene.start_us + seconds * 1e6]
+
+
+def test_a_written_scenario_reads_back_as_the_same_plots(tmp_path: Path) -> None:
+    path = tmp_path / "scene.jsonl.gz"
+    assert simulate_command.simulate(NAME, out=path, seconds=12.0, err=io.StringIO()) == 0
+    scene = Scenario.load(NAME)
+    specs = {s.id: s for s in scene.sensors}
+    formats = simulate_command.formats(scene)
+    assert formats == {"A1": "readsb", "R1": "plots", "R2": "plots"}
+    frames = list(log.read(path))
+    assert sum(f.source == "tick" for f in frames) == 121  # every 100 ms from the start to 12 s
+    read: Counter[str] = Counter()
+    batches = batches_until(scene, 12.0)
+    wanted = {name: iter([b for b in batches if b.sensor == name]) for name in specs}
+    for frame in frames:
+        if frame.source == "tick":
+            continue
+        sensor = frame.source.split("/")[1]
+        decode = readsb.decode if formats[sensor] == "readsb" else plots.decode
+        decoded = decode(frame.payload, specs[sensor], frame.rx_us)
+        assert decoded.rejected == {}
+        batch = next(wanted[sensor])
+        assert batch.rx_us == frame.rx_us
+        assert len(decoded.batch) == len(batch)
+        read[sensor] += len(batch)
+        assert np.abs(decoded.batch.t_us - batch.t_us).max() <= 1_000
+        for name, within in (("range_m", 0.1), ("azimuth_rad", 1e-6), ("lat_rad", 1e-8), ("pressure_height_m", 0.1)):
+            np.testing.assert_allclose(getattr(decoded.batch, name), getattr(batch, name), atol=within, rtol=0)
+        assert decoded.batch.address.tolist() == batch.address.tolist()
+        assert decoded.batch.mode3a.tolist() == batch.mode3a.tolist()
+    assert sum(read.values()) == sum(len(b) for b in batches)
+    assert min(read.values()) > 20
+
+
+def test_the_same_scenario_gives_the_same_file(tmp_path: Path) -> None:
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        simulate_command.simulate(NAME, out=tmp_path / name, seconds=5.0, err=io.StringIO())
+    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
+    simulate_command.simulate(NAME, out=tmp_path / "c.jsonl.gz", seconds=5.0, seed=3, err=io.StringIO())
+    assert (tmp_path / "a.jsonl.gz").read_bytes() != (tmp_path / "c.jsonl.gz").read_bytes()
+
+
+def test_published_sensors_look_live(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        settings = BrokerSettings(broker.host, broker.port, client_id="test")
+        before_us = now_us()
+        with Listener(broker, "sim") as listener:
+            assert simulate_command.simulate(NAME, None, settings, "sim", seconds=3.0, err=io.StringIO()) == 0
+            expected = len(batches_until(Scenario.load(NAME), 3.0))
+            arrived = list(listener.wait_for(expected))
+    assert len(arrived) == expected
+    assert expected > 10
+    topics = Counter(i.topic for i in arrived)
+    assert set(topics) == {f"vedette/v1/sim/in/{s}/plots" for s in ("A1", "R1", "R2")}
+    assert all(i.user == () for i in arrived)
+    spec = next(s for s in Scenario.load(NAME).sensors if s.id == "R2")
+    for incoming in arrived:
+        if "/R2/" in incoming.topic:
+            batch = plots.decode(incoming.payload, spec, incoming.rx_us).batch
+            assert batch.t_us.min() > before_us
+            assert batch.t_us.max() < incoming.rx_us  # nothing is told before it happened
+            assert batch.boot * 1_000_000 >= before_us - 1_000_000  # another start than the last time
+
+
+def test_a_scenario_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in scenario.names():
+        assert simulate_command.simulate(name) == 0
+    said = capsys.readouterr().err
+    assert "hungary-from-serbia: Hungary: a drone from Serbia" in said
+    assert "expected: low-slow-near or low-slow-unknown-height for gerbera between 3 and 60 s" in said
+
+
+def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one of hungary-from-serbia"):
+        simulate_command.simulate("atlantis")
+    with pytest.raises(ConfigError, match="--out"):
+        simulate_command.simulate(NAME, out=tmp_path / "no" / "such.jsonl", seconds=1.0, err=io.StringIO())
