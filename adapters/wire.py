@@ -246,6 +246,46 @@ def read_rows(decoder: _Decoder[T], rows: Sequence[msgspec.Raw]) -> tuple[list[T
     return kept, rejected
 
 
+W = TypeVar("W")
+
+
+def read_batch(
+    payload: bytes,
+    rows: str,
+    whole: msgspec.json.Decoder[W],
+    outer: msgspec.json.Decoder[Any],
+    one: _Decoder[T],
+    expected: str | None = None,
+) -> tuple[W, list[T], dict[str, int]]:
+    """A message with many rows under the key `rows`: all at once, and one by one only where that fails.
+
+    `outer` decodes the same message with its rows unread. Returns the message, the rows that stand, and how many fell
+    by reason: take nothing but the fields that both have from the message. `expected` is the schema that the message must name, where it names one.
+
+    Raises:
+        Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, too-many-plots.
+    """
+    check_envelope(payload)
+    try:
+        message = whole.decode(payload)
+    except BAD_JSON:
+        pass
+    else:
+        check_count(len(getattr(message, rows)))
+        return message, getattr(message, rows), {}
+    try:
+        envelope = outer.decode(payload)
+    except BAD_JSON as error:
+        load_json(payload, expected)  # says what is wrong with the whole, where that is it
+        raise Invalid(reason_of(error), str(error)[:120]) from None
+    named = str(getattr(envelope, "schema", expected))
+    if expected is not None and named != expected:
+        raise Invalid("wrong-schema", f"{named[:60]!r}, expected {expected!r}")
+    check_count(len(getattr(envelope, rows)))
+    kept, rejected = read_rows(one, getattr(envelope, rows))
+    return envelope, kept, rejected
+
+
 # --- plots ------------------------------------------------------------------------------------------------------------
 
 GEOMETRY: dict[SensorKind, tuple[PlotKind, ...]] = {  # what each kind of sensor may send

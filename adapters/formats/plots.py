@@ -19,17 +19,12 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from adapters.wire import (
-    BAD_JSON,
     Decoded,
     address,
-    check_count,
-    check_envelope,
     check_kind,
     dump,
-    load_json,
     mode3a,
-    read_rows,
-    reason_of,
+    read_batch,
     rfc3339_exact,
     stand,
     text,
@@ -113,27 +108,6 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ONE = msgspec.json.Decoder(_Plot)
 
 
-def _read(payload: bytes) -> tuple[_Message | _Envelope, list[_Plot], dict[str, int]]:
-    check_envelope(payload)
-    try:
-        message = _MESSAGE.decode(payload)
-    except BAD_JSON:
-        pass
-    else:
-        check_count(len(message.plots))
-        return message, message.plots, {}
-    try:
-        envelope = _ENVELOPE.decode(payload)
-    except BAD_JSON as error:
-        load_json(payload, SCHEMA)  # says what is wrong with the whole, where that is it
-        raise Invalid(reason_of(error), str(error)[:120]) from None
-    if envelope.schema != SCHEMA:
-        raise Invalid("wrong-schema", f"{envelope.schema[:60]!r}, expected {SCHEMA!r}")
-    check_count(len(envelope.plots))
-    rows, rejected = read_rows(_ONE, envelope.plots)
-    return envelope, rows, rejected
-
-
 def _columns(rows: list[_Plot]) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
     """Rows to arrays (n,), degrees to radians."""
     if not rows:
@@ -162,7 +136,7 @@ def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Decoded:
         Invalid: for the whole message: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field,
             out-of-range, unknown-sensor (it names another sensor than its topic), wrong-sensor-kind, too-many-plots.
     """
-    message, rows, rejected = _read(payload)
+    message, rows, rejected = read_batch(payload, "plots", _MESSAGE, _ENVELOPE, _ONE, SCHEMA)
     if message.schema != SCHEMA:
         raise Invalid("wrong-schema", f"{message.schema[:60]!r}, expected {SCHEMA!r}")
     if message.sensor != spec.id:

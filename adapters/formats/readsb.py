@@ -18,23 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.wire import (
-    BAD_JSON,
     EARLIEST_US,
     LATEST_US,
     Decoded,
-    check_count,
-    check_envelope,
     check_kind,
     dump,
-    load_json,
     parse_time,
-    read_rows,
-    reason_of,
+    read_batch,
     rounded,
     stand,
     without_none,
 )
-from fusion.schema import Invalid, PlotKind, Plots, SensorSpec
+from fusion.schema import PlotKind, Plots, SensorSpec
 
 FOOT_M = 0.3048
 KNOT_MPS = 1852.0 / 3600.0
@@ -105,25 +100,6 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ONE = msgspec.json.Decoder(_Aircraft)
 
 
-def _read(payload: bytes) -> tuple[_Message | _Envelope, list[_Aircraft], dict[str, int]]:
-    check_envelope(payload)
-    try:
-        message = _MESSAGE.decode(payload)
-    except BAD_JSON:
-        pass
-    else:
-        check_count(len(message.aircraft))
-        return message, message.aircraft, {}
-    try:
-        envelope = _ENVELOPE.decode(payload)
-    except BAD_JSON as error:
-        load_json(payload)  # says what is wrong with the whole, where that is it
-        raise Invalid(reason_of(error), str(error)[:120]) from None
-    check_count(len(envelope.aircraft))
-    rows, rejected = read_rows(_ONE, envelope.aircraft)
-    return envelope, rows, rejected
-
-
 def _floats(values: list[float | None], unit: float = 1.0) -> NDArray[np.float64]:
     return np.array([np.nan if v is None else v for v in values], np.float64) * unit
 
@@ -184,7 +160,7 @@ def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Decoded:
             wrong-sensor-kind, too-many-plots.
     """
     check_kind(spec, PlotKind.POSITION)
-    message, rows, rejected = _read(payload)
+    message, rows, rejected = read_batch(payload, "aircraft", _MESSAGE, _ENVELOPE, _ONE)
     now_us = parse_time(message.now)
     boot, seq = (n if -1 <= n < 2**53 else -1 for n in (message.boot, message.seq))
     new = [r for r in rows if r.lat is not None and r.lon is not None and not r.seen_pos >= spec.period_s]
