@@ -259,8 +259,9 @@ def read_batch(
 ) -> tuple[W, list[T], dict[str, int]]:
     """A message with many rows under the key `rows`: all at once, and one by one only where that fails.
 
-    `outer` decodes the same message with its rows unread. Returns the message, the rows that stand, and how many fell
-    by reason: take nothing but the fields that both have from the message. `expected` is the schema that the message must name, where it names one.
+    `outer` decodes the same message with its rows unread. Returns the message (take nothing from it but the fields that
+    both have), the rows that stand, and how many fell by reason. `expected` is the schema that the message must name,
+    where it names one.
 
     Raises:
         Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, too-many-plots.
