@@ -1,0 +1,363 @@
+"""The command line. Every command imports what it needs when it runs, so that `--help` is quick.
+
+Exit status: 0 done; 1 it ran, and the answer is no or it failed; 2 the question was wrong (usage, configuration).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from adapters import log
+from adapters.errors import ConfigError
+
+if TYPE_CHECKING:
+    from adapters.broker import BrokerSettings
+
+DONE, FAILED, WRONG = 0, 1, 2
+DEFAULT_FOLDER = Path("config")
+
+app = typer.Typer(
+    name="vedette",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+class Clock(StrEnum):
+    """Where time comes from."""
+
+    live = "live"
+    feed = "feed"
+
+
+class Subject(StrEnum):
+    """What `vedette tail` listens to."""
+
+    tracks = "tracks"
+    alerts = "alerts"
+    status = "status"
+
+
+class Level(StrEnum):
+    """How much is logged."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+class Style(StrEnum):
+    """How it is logged."""
+
+    auto = "auto"
+    text = "text"
+    json = "json"
+
+
+Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml and sensors.toml.")]
+LogLevel = Annotated[Level, typer.Option("--log-level", help="Least severe event to log.")]
+LogStyle = Annotated[Style, typer.Option("--log-style", help="auto: text on a terminal, json elsewhere.")]
+Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
+Site = Annotated[
+    str, typer.Option("--site", help="Site in the topics, vedette/v1/SITE/...; default: the configured one.")
+]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A refused configuration is a line on standard error and status 2, not a traceback."""
+    try:
+        yield
+    except ConfigError as error:
+        _refuse([error])
+
+
+def _refuse(errors: list[ConfigError]) -> NoReturn:
+    for error in errors:
+        print(f"vedette: {error}", file=sys.stderr)
+    raise typer.Exit(WRONG)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from adapters.metrics import package_version
+
+        print(f"vedette {package_version()}")
+        raise typer.Exit(DONE)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and end.")
+    ] = False,
+) -> None:
+    """Vedette watches the air along a border: it fuses radar, ADS-B and other sensors that report over MQTT into one
+    track per object, and warns of low and slow objects near or inside allied borders.
+
+    Start with `vedette demo`. Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
+    """
+
+
+@app.command()
+def run(
+    config: Folder = DEFAULT_FOLDER,
+    clock: Annotated[Clock | None, typer.Option(help="live: our own clock; feed: time from a replay.")] = None,
+    log_level: LogLevel = Level.info,
+    log_style: LogStyle = Style.auto,
+) -> None:
+    """Run the service: sensors in, tracks and alerts out, /metrics for Prometheus.
+
+    Ends on SIGTERM or Ctrl-C. VEDETTE_BROKER_HOST, _PORT, _USER, _PASSWORD, _PASSWORD_FILE, VEDETTE_HTTP_HOST,
+    VEDETTE_HTTP_PORT, VEDETTE_DATA_DIR and VEDETTE_SITE override the files.
+
+    \b
+    Examples:
+      vedette run --config config/
+      vedette run --config config/ --clock feed       # with `vedette replay` as the source
+      VEDETTE_BROKER_HOST=mqtt.example vedette run    # the rest from config/
+    """
+    log.setup(log_level.value, log_style.value)
+    with _refusals():
+        from adapters import config as configuration
+        from adapters.store import JournalError
+
+        configuration.load_broker(config)  # a wrong folder is refused at once, not after a minute of compiling
+        _prepare(log.get("run").info)
+        from adapters.live import RunOptions, run_live
+
+        loaded = configuration.load(config)
+        try:
+            code = run_live(loaded, RunOptions(clock=clock.value if clock else loaded.clock))
+        except JournalError as error:
+            log.get("run").error("the alert journal cannot be used", problem=str(error))
+            code = FAILED
+    raise typer.Exit(code)
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder with service.toml and sensors.toml.")] = DEFAULT_FOLDER,
+    borders: Annotated[bool, typer.Option(help="Read borders and terrain too (seconds).")] = True,
+) -> None:
+    """Check a configuration and the rules' own tests without starting anything.
+
+    Every problem is one line: file, key, what is wrong, and the cure; then status 2.
+
+    \b
+    Examples:
+      vedette check config/
+      vedette check config/ --no-borders
+    """
+    with _refusals():
+        if sys.stderr.isatty():
+            _prepare(_say)
+        from adapters import config as configuration
+        from adapters.summary import summary
+
+        found = configuration.problems(folder)
+        if found:
+            _refuse(found)
+        loaded = configuration.load(folder)
+        print(summary(loaded, configuration.load_zones(loaded) if borders else None))
+
+
+@app.command()
+def track() -> None:
+    """Fuse plain JSON lines from standard input into tracks on standard output, without a broker.
+
+    \b
+    Example:
+      vedette track < plots.jsonl > tracks.jsonl
+    """
+    from adapters import stream
+
+    raise typer.Exit(stream.run(sys.stdin.buffer, sys.stdout, sys.stderr))
+
+
+@app.command()
+def tail(
+    what: Annotated[Subject, typer.Argument(help="What to listen to.")] = Subject.tracks,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="End after so many lines.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="End after so many seconds.")] = None,
+    log_level: LogLevel = Level.info,
+    log_style: LogStyle = Style.auto,
+) -> None:
+    """Print what the service publishes: one JSON object a line on standard output, logs on standard error.
+
+    \b
+    Examples:
+      vedette tail alerts
+      vedette tail tracks --broker 127.0.0.1:1883 --site demo | jq .id
+      vedette tail status --count 1
+    """
+    log.setup(log_level.value, log_style.value)
+    with _refusals():
+        from adapters import tail as listening
+
+        place, settings = _broker(config, broker, site)
+        code = listening.listen(place, settings, what.value, sys.stdout, count, seconds)
+        _close_stdout()
+    raise typer.Exit(code)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="Frame log: .jsonl, .jsonl.gz or .jsonl.zst.")],
+    speed: Annotated[str, typer.Option(help="1, 10 ... times real time, or max.")] = "1",
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+    wait: Annotated[bool, typer.Option(help="End only when the service has shown everything.")] = True,
+) -> None:
+    """Publish a recorded feed, with its recorded time as the clock of `vedette run --clock feed`.
+
+    \b
+    Examples:
+      vedette replay recording.jsonl.zst
+      vedette replay recording.jsonl.gz --speed 10 --broker 127.0.0.1:1883 --site demo
+      vedette replay recording.jsonl --speed max --no-wait
+    """
+    log.setup()
+    with _refusals():
+        from adapters import replay_command
+
+        place, settings = _broker(config, broker, site)
+        code = replay_command.replay(file, settings, place, speed, wait, sys.stderr)
+    raise typer.Exit(code)
+
+
+@app.command()
+def simulate(
+    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="Write a frame log: .jsonl, .jsonl.gz or .jsonl.zst.")] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Publish it as live sensors, in real time.")] = False,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Only so much of it.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another draw of noise and clutter.")] = None,
+) -> None:
+    """Make sensor data from a scenario: into a frame log, or to a broker as live sensors would.
+
+    Without --out and --publish it says what the scenario is.
+
+    \b
+    Examples:
+      vedette simulate lithuania-2025-07-28
+      vedette simulate lithuania-2025-07-28 --out scene.jsonl.zst
+      vedette simulate hungary-from-serbia --publish --broker 127.0.0.1:1883
+    """
+    log.setup()
+    if out is not None and publish:
+        raise typer.BadParameter("take one of --out and --publish")
+    with _refusals():
+        place, settings = _broker(config, broker, site) if publish else ("", None)
+        from adapters import simulate_command
+
+        code = simulate_command.simulate(scenario, out, settings, place, seconds, seed, sys.stderr)
+    raise typer.Exit(code)
+
+
+@app.command()
+def journal(
+    file: Annotated[Path, typer.Argument(help="Alert journal, alerts.jsonl in the data folder.")],
+    entries: Annotated[bool, typer.Option("--entries", help="Print the alert transitions, one a line.")] = False,
+) -> None:
+    """Verify the hash chain of an alert journal: status 0 when every entry is there and unchanged, else 1.
+
+    \b
+    Examples:
+      vedette journal var/alerts.jsonl
+      vedette journal var/alerts.jsonl --entries | jq .sentence
+    """
+    with _refusals():
+        from adapters.store import AlertJournal, verify
+
+        if not file.is_file():
+            raise ConfigError("command line", "FILE", f"{file} is not a file", "name the alerts.jsonl of a data folder")
+        found = verify(file)
+        if entries:
+            for payload in islice(AlertJournal(file).entries(), found.entries):
+                print(payload.decode())
+        out = sys.stderr if entries else sys.stdout
+        if not found.ok:
+            print(f"vedette: {file}:{found.line}: {found.problem}", file=sys.stderr)
+            raise typer.Exit(FAILED)
+        print(f"{found.entries} entries, every one unchanged; head {found.head}", file=out)
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1.0, help="End by itself after so many seconds.")] = None,
+) -> None:
+    """Show it all on this machine: a broker, simulated sensors, the service and an alert within a minute.
+
+    Nothing is installed or left behind; Ctrl-C ends it. With --seconds: status 0 when the expected alert came, else 1.
+
+    \b
+    Examples:
+      vedette demo
+      vedette demo --seconds 90
+    """
+    log.setup("warning")
+    with _refusals():
+        from adapters.demo import demo as show
+
+        code = show(seconds)
+    raise typer.Exit(code)
+
+
+def _prepare(report: Callable[[str], None]) -> None:
+    """Compile the kernels with a word about it: the first time takes about a minute."""
+    from adapters.warm import warm
+
+    warm(report)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _broker(folder: Path, address: str, site: str) -> tuple[str, BrokerSettings]:
+    """The broker asked for: from the folder, unless the command line names one. Raises ConfigError."""
+    from adapters import config as configuration
+
+    if address:
+        return configuration.broker_at(address, site)
+    found, settings = configuration.load_broker(folder)
+    return site or found, settings
+
+
+def _close_stdout() -> None:
+    """Flush now: a reader that has gone (`| head`) is no error, also not while Python ends."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main() -> None:
+    """Entry point of the `vedette` command."""
+    log.prepare_numerics()
+    app()
+
+
+if __name__ == "__main__":
+    main()

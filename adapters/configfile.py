@@ -1,0 +1,146 @@
+"""What may stand in `service.toml` and `sensors.toml`, as strict models. The descriptions are the cures people read.
+
+Strict means: a number in quotes, `true` for 1, NaN, infinity and unknown keys are refused, never guessed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# One level of an MQTT topic, a metric label and a file name at once: no separators, wildcards or blanks.
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+MAX_SENSORS = 64  # a track keeps the sensors that see it as bits of one uint64
+
+
+class Strict(BaseModel):
+    """Base of all file models."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BrokerFile(Strict):
+    """`[broker]` of service.toml."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="host name or address of the MQTT 5 broker")
+    port: Port = Field(default=1883, description="port of the broker: usually 1883, with TLS 8883")
+    client_id: str = Field(
+        default="", max_length=64, description='fixed MQTT client id; empty: "vedette-" and the site'
+    )
+    username: str = Field(default="", description="user name at the broker; empty: none")
+    password: str = Field(default="", description="password; better in password_file or VEDETTE_BROKER_PASSWORD")
+    password_file: str = Field(default="", description="file whose first line is the password")
+    tls: bool = Field(default=False, description="true: talk TLS to the broker")
+    tls_ca: str = Field(
+        default="", description="PEM file with the authority that signed the broker; empty: the system's"
+    )
+    tls_cert: str = Field(default="", description="PEM file with our client certificate")
+    tls_key: str = Field(default="", description="PEM file with the key of our client certificate")
+
+
+class HttpFile(Strict):
+    """`[http]` of service.toml."""
+
+    host: str = Field(
+        default="127.0.0.1", min_length=1, description="address that /metrics, /healthz and /readyz listen on"
+    )
+    port: Port = Field(default=9464, description="their port; 0 takes any free one")
+
+
+class PublishFile(Strict):
+    """`[publish]` of service.toml."""
+
+    picture_ms: int = Field(
+        default=100, ge=100, le=5_000, description="time between two pictures, a multiple of 100 ms"
+    )
+    full_ms: int = Field(default=5_000, ge=1_000, le=60_000, description="time between two full pictures")
+
+
+class ZonesFile(Strict):
+    """`[zones]` of service.toml."""
+
+    borders: list[str] = Field(min_length=1, max_length=100, description="GeoJSON files, or folders full of them")
+    terrain: str = Field(min_length=1, description="TIFF with the height of the ground above mean sea level, metres")
+    geoid: str = Field(min_length=1, description="TIFF with the height of the geoid above the ellipsoid, centimetres")
+    accuracy_m: float = Field(default=25.0, gt=0, le=5_000, description="how far a border line may be off, metres")
+
+
+class RulesFile(Strict):
+    """`[rules]` of service.toml."""
+
+    base: str = Field(default="rules.toml", min_length=1, description="the rule file")
+    overlays: list[str] = Field(default=[], max_length=20, description="rule files laid over it, in this order")
+
+
+class StoreFile(Strict):
+    """`[store]` of service.toml."""
+
+    quarantine_bytes: int = Field(
+        default=10_000_000,
+        ge=10_000,
+        le=10_000_000_000,
+        description="most that samples of refused input may take on disk",
+    )
+
+
+class ServiceFile(Strict):
+    """service.toml."""
+
+    site: Word = Field(description="short name of this place, the {site} of every topic: letters, digits, _ . -")
+    clock: Literal["live", "feed"] = Field(
+        default="live", description="live: our own clock; feed: replay, time from in/clock"
+    )
+    simulated: bool = Field(default=False, description="true marks every alert as simulated")
+    data_dir: str = Field(default="../var", min_length=1, description="folder for journal, quarantine and epoch")
+    broker: BrokerFile = BrokerFile()
+    http: HttpFile = HttpFile()
+    publish: PublishFile = PublishFile()
+    zones: ZonesFile = Field(description="a [zones] section with borders, terrain and geoid")
+    rules: RulesFile = RulesFile()
+    store: StoreFile = StoreFile()
+    tracker: dict[str, Any] = Field(default={}, description="numbers of fusion.tracker.TrackerParams, by name")
+
+
+Kind = Literal["radar-2d", "radar-3d", "adsb", "remote-id", "track", "bearing", "sighting"]
+Sigma = Annotated[float, Field(ge=0.1, le=50_000.0)]
+SigmaAngle = Annotated[float, Field(ge=0.0001, le=90.0)]
+
+
+class SensorFile(Strict):
+    """One `[[sensors]]` block of sensors.toml. Left out means the default of `fusion.schema.SensorSpec`."""
+
+    id: Word = Field(description="name of the sensor in its topics: letters, digits, _ . -")
+    kind: Kind = Field(description="what it is: radar-2d, radar-3d, adsb, remote-id, track, bearing or sighting")
+    format: Literal["plots", "readsb"] = Field(default="plots", description="what it sends: plots, or readsb for ADS-B")
+    lat_deg: float | None = Field(default=None, ge=-90, le=90, description="latitude of the antenna, WGS84 degrees")
+    lon_deg: float | None = Field(default=None, ge=-180, le=180, description="longitude of the antenna, WGS84 degrees")
+    height_m: float | None = Field(
+        default=None, ge=-500, le=10_000, description="antenna above the WGS84 ellipsoid (not above sea level), metres"
+    )
+    period_s: float = Field(default=1.0, ge=0.01, le=3_600, description="scan or report period, seconds")
+    range_max_m: float = Field(default=400_000.0, gt=0, le=1_000_000, description="how far it sees, metres")
+    range_sigma_m: Sigma = Field(default=100.0, description="one sigma of range, metres")
+    azimuth_sigma_deg: SigmaAngle = Field(default=0.15, description="one sigma of azimuth, degrees")
+    elevation_sigma_deg: SigmaAngle | None = Field(default=None, description="one sigma of elevation, degrees")
+    position_sigma_m: Sigma = Field(default=100.0, description="one sigma of each horizontal axis, metres")
+    height_sigma_m: Annotated[float, Field(ge=0.1, le=20_000.0)] = Field(
+        default=50.0, description="one sigma of geometric height, metres"
+    )
+    velocity_sigma_mps: Annotated[float, Field(ge=0.01, le=1_000.0)] = Field(
+        default=2.0, description="one sigma of each axis of velocity, m/s"
+    )
+    detection_probability: float = Field(
+        default=0.9, gt=0, lt=1, description="how often it sees an ordinary target in full view, in one period"
+    )
+    clutter_per_scan: float = Field(default=10.0, ge=0, le=100_000, description="false plots expected in one period")
+    latency_s: float = Field(default=0.5, ge=0, le=60, description="typical delay from measurement to arrival, seconds")
+
+
+class SensorsFile(Strict):
+    """sensors.toml."""
+
+    sensors: list[SensorFile] = Field(
+        min_length=1, max_length=MAX_SENSORS, description="one [[sensors]] block for every sensor"
+    )

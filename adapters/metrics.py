@@ -1,0 +1,230 @@
+"""What Prometheus scrapes. Every name starts with `vedette_`; a track id is never a label.
+
+The accounting and the sensor numbers are kept by the engine; this file only holds its latest snapshot and turns it
+into counters at a scrape, so every scrape sees numbers of one moment and their sum balances.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from fusion.schema import US_PER_S, Counters, Health, TrackStatus
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, with its start time, that nothing here reads
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# Known reasons start at zero, so that rate() sees the first one.
+REJECT_REASONS = (
+    "oversized not-utf8 malformed wrong-schema unknown-sensor wrong-sensor-kind missing-field not-finite out-of-range "
+    "length future unknown-topic unknown-command bad-time too-many-plots"
+).split()
+HEALTH_STATES = ("never", "ok", "stale", "degraded", "off")
+STAGES = ("decode", "fuse", "encode", "publish", "arrival_to_published", "alert")
+# From half a millisecond (one decode) to ten seconds (a backlog); 0.25 s is the promise for arrival to published.
+STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Real sensors are one to three seconds late; more than ten is late for fusing.
+AGE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """The service's numbers. Call from one thread; rendering may happen on another."""
+
+    def __init__(self, registry: CollectorRegistry | None = None, config_hash: str = "") -> None:
+        """A registry of its own keeps two services in one process (tests) apart."""
+        self.registry = CollectorRegistry(auto_describe=False) if registry is None else registry
+        self._live = _Live()
+        self.registry.register(self._live)
+        if platform.system() == "Linux":
+            ProcessCollector(registry=self.registry)
+        self._tracks = Gauge("vedette_tracks", "Tracks held, by status.", ["status"], registry=self.registry)
+        self._transitions = Counter(
+            "vedette_alert_transitions",
+            "Alert transitions, by rule, severity (1 highest) and new state.",
+            ["rule", "severity", "state"],
+            registry=self.registry,
+        )
+        self._open = Gauge(
+            "vedette_alerts_open", "Alerts not closed, by rule and severity.", ["rule", "severity"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._stage = Histogram(
+            "vedette_stage_seconds", "Time spent in one stage of the path from input to output.", ["stage"],
+            buckets=STAGE_BUCKETS_S, registry=self.registry,
+        )  # fmt: skip
+        self._age = Histogram(
+            "vedette_data_age_seconds", "Measurement to publication, of the tracks published.",
+            buckets=AGE_BUCKETS_S, registry=self.registry,
+        )  # fmt: skip
+        self._broker = Gauge(
+            "vedette_broker_connected", "1 while the connection to the broker is up.", ["connection"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._connects = Counter(
+            "vedette_broker_connects", "Connections made to the broker, the first one included.", ["connection"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._denied = Counter(
+            "vedette_publish_denied", "Messages the broker refused.", ["kind"], registry=self.registry
+        )
+        self._quarantined = Counter(
+            "vedette_quarantined", "Refused input offered to the quarantine file, by what became of it.", ["result"],
+            registry=self.registry,
+        )  # fmt: skip
+        build = Gauge(
+            "vedette_build_info", "1; the labels say what runs.", ["version", "python", "config"],
+            registry=self.registry,
+        )  # fmt: skip
+        build.labels(package_version(), platform.python_version(), config_hash[:12]).set(1)
+        self._stages = {stage: self._stage.labels(stage) for stage in STAGES}
+        for status in TrackStatus:
+            self._tracks.labels(status.name.lower()).set(0)
+        for result in ("written", "skipped"):
+            self._quarantined.labels(result)
+        self._up: dict[str, bool] = {}
+
+    def accounting(self, counters: Counters) -> None:
+        """Take over a snapshot of the message accounting."""
+        self._live.counters = deepcopy(counters)
+
+    def tracks(self, counts: Mapping[str, int]) -> None:
+        """Tracks by status name, in either case ("CONFIRMED" or "confirmed"); a status not given is zero."""
+        given = {name.lower(): count for name, count in counts.items()}
+        for status in TrackStatus:
+            name = status.name.lower()
+            self._tracks.labels(name).set(given.pop(name, 0))
+        if given:
+            raise ValueError(f"unknown track status: {sorted(given)}")
+
+    def alert_transition(self, rule: str, severity: int, state: str) -> None:
+        """Count one transition of an alert: raised, updated, acknowledged, closed."""
+        self._transitions.labels(rule, str(severity), state).inc()
+
+    def open_alerts(self, counts: Mapping[tuple[str, int], int]) -> None:
+        """Alerts not closed, by (rule, severity). One not given is none."""
+        self._open.clear()
+        for (rule, severity), count in counts.items():
+            self._open.labels(rule, str(severity)).set(count)
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Time one stage took: one of `STAGES`."""
+        self._stages[name].observe(seconds)
+
+    def data_age(self, seconds: float) -> None:
+        """Age of the newest measurement behind one published track."""
+        self._age.observe(seconds)
+
+    def health(self, health: Health) -> None:
+        """The newest health of one sensor."""
+        self._live.sensors[health.sensor] = health
+
+    def broker(self, connection: str, up: bool) -> None:
+        """A connection ("plots", "alerts") came up or went down. Saying the same twice changes nothing."""
+        if up and not self._up.get(connection, False):
+            self._connects.labels(connection).inc()
+        self._up[connection] = up
+        self._broker.labels(connection).set(1 if up else 0)
+
+    def publish_denied(self, kind: str) -> None:
+        """The broker refused a message of this kind ("track", "picture", "alert", "status"...)."""
+        self._denied.labels(kind).inc()
+
+    def quarantine(self, written: bool) -> None:
+        """Refused input was offered to the quarantine file: written, or skipped by its sampling."""
+        self._quarantined.labels("written" if written else "skipped").inc()
+
+    def render(self) -> bytes:
+        """The whole in Prometheus text format 0.0.4."""
+        return generate_latest(self.registry)
+
+
+class _Live(Collector):
+    """Turns the latest accounting and sensor health into metrics at the moment of a scrape."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.sensors: dict[str, Health] = {}
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        yield from _accounting(self.counters)
+        yield from _sensors([self.sensors[name] for name in sorted(self.sensors)])
+
+
+def _accounting(c: Counters) -> Iterable[Metric]:
+    plain = (
+        ("received", "Plots received, and messages that hold none.", c.received),
+        ("used", "Received items that went into the picture.", c.used),
+        ("duplicate", "Received items seen before (sensor, boot, seq).", c.duplicate),
+        ("late", "Received items measured too long ago to be fused.", c.late),
+    )
+    for name, text, value in plain:
+        yield CounterMetricFamily(f"vedette_items_{name}", text, value=value)
+    rejected = CounterMetricFamily("vedette_items_rejected", "Received items refused, by reason.", labels=["reason"])
+    for reason in sorted({*REJECT_REASONS, *c.rejected}):
+        rejected.add_metric([reason], c.rejected.get(reason, 0))
+    yield rejected
+    shed = CounterMetricFamily("vedette_items_shed", "Received items dropped under load, by class.", labels=["class"])
+    for name in sorted({"overload", *c.shed}):
+        shed.add_metric([name], c.shed.get(name, 0))
+    yield shed
+    yield GaugeMetricFamily(
+        "vedette_items_unaccounted",
+        "Received less all that items became: anything but 0 is a fault.",
+        value=c.balance(),
+    )
+
+
+def _sensors(sensors: list[Health]) -> Iterable[Metric]:
+    state = GaugeMetricFamily("vedette_sensor_state", "1 for the state the sensor is in.", labels=["sensor", "state"])
+    measured = _gauge("last_measurement_timestamp_seconds", "Newest measured time; absent before the first.")
+    arrived = _gauge("last_arrival_timestamp_seconds", "Newest arrival; absent before the first.")
+    rate = _gauge("rate_hertz", "Plots per second over the last 30 s.")
+    lag = _gauge("lag_seconds", "Median of arrival minus measurement; absent while unknown.")
+    nis = _gauge("innovation_ratio", "Mean normalised innovation squared per degree of freedom: about 1 when honest.")
+    hits = CounterMetricFamily("vedette_sensor_hits", "Looks at confirmed tracks that saw them.", labels=["sensor"])
+    misses = CounterMetricFamily("vedette_sensor_misses", "Looks that should have seen and did not.", labels=["sensor"])
+    for health in sensors:
+        name = [health.sensor]
+        for known in HEALTH_STATES:
+            state.add_metric([health.sensor, known], 1.0 if known == health.state else 0.0)
+        if health.last_us >= 0:
+            measured.add_metric(name, health.last_us / US_PER_S)
+        if health.last_rx_us >= 0:
+            arrived.add_metric(name, health.last_rx_us / US_PER_S)
+        rate.add_metric(name, health.rate_hz)
+        if math.isfinite(health.lag_s):
+            lag.add_metric(name, health.lag_s)
+        if math.isfinite(health.nis):
+            nis.add_metric(name, health.nis)
+        hits.add_metric(name, health.hits)
+        misses.add_metric(name, health.misses)
+    yield from (state, measured, arrived, rate, lag, nis, hits, misses)
+
+
+def _gauge(name: str, text: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"vedette_sensor_{name}", text, labels=["sensor"])
+
+
+def package_version() -> str:
+    """Version of the installed distribution; "unknown" when run from a bare source tree."""
+    try:
+        return version("vedette")
+    except PackageNotFoundError:
+        return "unknown"
