@@ -1,0 +1,173 @@
+"""What leaves, on which topic, how often: events of the engine become messages. Pure; the service sends them.
+
+    picture/{part}    retained, full every 5 s            picture-delta     ten times a second, what changed
+    track/{id}        retained 15 s, 1 Hz for what an officer must watch, else on change and every 5 s; empty on drop
+    alert/{id}        retained until closed, QoS 1        alert-log         every transition, QoS 1
+    sensor/{id}/health  retained, on change and every 5 s
+
+Single tracks are spread over the ticks of a second, so that two thousand of them never delay a delta. A row waiting
+for its turn is replaced by its newer state: the waiting list is never longer than the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adapters.broker import Outgoing
+from adapters.formats import alert, command, health, picture, track
+from adapters.wire import Names
+from fusion.schema import F8, I8, US_PER_S, Alert, AlertChanged, Answer, Event, HealthChanged, Picture
+
+FULL_EVERY_S = 5
+EXPIRY_S = 15  # three missed repeats: what the broker still holds then is not the picture any more
+TICKS_PER_S = 10
+LOW_SLOW = 0.5  # probability of both words from which a track is worth 1 Hz
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one tick sends. Alerts are journalled (`journal`) and synced before they are published."""
+
+    alerts: list[Outgoing] = field(default_factory=list)
+    journal: list[bytes] = field(default_factory=list)
+    changed: list[Alert] = field(default_factory=list)
+    others: list[Outgoing] = field(default_factory=list)
+    arrivals_us: list[I8] = field(
+        default_factory=list
+    )  # arrival times of the plots that a picture shows for the first time
+
+
+class Outbox:
+    """Turns events into messages. Holds only what "on change" and "every 5 s" need."""
+
+    def __init__(self, names: Names, full_us: int = FULL_EVERY_S * US_PER_S) -> None:
+        """`full_us`: how often the whole picture is published, in whole seconds."""
+        self._names = names
+        self._full_us = full_us
+        self._full_expiry_s = max(EXPIRY_S, 3 * full_us // US_PER_S)
+        self._full_slot = -1
+        self._base = f"vedette/v1/{names.site}/"
+        self._seq = 0
+        self._parts = 0  # parts of the full picture that the broker holds
+        self._shown_us = -1
+        self._alerted: dict[str, list[str]] = {}  # track -> open alerts
+        self._waiting: dict[int, bytes] = {}
+        self._per_tick = 0
+        self._epoch = 0
+        self._notable: dict[int, int] = {}  # track counter -> what "on change" compares
+        self._health: dict[str, tuple[str, int]] = {}
+
+    def turn(self, events: Sequence[Event]) -> Turn:
+        """The messages of one tick, in the order to send them."""
+        out = Turn()
+        for event in events:
+            if isinstance(event, AlertChanged):
+                self._alert(event.alert, out)
+            elif isinstance(event, Picture):
+                self._picture(event, out)
+            elif isinstance(event, HealthChanged):
+                state, at_us = self._health.get(event.health.sensor, ("", -1))
+                due = event.health.t_us - at_us >= FULL_EVERY_S * US_PER_S
+                if due or event.health.state != state:
+                    self._health[event.health.sensor] = (event.health.state, event.health.t_us)
+                    topic = f"{self._base}sensor/{event.health.sensor}/health"
+                    out.others.append(Outgoing(topic, health.encode(event.health, self._next()), retain=True))
+            elif isinstance(event, Answer):
+                self._answer(event, out)
+        self._spread(out)
+        return out
+
+    def again(self, alerts: Sequence[Alert]) -> list[Outgoing]:
+        """Open alerts once more, as they stand: after a reconnect the broker may have lost them."""
+        return [Outgoing(*self._alert_topic(a), qos=1, retain=True) for a in alerts]
+
+    def _next(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _alert_topic(self, changed: Alert) -> tuple[str, bytes]:
+        return f"{self._base}alert/{changed.id}", alert.encode(changed, self._names, self._next())
+
+    def _alert(self, changed: Alert, out: Turn) -> None:
+        topic, payload = self._alert_topic(changed)
+        closed = changed.state == "closed"
+        out.changed.append(changed)
+        out.journal.append(payload)
+        out.alerts.append(Outgoing(f"{self._base}alert-log", payload, qos=1))
+        out.alerts.append(Outgoing(topic, payload, qos=1, retain=not closed))
+        if closed:
+            out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
+        held = [a for a in self._alerted.get(changed.track, []) if a != changed.id]
+        if not closed:
+            held.append(changed.id)
+        if held:
+            self._alerted[changed.track] = held
+        else:
+            self._alerted.pop(changed.track, None)
+
+    def _answer(self, answer: Answer, out: Turn) -> None:
+        if answer.command.response_topic:
+            payload = command.encode_answer(answer, self._names, self._next())
+            out.others.append(
+                Outgoing(answer.command.response_topic, payload, qos=1, correlation=answer.command.correlation)
+            )
+
+    def _picture(self, shown: Picture, out: Turn) -> None:
+        fresh = shown.tracks.rx_us[shown.tracks.rx_us > self._shown_us]
+        self._shown_us = shown.t_us
+        out.arrivals_us.append(fresh)
+        for counter, _reason in shown.dropped:
+            self._waiting.pop(counter, None)
+            if self._notable.pop(counter, None) is not None:
+                out.others.append(Outgoing(f"{self._base}track/{shown.tracks.epoch}:{counter}", b"", retain=True))
+        parts = picture.encode(shown, self._names, self._next())
+        out.others += [Outgoing(f"{self._base}picture-delta", part, qos=0) for part in parts]
+        if not shown.full:
+            return
+        slot = shown.t_us // self._full_us
+        if slot != self._full_slot:
+            self._full_slot = slot
+            out.others += [
+                Outgoing(f"{self._base}picture/{i}", part, retain=True, expiry_s=self._full_expiry_s)
+                for i, part in enumerate(parts)
+            ]
+            out.others += [
+                Outgoing(f"{self._base}picture/{i}", b"", retain=True) for i in range(len(parts), self._parts)
+            ]
+            self._parts = len(parts)
+        self._queue_tracks(shown, shown.t_us // US_PER_S)
+
+    def _queue_tracks(self, shown: Picture, second: int) -> None:
+        """Choose the single tracks to publish in this second."""
+        tracks, assessment = shown.tracks, shown.assessment
+        watched = ~assessment.cooperative | (_both(assessment.p_low, assessment.p_slow) >= LOW_SLOW)
+        due = watched | (tracks.id % FULL_EVERY_S == second % FULL_EVERY_S)
+        notable = tracks.status.astype(np.int64) * 4 + assessment.cooperative * 2 + assessment.contradicted
+        for row, (counter, now) in enumerate(zip(tracks.id.tolist(), notable.tolist(), strict=True)):
+            due[row] |= self._notable.get(counter) != now or tracks.name(row) in self._alerted
+            self._notable[counter] = now
+        rows = np.flatnonzero(due).tolist()
+        payloads = track.encode_rows(tracks, assessment, rows, self._names, self._seq + 1)
+        self._seq += len(rows)
+        self._waiting.update(zip(tracks.id[due].tolist(), payloads, strict=True))
+        self._per_tick = -(-len(self._waiting) // (TICKS_PER_S - 2))
+        self._epoch = tracks.epoch
+
+    def _spread(self, out: Turn) -> None:
+        for counter in list(self._waiting)[: self._per_tick]:
+            payload = self._waiting.pop(counter)
+            topic = f"{self._base}track/{self._epoch}:{counter}"
+            out.others.append(Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S))
+
+
+def _both(p_low: F8, p_slow: F8) -> F8:
+    """Probability of low and slow, taken as independent; unknown height counts as low: it must be watched."""
+    return np.where(np.isnan(p_low), 1.0, p_low) * p_slow
+
+
+def newest(arrivals_us: Sequence[I8]) -> I8:
+    """All arrival times of a tick in one array."""
+    return np.concatenate(arrivals_us) if arrivals_us else np.empty(0, np.int64)

@@ -1,0 +1,90 @@
+"""The one loop: frames in, events out. Live, replay and test differ only in who yields the frames.
+
+A `Core` is an engine with its door and its outbox: everything between the bytes of a tick's frames and the bytes that
+follow from them. It knows no clock and no network, so the service runs it on its engine thread, and a test in a loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from adapters.config import Config
+from adapters.decode import TICK, Door, Refused
+from adapters.outbox import Outbox, Turn
+from adapters.wire import Names
+from fusion.engine import Engine, EngineConfig
+from fusion.schema import Event, Frame, Picture
+from fusion.zones import Zones
+
+Sink = Callable[[Frame, list[Event]], None]  # the tick, and what followed from it
+
+
+def engine_of(config: Config, zones: Zones, epoch: int) -> Engine:
+    """An engine as configured."""
+    return Engine(
+        EngineConfig(
+            sensors=config.sensors,
+            ruleset=config.rules,
+            zones=zones,
+            tracker=config.tracker,
+            epoch=epoch,
+            simulated=config.simulated,
+            picture_us=config.picture_ms * 1000,
+        )
+    )
+
+
+def names_of(config: Config, zones: Zones) -> Names:
+    """The words that stand for numbers in what this service publishes."""
+    return Names(config.site, zones.codes, zones.names, tuple(spec.id for spec in config.sensors))
+
+
+def run(frames: Iterable[Frame], engine: Engine, door: Door, sink: Sink) -> None:
+    """Decode every frame into the engine; at every tick hand the events to `sink`."""
+    for frame in frames:
+        if frame.source == TICK:
+            sink(frame, engine.tick(frame.rx_us))
+        else:
+            door.enter(frame)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds of work in one tick, by stage."""
+
+    decode_s: float
+    fuse_s: float
+    encode_s: float
+
+
+class Core:
+    """Engine, door and outbox of one service. One caller at a time."""
+
+    def __init__(self, config: Config, zones: Zones, epoch: int, refused: Refused) -> None:
+        self.engine = engine_of(config, zones, epoch)
+        self.door = Door(self.engine, config.formats, refused)
+        self.outbox = Outbox(names_of(config, zones), config.full_ms * 1000)
+
+    def work(self, frames: Sequence[Frame], tick: Frame) -> tuple[list[Event], Turn, Spent]:
+        """One tick of the live service: all frames that arrived before it, then the tick."""
+        start_s = time.perf_counter()
+        events: list[Event] = []
+        decoded_s = start_s
+
+        def watched() -> Iterator[Frame]:
+            nonlocal decoded_s
+            yield from frames
+            decoded_s = time.perf_counter()
+            yield tick
+
+        run(watched(), self.engine, self.door, lambda _tick, said: events.extend(said))
+        fused_s = time.perf_counter()
+        turn = self.outbox.turn(events)
+        return events, turn, Spent(decoded_s - start_s, fused_s - decoded_s, time.perf_counter() - fused_s)
+
+
+def newest_picture(events: Sequence[Event]) -> Picture | None:
+    """The picture among the events of a tick."""
+    return next((event for event in events if isinstance(event, Picture)), None)

@@ -1,0 +1,231 @@
+"""The file to read first: everything that enters Vedette passes `feed`, everything that leaves comes out of `tick`.
+
+    feed(item)      only stores (and refuses duplicates and plots from the future)
+    tick(rx_us)     orders what is stored by (time, sensor, seq), fuses it, and says what follows from it
+
+Nothing here knows the clock: live, replay and test differ only in who calls. The same calls give the same events, to
+the bit. Arrival order within a tick cannot matter, and nothing waits longer than a tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from fusion.health import SensorWatch
+from fusion.identity import assess
+from fusion.incidents import Watch
+from fusion.order import Order
+from fusion.rules import RuleSet
+from fusion.schema import (
+    B1,
+    US_PER_S,
+    Alert,
+    AlertChanged,
+    Assessment,
+    Command,
+    Counters,
+    Event,
+    HealthChanged,
+    Item,
+    Met,
+    Picture,
+    Plots,
+    SensorSpec,
+    SensorStatus,
+    Tracks,
+    take,
+)
+from fusion.tracker import Tracker, TrackerParams
+from fusion.zones import Zones
+
+_NONE: Mapping[str, int] = MappingProxyType({})
+QNH_SIGMA_HPA = 2.0  # of a station's pressure, a few hundred km away: about 17 m
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What an engine is made of. Sensors in order of index; the epoch is raised by every cold start."""
+
+    sensors: tuple[SensorSpec, ...]
+    ruleset: RuleSet
+    zones: Zones
+    tracker: TrackerParams = field(default_factory=TrackerParams)
+    epoch: int = 0
+    simulated: bool = False
+    picture_us: int = 100_000  # a picture, and the rules, this often
+    full_us: int = US_PER_S  # a full picture this often
+
+
+class Engine:
+    """One air picture. Not thread-safe: one caller at a time."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.counters = Counters()
+        self.zones = config.zones
+        self.tracker = Tracker(config.sensors, config.tracker, config.epoch, config.zones.geoid)
+        self.order = Order()
+        self.health = SensorWatch(config.sensors)
+        names = tuple(spec.id for spec in config.sensors)
+        self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
+        self._commands: list[Command] = []
+        self._heard: list[Plots] = []
+        self._now_us = -1
+        self._picture_slot = self._full_slot = self._health_slot = -1
+        self._shown_id = np.empty(0, np.int64)
+        self._shown_hits = np.empty(0, np.int32)
+        self._shown_status = np.empty(0, np.int8)
+        self._dropped: list[tuple[int, str]] = []
+
+    def feed(self, item: Item, rejected: Mapping[str, int] = _NONE) -> None:
+        """Store one item for the next tick. `rejected`: plots of the same message that its decoder refused, by reason.
+
+        A numbered message whose plots were all refused is fed as an empty batch: it must not be asked for again.
+        """
+        if isinstance(item, Plots):
+            self._feed_plots(item, rejected)
+            return
+        if isinstance(item, Command):
+            self._commands.append(item)
+        elif isinstance(item, SensorStatus):
+            self.health.said(item)
+        elif isinstance(item, Met):
+            self.tracker.set_qnh(item.qnh_hpa, QNH_SIGMA_HPA)
+        self._used_message()
+
+    def tick(self, rx_us: int) -> list[Event]:
+        """The clock reached `rx_us`: fuse what is stored, and say what follows.
+
+        Raises:
+            ValueError: time ran backwards; the caller owns the clock, so this is a broken invariant.
+        """
+        if rx_us < self._now_us:
+            raise ValueError(f"tick {rx_us} after tick {self._now_us}")
+        self._now_us = rx_us
+        events: list[Event] = self._answer(rx_us)
+        for batch in sorted(self._heard, key=lambda b: (b.sensor, b.rx_us, b.boot, b.seq, len(b))):
+            self.health.heard(batch)
+        self._heard.clear()
+        self._fuse(rx_us)
+        if rx_us // self.config.picture_us != self._picture_slot:
+            self._picture_slot = rx_us // self.config.picture_us
+            events += self._show(rx_us)
+        if rx_us // US_PER_S != self._health_slot:
+            self._health_slot = rx_us // US_PER_S
+            stats = self.tracker.sensor_stats()
+            events += [HealthChanged(h) for h in self.health.report(rx_us, stats.nis, stats.hits, stats.misses)]
+        assert self.counters.balance() == 0, "a received item is not accounted for"
+        return events
+
+    def open_alerts(self) -> list[Alert]:
+        """Every alert not closed, in order of raising: re-published after a reconnect."""
+        return self.watch.open_alerts()
+
+    def contiguous(self, sensor: str) -> tuple[int, int]:
+        """(boot, seq) up to which every numbered message of this sensor was fused; -1: none."""
+        return self.order.contiguous(sensor)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that can change a later answer, between two ticks."""
+        return {
+            "tracker": self.tracker.snapshot(),
+            "order": self.order.snapshot(),
+            "health": self.health.snapshot(),
+            "watch": self.watch.snapshot(),
+            "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
+            "commands": list(self._commands),
+            "heard": list(self._heard),
+            "slots": (self._now_us, self._picture_slot, self._full_slot, self._health_slot),
+            "shown": (self._shown_id.copy(), self._shown_hits.copy(), self._shown_status.copy()),
+            "dropped": list(self._dropped),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `snapshot` as if nothing had happened."""
+        self.tracker.restore(state["tracker"])
+        self.order.restore(state["order"])
+        self.health.restore(state["health"])
+        self.watch.restore(state["watch"])
+        kept: Counters = state["counters"]
+        self.counters = replace(kept, rejected=dict(kept.rejected), shed=dict(kept.shed))
+        self._commands = list(state["commands"])
+        self._heard = list(state["heard"])
+        self._now_us, self._picture_slot, self._full_slot, self._health_slot = state["slots"]
+        self._shown_id, self._shown_hits, self._shown_status = (a.copy() for a in state["shown"])
+        self._dropped = list(state["dropped"])
+
+    def _feed_plots(self, batch: Plots, rejected: Mapping[str, int]) -> None:
+        admitted = self.order.admit(batch)
+        for reason, count in rejected.items():
+            self.counters.reject(reason, count)
+        if admitted.future:
+            self.counters.reject("future", admitted.future)
+        self.counters.received += admitted.duplicate
+        self.counters.duplicate += admitted.duplicate
+        if len(batch) == 0 and not admitted.duplicate and not rejected:
+            self._used_message()
+        if admitted.stored or len(batch) == 0:
+            self._heard.append(batch)
+
+    def _used_message(self) -> None:
+        self.counters.received += 1
+        self.counters.used += 1
+
+    def _answer(self, now_us: int) -> list[Event]:
+        events: list[Event] = []
+        for command in self._commands:
+            answer, changed = self.watch.command(command, now_us)
+            events += [AlertChanged(alert) for alert in changed]
+            events.append(answer)
+        self._commands.clear()
+        return events
+
+    def _fuse(self, now_us: int) -> None:
+        drained = self.order.drain()
+        used = self.tracker.step(drained.batches, now_us)
+        assert used == sum(len(b) for b in drained.batches)
+        # An item is counted as received when its fate is known, so that the sum balances between any two calls.
+        self.counters.received += used + drained.late
+        self.counters.used += used
+        self.counters.late += drained.late
+        self._dropped += self.tracker.drain_dropped()
+
+    def _show(self, now_us: int) -> list[Event]:
+        tracks = self.tracker.table(now_us)
+        assessment = assess(tracks, self.zones.facts(tracks), self.config.ruleset.words, self.config.sensors)
+        changed = self.watch.step(tracks, assessment, now_us)
+        changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
+        events: list[Event] = [AlertChanged(a) for a in changed]
+        dropped = tuple(self._dropped)
+        self._dropped.clear()
+        slot = now_us // self.config.full_us
+        full = slot != self._full_slot
+        self._full_slot = slot
+        rows = np.ones(len(tracks), np.bool_) if full else self._changed(tracks)
+        self._shown_id, self._shown_hits, self._shown_status = tracks.id, tracks.hits, tracks.status
+        events.append(_picture(now_us, full, tracks, assessment, rows, dropped))
+        return events
+
+    def _changed(self, tracks: Tracks) -> B1:
+        """Rows that are new, were updated, or changed status since the picture before."""
+        if len(self._shown_id) == 0:
+            return np.ones(len(tracks), np.bool_)
+        at = np.minimum(np.searchsorted(self._shown_id, tracks.id), len(self._shown_id) - 1)
+        same = self._shown_id[at] == tracks.id
+        same &= self._shown_hits[at] == tracks.hits
+        same &= self._shown_status[at] == tracks.status
+        changed: B1 = ~same
+        return changed
+
+
+def _picture(
+    now_us: int, full: bool, tracks: Tracks, assessment: Assessment, rows: B1, dropped: tuple[tuple[int, str], ...]
+) -> Picture:
+    if full:
+        return Picture(now_us, True, tracks, assessment, dropped)
+    return Picture(now_us, False, take(tracks, rows), take(assessment, rows), dropped)

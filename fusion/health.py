@@ -1,0 +1,107 @@
+"""What we know of each sensor: when it last spoke, how fast, how late, and whether its innovations make sense.
+
+A silent sensor and a quiet sky must not look alike: a sensor is `stale` when nothing arrived for three of its periods
+(and at least ten seconds), whatever it last said of itself. Rates are counted in one-second bins over half a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusion.schema import F8, I8, US_PER_S, Health, Plots, SensorSpec, SensorStatus
+
+RATE_BINS = 30  # seconds over which a rate is counted
+LAG_RING = 64  # newest batches whose lag enters the median
+STALE_PERIODS = 3.0
+STALE_AT_LEAST_S = 10.0
+
+
+@dataclass(slots=True)
+class _Sensor:
+    last_us: int = -1
+    last_rx_us: int = -1
+    bin_s: int = 0  # second that the newest bin stands for
+    lag_count: int = 0
+    word: str = "ok"
+    detail: str = ""
+
+
+class SensorWatch:
+    """Follows every sensor. All times come in as data."""
+
+    def __init__(self, sensors: Sequence[SensorSpec]) -> None:
+        self._specs = tuple(sensors)
+        self._row = {spec.id: i for i, spec in enumerate(self._specs)}
+        self._sensors = [_Sensor() for _ in self._specs]
+        self._bins = np.zeros((len(self._specs), RATE_BINS), np.int64)
+        self._lags_s = np.full((len(self._specs), LAG_RING), np.nan)
+
+    def heard(self, batch: Plots) -> None:
+        """Note a batch that was admitted; an empty one is a sign of life too."""
+        row = self._row[batch.sensor]
+        sensor = self._sensors[row]
+        sensor.last_rx_us = max(sensor.last_rx_us, batch.rx_us)
+        self._turn(row, batch.rx_us)
+        if len(batch) == 0:
+            return
+        self._bins[row, sensor.bin_s % RATE_BINS] += len(batch)
+        sensor.last_us = max(sensor.last_us, int(batch.t_us.max()))
+        self._lags_s[row, sensor.lag_count % LAG_RING] = (batch.rx_us - float(np.median(batch.t_us))) / US_PER_S
+        sensor.lag_count += 1
+
+    def said(self, status: SensorStatus) -> None:
+        """Note a sensor's own word about itself."""
+        sensor = self._sensors[self._row[status.sensor]]
+        sensor.word, sensor.detail = status.state, status.detail
+        sensor.last_rx_us = max(sensor.last_rx_us, status.rx_us)
+
+    def report(self, now_us: int, nis: F8, hits: I8, misses: I8) -> list[Health]:
+        """One `Health` per sensor in order of index; `nis`, `hits`, `misses` by sensor index come from the tracker."""
+        rows = range(len(self._specs))
+        return [self._one(row, now_us, float(nis[row]), int(hits[row]), int(misses[row])) for row in rows]
+
+    def newest_us(self) -> int:
+        """Newest measured time of any sensor; -1 before the first plot."""
+        return max((s.last_us for s in self._sensors), default=-1)
+
+    def snapshot(self) -> dict[str, object]:
+        """Everything needed to go on, as plain values and arrays."""
+        rows = [[s.last_us, s.last_rx_us, s.bin_s, s.lag_count, s.word, s.detail] for s in self._sensors]
+        return {"rows": rows, "bins": self._bins.copy(), "lags_s": self._lags_s.copy()}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on from `snapshot`."""
+        self._sensors = [_Sensor(*row) for row in state["rows"]]  # type: ignore[attr-defined]
+        self._bins = np.array(state["bins"], np.int64)
+        self._lags_s = np.array(state["lags_s"], np.float64)
+
+    def _turn(self, row: int, now_us: int) -> None:
+        """Empty the bins of the seconds that passed unheard."""
+        sensor, now_s = self._sensors[row], now_us // US_PER_S
+        gap = now_s - sensor.bin_s
+        if gap <= 0:
+            return
+        for second in range(max(sensor.bin_s + 1, now_s - RATE_BINS + 1), now_s + 1):
+            self._bins[row, second % RATE_BINS] = 0
+        sensor.bin_s = now_s
+
+    def _one(self, row: int, now_us: int, nis: float, hits: int, misses: int) -> Health:
+        spec, sensor = self._specs[row], self._sensors[row]
+        self._turn(row, now_us)
+        silence_s = (now_us - sensor.last_rx_us) / US_PER_S
+        patience_s = max(STALE_AT_LEAST_S, STALE_PERIODS * spec.period_s)
+        if sensor.last_rx_us < 0:
+            state = "never"
+        elif silence_s > patience_s:
+            state = "stale"
+        else:
+            state = sensor.word
+        lags = self._lags_s[row]
+        lag_s = float(np.nanmedian(lags)) if sensor.lag_count else float("nan")
+        rate_hz = float(self._bins[row].sum()) / RATE_BINS
+        return Health(
+            spec.id, now_us, state, sensor.last_us, sensor.last_rx_us, rate_hz, lag_s, nis, hits, misses, sensor.detail
+        )
