@@ -115,6 +115,13 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+def spoken(problem: BaseException | None) -> str:
+    """Why there is no connection, in words."""
+    if problem is None or str(problem) == "[code:128] Unspecified error":  # what paho says of a closed socket
+        return "the connection was closed"
+    return str(problem) or type(problem).__name__
+
+
 def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
     """The TLS context of these settings, None without TLS.
 
@@ -166,7 +173,9 @@ async def windowed(
         try:
             if room.locked():
                 # Once overdue there is no more waiting: a hanging broker must not cost this long for every message.
-                await asyncio.wait_for(room.acquire(), 0.0 if overdue else timeout_s)
+                # Not wait_for: in Python 3.11 it may forget a cancel.
+                async with asyncio.timeout(0.0 if overdue else timeout_s):
+                    await room.acquire()
             else:
                 await room.acquire()
         except TimeoutError:

@@ -77,7 +77,7 @@ class Config:
     http: HttpAddress
     data_dir: Path
     sensors: tuple[SensorSpec, ...]  # in order of id; index is the position
-    formats: dict[str, str]  # sensor id -> "plots" or "readsb"
+    formats: dict[str, str]  # sensor id -> "plots", "readsb" or "track"
     rules: RuleSet
     zone_paths: tuple[Path, ...]
     terrain_path: Path
@@ -86,6 +86,7 @@ class Config:
     tracker: TrackerParams
     picture_ms: int
     full_ms: int
+    partners: tuple[str, ...]  # neighbours who are told of alerts and their tracks; topic parts
     quarantine_bytes: int
     hash: str  # sha256 over name and content of every file that can change an answer
     files: tuple[Path, ...]  # what the hash covers
@@ -196,9 +197,8 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
     geoid = _existing(folder, service.zones.geoid, "zones.geoid", found)
     rules, rule_paths = _rules(folder, service, found)
     tracker = _tracker(folder, service.tracker, found)
-    if service.publish.picture_ms % 100:
-        cure = "take 100, 200, 300 ...: a picture comes with a tick, and ticks come every 100 ms"
-        found.append(_wrong(folder, "publish.picture_ms", f"is {service.publish.picture_ms}", cure))
+    for key, problem, cure in configfile.publish_faults(service.publish):
+        found.append(_wrong(folder, f"publish.{key}", problem, cure))
     if found or broker is None or rules is None or tracker is None:
         return None, found
     files = (folder / SERVICE_FILE, folder / SENSORS_FILE, *rule_paths, *borders, terrain, geoid)
@@ -220,6 +220,7 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
         tracker=tracker,
         picture_ms=service.publish.picture_ms,
         full_ms=service.publish.full_ms,
+        partners=tuple(service.publish.partners),
         quarantine_bytes=service.store.quarantine_bytes,
         hash=_hash(folder, files),
         files=files,
@@ -297,7 +298,7 @@ def _read_sensors(folder: Path, found: list[ConfigError]) -> tuple[tuple[SensorS
         return (), {}
     first: dict[str, int] = {}
     for row, sensor in enumerate(file.sensors):
-        for key, problem, cure in _sensor_faults(sensor):
+        for key, problem, cure in configfile.sensor_faults(sensor):
             found.append(ConfigError(path, f"sensors[{row}].{key}", f'{problem} (sensor "{sensor.id}")', cure))
         if sensor.id in first:
             problem = f'"{sensor.id}" is the id of sensors[{first[sensor.id]}] too'
@@ -305,27 +306,6 @@ def _read_sensors(folder: Path, found: list[ConfigError]) -> tuple[tuple[SensorS
         first.setdefault(sensor.id, row)
     ordered = sorted(file.sensors, key=lambda sensor: sensor.id)
     return tuple(_spec(sensor, index) for index, sensor in enumerate(ordered)), {s.id: s.format for s in ordered}
-
-
-def _sensor_faults(sensor: SensorFile) -> list[tuple[str, str, str]]:
-    """(key, problem, cure) of what no single key can show."""
-    faults = []
-    site = {"lat_deg": sensor.lat_deg, "lon_deg": sensor.lon_deg, "height_m": sensor.height_m}
-    missing = [key for key, value in site.items() if value is None]
-    needs_site = sensor.kind in ("radar-2d", "radar-3d", "bearing")
-    if missing and (needs_site or len(missing) < len(site)):
-        why = f"a {sensor.kind} sensor measures from its place" if needs_site else "a place needs all three"
-        faults.append((missing[0], "is missing", f"add {', '.join(missing)}: {why}"))
-    if sensor.kind == "radar-3d" and sensor.elevation_sigma_deg is None:
-        cure = "add it, or say radar-2d if it measures no elevation"
-        faults.append(("elevation_sigma_deg", "is missing", cure))
-    if sensor.kind not in ("radar-3d", "bearing") and sensor.elevation_sigma_deg is not None:
-        cure = "take it out, or say radar-3d if it measures elevation"
-        faults.append(("elevation_sigma_deg", f"does not belong to a {sensor.kind} sensor", cure))
-    if sensor.format == "readsb" and sensor.kind != "adsb":
-        cure = 'say kind = "adsb", or format = "plots"'
-        faults.append(("format", f"readsb carries ADS-B, not {sensor.kind}", cure))
-    return faults
 
 
 def _spec(sensor: SensorFile, index: int) -> SensorSpec:

@@ -56,6 +56,11 @@ class PublishFile(Strict):
         default=100, ge=100, le=5_000, description="time between two pictures, a multiple of 100 ms"
     )
     full_ms: int = Field(default=5_000, ge=1_000, le=60_000, description="time between two full pictures")
+    partners: list[Word] = Field(
+        default=[],
+        max_length=16,
+        description="neighbours who get every alert and its track below partner/{name}/: letters, digits, _ . -",
+    )
 
 
 class ZonesFile(Strict):
@@ -113,7 +118,9 @@ class SensorFile(Strict):
 
     id: Word = Field(description="name of the sensor in its topics: letters, digits, _ . -")
     kind: Kind = Field(description="what it is: radar-2d, radar-3d, adsb, remote-id, track, bearing or sighting")
-    format: Literal["plots", "readsb"] = Field(default="plots", description="what it sends: plots, or readsb for ADS-B")
+    format: Literal["plots", "readsb", "track"] = Field(
+        default="plots", description="what it sends: plots, readsb for ADS-B, or track for the tracks of a neighbour"
+    )
     lat_deg: float | None = Field(default=None, ge=-90, le=90, description="latitude of the antenna, WGS84 degrees")
     lon_deg: float | None = Field(default=None, ge=-180, le=180, description="longitude of the antenna, WGS84 degrees")
     height_m: float | None = Field(
@@ -144,3 +151,38 @@ class SensorsFile(Strict):
     sensors: list[SensorFile] = Field(
         min_length=1, max_length=MAX_SENSORS, description="one [[sensors]] block for every sensor"
     )
+
+
+def publish_faults(publish: PublishFile) -> list[tuple[str, str, str]]:
+    """(key, problem, cure) of what the model cannot say of `[publish]`."""
+    faults = []
+    if publish.picture_ms % 100:
+        cure = "take 100, 200, 300 ...: a picture comes with a tick, and ticks come every 100 ms"
+        faults.append(("picture_ms", f"is {publish.picture_ms}", cure))
+    for row, name in enumerate(publish.partners):
+        if name in publish.partners[:row]:
+            faults.append((f"partners[{row}]", f'is "{name}" a second time', "name every neighbour once"))
+    return faults
+
+
+def sensor_faults(sensor: SensorFile) -> list[tuple[str, str, str]]:
+    """(key, problem, cure) of what no single key can show."""
+    faults = []
+    site = {"lat_deg": sensor.lat_deg, "lon_deg": sensor.lon_deg, "height_m": sensor.height_m}
+    missing = [key for key, value in site.items() if value is None]
+    needs_site = sensor.kind in ("radar-2d", "radar-3d", "bearing")
+    if missing and (needs_site or len(missing) < len(site)):
+        why = f"a {sensor.kind} sensor measures from its place" if needs_site else "a place needs all three"
+        faults.append((missing[0], "is missing", f"add {', '.join(missing)}: {why}"))
+    if sensor.kind == "radar-3d" and sensor.elevation_sigma_deg is None:
+        cure = "add it, or say radar-2d if it measures no elevation"
+        faults.append(("elevation_sigma_deg", "is missing", cure))
+    if sensor.kind not in ("radar-3d", "bearing") and sensor.elevation_sigma_deg is not None:
+        cure = "take it out, or say radar-3d if it measures elevation"
+        faults.append(("elevation_sigma_deg", f"does not belong to a {sensor.kind} sensor", cure))
+    if sensor.format == "readsb" and sensor.kind != "adsb":
+        cure = 'say kind = "adsb", or format = "plots"'
+        faults.append(("format", f"readsb carries ADS-B, not {sensor.kind}", cure))
+    if sensor.format == "track" and sensor.kind != "track":
+        faults.append(("format", f"track carries a neighbour's tracks, not {sensor.kind}", 'say kind = "track"'))
+    return faults

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from adapters.formats import command, met, plots, readsb, sensorstatus
-from adapters.wire import Decoded
+import numpy as np
+
+from adapters.formats import command, met, plots, readsb, sensorstatus, track
+from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
-from fusion.schema import Frame, Invalid, SensorSpec
+from fusion.schema import Frame, Invalid, Met, SensorSpec, SensorStatus
+from fusion.schema import plots as make_plots
 
 TICK = "tick"
 
@@ -23,7 +26,11 @@ class PlotDecoder(Protocol):
         """Decode one message of one sensor."""
 
 
-PLOT_FORMATS: Mapping[str, PlotDecoder] = {"plots": plots.decode, "readsb": readsb.decode}
+PLOT_FORMATS: Mapping[str, PlotDecoder] = {
+    "plots": plots.decode,
+    "readsb": readsb.decode,
+    "track": track.decode,
+}
 Refused = Callable[[Frame, str, str], None]  # frame, reason, detail
 
 
@@ -66,16 +73,32 @@ class Door:
         if spec is None:
             raise Invalid("unknown-sensor", sensor)
         if what == "status":
-            self._engine.feed(sensorstatus.decode(frame.payload, spec, frame.rx_us))
+            self._say(frame, sensorstatus.decode(frame.payload, spec, frame.rx_us))
         elif what == "met":
-            self._engine.feed(met.decode(frame.payload, spec, frame.rx_us))
+            self._say(frame, met.decode(frame.payload, spec, frame.rx_us))
         elif what in ("plots", "sighting"):
             self._enter_plots(frame, spec)
         else:
             raise Invalid("unknown-topic", frame.source)
 
+    def _say(self, frame: Frame, word: SensorStatus | Met) -> None:
+        if self._engine.feed(word):
+            self._refused(frame, "future", "a word from the future")
+
     def _enter_plots(self, frame: Frame, spec: SensorSpec) -> None:
-        decoded = self._plots[spec.id](frame.payload, spec, frame.rx_us)
+        try:
+            decoded = self._plots[spec.id](frame.payload, spec, frame.rx_us)
+        except Invalid as fault:
+            number = number_of(frame.payload, spec.id)
+            if number is None:
+                raise
+            # Refused as a whole, but its number can be read: it was seen, and must not be asked for again.
+            empty = make_plots(spec.id, GEOMETRY[spec.kind][0], frame.rx_us, np.empty(0, np.int64), *number)
+            self._engine.feed(empty, {fault.reason: 1})
+            self._refused(frame, fault.reason, fault.detail)
+            return
         for reason, count in decoded.rejected.items():
             self._refused(frame, reason, f"{count} of the message's plots")
-        self._engine.feed(decoded.batch, decoded.rejected)
+        future = self._engine.feed(decoded.batch, decoded.rejected)
+        if future:
+            self._refused(frame, "future", f"{future} of the message's plots")

@@ -17,35 +17,37 @@ import contextlib
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import NoReturn
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import structlog
 import uvloop
 
 from adapters import http
-from adapters.broker import Incoming, Outgoing, PublishDenied, PublishError, Will, now_us
+from adapters.alertline import AlertLine
+from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
 from adapters.config import Config, load_zones
 from adapters.decode import TICK
-from adapters.formats import alert, clock, status, watermark
-from adapters.formats.command import enveloped
+from adapters.formats import alert as alert_format
+from adapters.formats import status, watermark
+from adapters.intake import CLOCK_TOPIC, Arrived, Intake
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
-from adapters.outbox import newest
-from adapters.service import Core, newest_picture
+from adapters.outbox import Turn, joined
+from adapters.service import Core, Spent
 from adapters.store import AlertJournal, DataDir, Quarantine
-from adapters.wire import feed_of
-from fusion.schema import US_PER_S, AlertChanged, Event, Frame, HealthChanged, Invalid
+from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
 from fusion.zones import Zones
 
-TICK_US = 100_000
 STATUS_EVERY_US = US_PER_S
 FAREWELL_S = 1.0
-UNSENT_ALERTS = 20_000  # alert messages kept while there is no broker
-CLOCK_TOPIC = "in/clock"
+SILENT_S = 5.0  # without a tick the service is not ready, whatever else it says
+ANSWERS_MAX = 1_000  # answers to commands kept for the next connection
+CLEARED_MAX = 1_000  # alerts closed before the start that are taken off the broker once more
 
+T = TypeVar("T")
 _log = structlog.get_logger("vedette")
 
 
@@ -76,41 +78,45 @@ class _Live:
     def __init__(
         self, config: Config, options: RunOptions, zones: Zones, folder: DataDir, journal: AlertJournal
     ) -> None:
-        self._config, self._options, self._journal = config, options, journal
+        self._config, self._zones, self._folder, self._journal = config, zones, folder, journal
+        self._feed = options.clock == "feed"
         self._base = f"vedette/v1/{config.site}/"
-        self._epoch = folder.raise_epoch()
         self._metrics = Metrics(config_hash=config.hash)
         self._quarantine = Quarantine(folder.quarantine_path, config.quarantine_bytes)
+        self._epoch = folder.raise_epoch()
         self._core = Core(config, zones, self._epoch, self._refused)
-        self._left_open = _open_in(journal)
         self._engine_thread = ThreadPoolExecutor(1, "engine")
         self._writer_thread = ThreadPoolExecutor(1, "writer")
         self._stop = asyncio.Event()
-        self._ready = ""  # why not, once the first tick is through: "ready"
-        self._seq = 0
+        self._ready = False
+        self._turned_s = 0.0  # when the last tick was through
         self._started_us = now_us()
-        self._sensor_states: dict[str, int] = {}
-        self._track_counts: dict[str, int] = {}
-        self._open_count = 0
-        self._clock_us = 0
-        self._status_us = 0
-        self._unsent_alerts: list[Outgoing] = []
+        self._status_seq = 0
+        self._status_us = 0  # tick time of the last status
+        self._seen = _Seen()
+        self._answers: list[Outgoing] = []  # that found no connection
         self._watermarks: dict[str, tuple[int, int]] = {}
-        offline = Will(f"{self._base}status", status.will(config.site))
-        seen = self._link_changed
-        self._in = Connection(config.broker, self._inputs(), name="in", on_change=lambda up, why: seen("in", up, why))
-        self._out = Connection(
-            config.broker,
-            [(f"{self._base}cmd/+", 1)],
-            will=offline,
-            name="out",
-            birth=self._born,
-            on_change=lambda up, why: seen("out", up, why),
+        self._links = self._connect()
+
+    def _connect(self) -> tuple[Connection, ...]:
+        """The three connections. A replay is nobody's session: it must not find what sensors left for the service."""
+        broker = self._config.broker
+        if self._feed:
+            name = f"{broker.client_id}-feed"
+            broker = replace(broker, client_id=name, clean_start=True, session_expiry_s=0)
+
+        def noting(name: str) -> Callable[[bool, str], None]:
+            return lambda up, why: self._link_changed(name, up, why)
+
+        will = Will(f"{self._base}status", status.will(self._config.site))
+        commands = [(f"{self._base}cmd/+", 1)]
+        self._in = Connection(broker, self._inputs(), name="in", on_change=noting("in"))
+        self._out = Connection(broker, commands, will=will, name="out", birth=self._born, on_change=noting("out"))
+        self._alerts = AlertLine(
+            broker, self._open_again, lambda message, why: self._denied(message, why, "alert"), noting("alerts")
         )
-        self._alerts = Connection(
-            config.broker, name="alerts", birth=self._again, on_change=lambda up, why: seen("alerts", up, why)
-        )
-        self._links = (self._in, self._out, self._alerts)
+        self._intake = Intake(self._base, self._in, self._out, self._refuse)
+        return self._in, self._out, self._alerts.link
 
     async def main(self) -> None:
         """Run until stopped."""
@@ -125,10 +131,11 @@ class _Live:
             stopped = asyncio.create_task(self._stop.wait(), name="stop")
             try:
                 await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-                for task in tasks:
-                    if task.done():
-                        _failed(task)
-                await self._farewell()
+                failed = next((task for task in tasks if task.done()), None)
+                # A connection that is closed in order takes its last will with it: the end is said here, always.
+                await self._farewell("failed" if failed else "")
+                if failed:
+                    raise RuntimeError(f"{failed.get_name()} ended") from failed.exception()
             finally:
                 await _end([*tasks, stopped])
                 self._engine_thread.shutdown()
@@ -137,162 +144,101 @@ class _Live:
     # --- ticks ---
 
     async def _turns(self) -> None:
-        await self._close_left_open()
-        self._ready = "ready"
-        async for arrived, tick_us in self._by_feed() if self._options.clock == "feed" else self._by_clock():
-            await self._turn(arrived, tick_us)
+        await self._alerts.link.wait_connected()
+        left_open, closed = _journalled(self._journal)
+        await self._alerts.send(self._core.outbox.cleared(closed))
+        await self._close(left_open, "the service started anew")
+        self._turned_s = time.monotonic()
+        self._ready = True
+        async for arrived in self._intake.by_feed() if self._feed else self._intake.by_clock():
+            if arrived.anew:
+                await self._start_anew()
+            if arrived.tick_us < 0:
+                await self._on_engine(self._core.enter, arrived.frames)
+                arrived.acknowledge()
+            else:
+                await self._turn(arrived)
 
-    async def _by_clock(self) -> AsyncIterator[tuple[list[tuple[Connection, Incoming]], int]]:
-        """What arrived, every 100 ms of our own clock; a tick that was missed is not made up for."""
-        while True:
-            wait_us = TICK_US - now_us() % TICK_US
-            await asyncio.sleep(wait_us / US_PER_S)
-            arrived = [(link, incoming) for link in (self._in, self._out) for incoming in _drain(link)]
-            # Clocks are set back now and then; ours only stands still meanwhile.
-            self._clock_us = max([self._clock_us, now_us(), *(incoming.rx_us for _, incoming in arrived)])
-            yield arrived, self._clock_us
-
-    async def _by_feed(self) -> AsyncIterator[tuple[list[tuple[Connection, Incoming]], int]]:
-        """What the replay sent before each of its ticks."""
-        arrived: list[tuple[Connection, Incoming]] = []
-        while True:
-            incoming = await self._in.inbox.get()
-            arrived.append((self._in, incoming))
-            if incoming.topic != self._base + CLOCK_TOPIC:
-                continue
-            arrived += [(self._out, command) for command in _drain(self._out)]
-            try:
-                tick_us = clock.decode(incoming.payload)
-            except Invalid as fault:
-                arrived.pop()
-                self._core.door.refuse(self._frame(incoming, now_us()), fault.reason, fault.detail)
-                self._in.ack(incoming)
-                continue
-            if tick_us < self._clock_us:
-                _log.warning("the replay's clock stepped back: tick ignored", tick_us=tick_us, clock_us=self._clock_us)
-                tick_us = self._clock_us
-            self._clock_us = tick_us
-            yield arrived, tick_us
-            arrived = []
-
-    async def _turn(self, arrived: Sequence[tuple[Connection, Incoming]], tick_us: int) -> None:
-        loop = asyncio.get_running_loop()
-        frames = [frame for link, incoming in arrived if (frame := self._admitted(link, incoming, tick_us))]
-        tick = Frame(self._number(), tick_us, TICK, b"")
-        events, turn, spent = await loop.run_in_executor(self._engine_thread, self._core.work, frames, tick)
-        if turn.journal:
-            start_s = time.perf_counter()
-            await loop.run_in_executor(self._writer_thread, self._journal.append, turn.journal)
-            await self._send_alerts(turn.alerts)
-            self._metrics.stage("alert", time.perf_counter() - start_s)
-            for changed in turn.changed:
-                say = _log.info if changed.state == "updated" else _log.warning
-                say("alert", state=changed.state, rule=changed.rule, id=changed.id, sentence=changed.sentence)
+    async def _turn(self, arrived: Arrived) -> None:
+        tick_us = arrived.tick_us
+        frames = [f if f.rx_us <= tick_us else replace(f, rx_us=tick_us) for f in arrived.frames]
+        tick = Frame(self._intake.number(), tick_us, TICK, b"")
+        events, turn, spent = await self._on_engine(self._core.work, frames, tick)
+        await self._publish_alerts(turn)
         start_s = time.perf_counter()
-        await self._send(self._out, turn.others, "picture")
-        for link, incoming in arrived:
-            link.ack(incoming)
-        await self._watermark(tick_us)
-        self._measure(events, spent.decode_s, spent.fuse_s, spent.encode_s, time.perf_counter() - start_s)
-        if self._options.clock == "live":
-            for waited_us in (now_us() - newest(turn.arrivals_us)).tolist():
-                self._metrics.stage("arrival_to_published", waited_us / US_PER_S)
+        unsent = await self._send([*self._answers, *turn.others], "picture")
+        self._answers = [m for m in unsent if m.qos and not m.retain][:ANSWERS_MAX]
+        arrived.acknowledge()
+        sent_s = time.perf_counter() - start_s
         if tick_us - self._status_us >= STATUS_EVERY_US:
             self._status_us = tick_us
-            await self._send(self._out, [self._status_message()], "status")
+            await self._send([*self._due_watermarks(), self._status_message()], "status")
+        self._measure(events, turn, spent, sent_s)
+        self._turned_s = time.monotonic()
 
-    def _admitted(self, link: Connection, incoming: Incoming, tick_us: int) -> Frame | None:
-        """The frame of a message; None when it is the clock, or must not be decoded."""
-        if incoming.topic == self._base + CLOCK_TOPIC:
-            if self._options.clock == "live":
-                detail = "a replay's clock under --clock live"
-                self._core.door.refuse(self._frame(incoming, tick_us), "bad-time", detail)
-            return None
-        if link is self._out and incoming.retain:
-            # An order is for now: one that the broker kept would be carried out again at every reconnect.
-            self._core.door.refuse(self._frame(incoming, tick_us), "bad-time", "a retained command")
-            return None
-        if link is self._out:
-            frame = self._frame(incoming, tick_us)
-            return enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation)
-        replayed = any(key == "rx_us" for key, _ in incoming.user)
-        if self._options.clock == "live":
-            if replayed:
-                self._core.door.refuse(self._frame(incoming, tick_us), "bad-time", "replayed input under --clock live")
-                return None
-            return self._frame(incoming, incoming.rx_us)
-        try:
-            rx_us, _ = feed_of(incoming.user)
-        except Invalid as fault:
-            detail = "a live sensor under --clock feed" if not replayed else fault.detail
-            self._core.door.refuse(self._frame(incoming, tick_us), fault.reason, detail)
-            return None
-        return self._frame(incoming, min(rx_us, tick_us))
+    async def _publish_alerts(self, turn: Turn) -> None:
+        """Journal, sync, then publish."""
+        if not turn.journal:
+            return
+        start_s = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._writer_thread, self._journal.append, turn.journal)
+        await self._alerts.send(turn.alerts)
+        self._metrics.stage("alert", time.perf_counter() - start_s)
+        for changed in turn.changed:
+            say = _log.info if changed.state == "updated" else _log.warning
+            say("alert", state=changed.state, rule=changed.rule, id=changed.id, sentence=changed.sentence)
 
-    def _frame(self, incoming: Incoming, rx_us: int) -> Frame:
-        return Frame(self._number(), rx_us, incoming.topic.removeprefix(self._base), incoming.payload)
+    async def _close(self, alerts: Sequence[Alert], why: str) -> None:
+        """There are no tracks any more: open alerts are closed by name, never silently."""
+        reason = f"picture reset: {why}; raised again if still true"
+        when_us = now_us()
+        closed = [replace(a, state="closed", t_us=when_us, close_reason=reason) for a in alerts]
+        await self._publish_alerts(self._core.outbox.turn([AlertChanged(a) for a in closed]))
 
-    def _number(self) -> int:
-        self._seq += 1
-        return self._seq
+    async def _start_anew(self) -> None:
+        """Another replay began: its tracks are other tracks, so the picture begins anew, with an epoch of its own."""
+        _log.warning("another replay has begun: the picture is reset")
+        await self._close(self._core.engine.open_alerts(), "another replay began")
+        self._epoch = self._folder.raise_epoch()
+        self._core = Core(self._config, self._zones, self._epoch, self._refused)
+        self._status_us = 0
+        self._watermarks.clear()
+
+    async def _on_engine(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._engine_thread, work, *arguments)
 
     # --- sending ---
 
-    async def _send(self, link: Connection, messages: Sequence[Outgoing], kind: str) -> list[Outgoing]:
+    async def _send(self, messages: Sequence[Outgoing], kind: str) -> list[Outgoing]:
         """Publish in order; returns what the broker did not get for want of a connection.
 
         A refused message is counted and logged and not sent again: the broker's answer would be the same.
         """
-        if not messages or not link.connected:
+        if not messages or not self._out.connected:
             return list(messages)
         unsent: list[Outgoing] = []
-        for message, error in zip(messages, await link.publish_many(messages), strict=True):
+        for message, error in zip(messages, await self._out.publish_many(messages), strict=True):
             if isinstance(error, PublishDenied):
-                self._metrics.publish_denied(kind)
-                _log.error("the broker refused a message", topic=message.topic, reason=str(error))
+                self._denied(message, error, kind)
             elif error is not None:
                 unsent.append(message)
         return unsent
 
-    async def _send_alerts(self, messages: Sequence[Outgoing]) -> None:
-        """Publish alerts, or keep them for the next connection. The journal holds them all already."""
-        self._unsent_alerts += await self._send(self._alerts, messages, "alert")
-        if len(self._unsent_alerts) > UNSENT_ALERTS:
-            lost = len(self._unsent_alerts) - UNSENT_ALERTS
-            del self._unsent_alerts[:lost]
-            _log.error("alert messages dropped after a long time without broker; the journal holds them", count=lost)
+    def _denied(self, message: Outgoing, why: PublishDenied, kind: str) -> None:
+        self._metrics.publish_denied(kind)
+        _log.error("the broker refused a message", topic=message.topic, reason=str(why))
+
+    async def _open_again(self) -> list[Outgoing]:
+        return await self._on_engine(self._core.open_again)
 
     async def _born(self, link: Connection) -> None:
-        """Replace the last will as soon as there is a connection."""
+        """Replace the last will as soon as there is a connection; a new broker knows no watermarks."""
+        self._watermarks.clear()
         await link.publish(f"{self._base}status", self._status(self._word()), qos=1, retain=True)
 
-    async def _again(self, link: Connection) -> None:
-        """What could not be sent, then open alerts again: the broker may have lost what it held."""
-        waiting, self._unsent_alerts = self._unsent_alerts, []
-        alerts = await asyncio.get_running_loop().run_in_executor(self._engine_thread, self._core.engine.open_alerts)
-        messages = [*waiting, *self._core.outbox.again(alerts)]
-        for message, error in zip(messages, await link.publish_many(messages), strict=True):
-            if error is not None and not isinstance(error, PublishDenied):
-                self._unsent_alerts.append(message)
-
-    async def _close_left_open(self) -> None:
-        """A cold start has no tracks: alerts that the journal holds open are closed by name, never silently."""
-        if not self._left_open:
-            return
-        await self._alerts.wait_connected()
-        when_us = now_us()
-        reason = "picture reset: the service started anew; raised again if still true"
-        closed = [replace(a, state="closed", t_us=when_us, close_reason=reason) for a in self._left_open]
-        self._left_open = []
-        turn = self._core.outbox.turn([AlertChanged(a) for a in closed])
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer_thread, self._journal.append, turn.journal)
-        await self._send_alerts(turn.alerts)
-
-    async def _watermark(self, tick_us: int) -> None:
+    def _due_watermarks(self) -> list[Outgoing]:
         """Once a second, tell each sensor what it need not send again."""
-        if tick_us - self._status_us < STATUS_EVERY_US:
-            return
         messages = []
         for spec in self._config.sensors:
             mark = self._core.engine.contiguous(spec.id)
@@ -300,13 +246,13 @@ class _Live:
                 self._watermarks[spec.id] = mark
                 topic = f"{self._base}in/{spec.id}/watermark"
                 messages.append(Outgoing(topic, watermark.encode(spec.id, *mark), qos=1, retain=True))
-        await self._send(self._out, messages, "watermark")
+        return messages
 
-    async def _farewell(self) -> None:
+    async def _farewell(self, why: str) -> None:
         """Say that we go, while the connection is still there."""
         with contextlib.suppress(PublishError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                await self._out.publish(f"{self._base}status", self._status("offline"), qos=1, retain=True)
+                await self._out.publish(f"{self._base}status", self._status("offline", why), qos=1, retain=True)
         _log.info("stopped")
 
     # --- state, numbers ---
@@ -317,12 +263,13 @@ class _Live:
         return [*topics, (f"{self._base}{CLOCK_TOPIC}", 1)]
 
     def _word(self) -> str:
-        if self._ready != "ready":
+        if not self._ready:
             return "starting"
-        return "replay" if self._options.clock == "feed" else "live"
+        return "replay" if self._feed else "live"
 
-    def _status(self, word: str) -> bytes:
-        engine = self._core.engine
+    def _status(self, word: str, detail: str = "") -> bytes:
+        counters = self._core.engine.counters
+        self._status_seq += 1
         return status.encode(
             status.StatusInfo(
                 site=self._config.site,
@@ -333,11 +280,13 @@ class _Live:
                 version=package_version(),
                 config_hash=self._config.hash,
                 started_us=self._started_us,
-                tracks=self._track_counts,
-                open_alerts=self._open_count,
-                sensors=self._sensor_states,
-                received=engine.counters.received,
-                used=engine.counters.used,
+                tracks=self._seen.tracks,
+                open_alerts=self._seen.alerts,
+                sensors=self._seen.sensors,
+                received=counters.received,
+                used=counters.used,
+                seq=self._status_seq,
+                detail=detail,
             )
         )
 
@@ -345,8 +294,11 @@ class _Live:
         return Outgoing(f"{self._base}status", self._status(self._word()), qos=1, retain=True)
 
     def _is_ready(self) -> tuple[bool, str]:
-        if self._ready != "ready":
+        if not self._ready:
             return False, "starting"
+        silent_s = time.monotonic() - self._turned_s
+        if not self._feed and silent_s > SILENT_S:
+            return False, f"no tick for {silent_s:.0f} s"
         down = [f"{link.name}: {link.problem}" for link in self._links if not link.connected]
         return not down, "; ".join(down) or "ready"
 
@@ -354,56 +306,63 @@ class _Live:
         self._metrics.broker(name, up)
         _log.info("broker connected" if up else "broker lost", connection=name, why=why)
 
+    def _refuse(self, frame: Frame, reason: str, detail: str) -> None:
+        self._core.door.refuse(frame, reason, detail)  # of the core as it is then: a new replay brings a new one
+
     def _refused(self, frame: Frame, reason: str, detail: str) -> None:
         written = self._quarantine.add(frame.rx_us, reason, frame.source, frame.payload)
         self._metrics.quarantine(written)
         if written:
             _log.warning("input refused", reason=reason, detail=detail, topic=frame.source)
 
-    def _measure(self, events: Sequence[Event], decode_s: float, fuse_s: float, encode_s: float, send_s: float) -> None:
+    def _measure(self, events: Sequence[Event], turn: Turn, spent: Spent, sent_s: float) -> None:
+        """Between two ticks, when the engine rests."""
         engine, metrics = self._core.engine, self._metrics
-        for name, seconds in (("decode", decode_s), ("fuse", fuse_s), ("encode", encode_s), ("publish", send_s)):
+        stages = (("decode", spent.decode_s), ("fuse", spent.fuse_s), ("encode", spent.encode_s), ("publish", sent_s))
+        for name, seconds in stages:
             metrics.stage(name, seconds)
         metrics.accounting(engine.counters)
-        states = Counter(event.health.state for event in events if isinstance(event, HealthChanged))
-        self._sensor_states = dict(states) or self._sensor_states
-        for event in events:
-            if isinstance(event, HealthChanged):
-                metrics.health(event.health)
-            elif isinstance(event, AlertChanged):
-                changed = event.alert
-                metrics.alert_transition(changed.rule, changed.severity, changed.state)
-        shown = newest_picture(events)
-        if shown is None:
-            return
-        self._track_counts = engine.tracker.counts
-        metrics.tracks(self._track_counts)
-        open_: dict[tuple[str, int], int] = {}
-        for item in engine.open_alerts():
-            open_[item.rule, item.severity] = open_.get((item.rule, item.severity), 0) + 1
+        metrics.alerts_refused(engine.watch.refused)
+        healths = [event.health for event in events if isinstance(event, HealthChanged)]
+        for health in healths:
+            metrics.health(health)
+        if healths:
+            self._seen.sensors = dict(Counter(health.state for health in healths))
+        for changed in turn.changed:
+            metrics.alert_transition(changed.rule, changed.severity, changed.state)
+        for age_us in joined(turn.ages_us).tolist():
+            metrics.data_age(age_us / US_PER_S)
+        if not self._feed:
+            for waited_us in (now_us() - joined(turn.arrivals_us)).tolist():
+                metrics.stage("arrival_to_published", waited_us / US_PER_S)
+        open_ = Counter((alert.rule, alert.severity) for alert in engine.open_alerts())
         metrics.open_alerts(open_)
-        self._open_count = sum(open_.values())
-        if engine.health.newest_us() >= 0:
-            metrics.data_age((shown.t_us - engine.health.newest_us()) / US_PER_S)
+        self._seen.alerts = sum(open_.values())
+        self._seen.tracks = engine.tracker.counts
+        metrics.tracks(self._seen.tracks)
 
 
-def _open_in(journal: AlertJournal) -> list[alert.Alert]:
-    """The alerts whose newest entry in the journal is not `closed`, in order of first entry."""
-    newest_by_id: dict[str, alert.Alert] = {}
+@dataclass(slots=True)
+class _Seen:
+    """What the last tick knew, for the status."""
+
+    tracks: dict[str, int] = field(default_factory=dict)
+    sensors: dict[str, int] = field(default_factory=dict)
+    alerts: int = 0
+
+
+def _journalled(journal: AlertJournal) -> tuple[list[Alert], list[str]]:
+    """From the journal: alerts whose newest entry is not `closed`, and the ids of the newest closed ones.
+
+    The latter are taken off the broker once more: a crash between journal and broker may have left them there.
+    """
+    newest: dict[str, Alert] = {}
     for payload in journal.entries():
-        entry = alert.decode(payload)
-        newest_by_id[entry.id] = entry
-    return [entry for entry in newest_by_id.values() if entry.state != "closed"]
-
-
-def _drain(link: Connection) -> list[Incoming]:
-    return [link.inbox.get_nowait() for _ in range(link.inbox.qsize())]
-
-
-def _failed(task: asyncio.Task[None]) -> NoReturn:
-    """A part of the service that ends by itself has failed: crash loudly, the last will tells the others."""
-    error = task.exception()
-    raise RuntimeError(f"{task.get_name()} ended") from error
+        entry = alert_format.decode(payload)
+        newest.pop(entry.id, None)
+        newest[entry.id] = entry
+    closed = [entry.id for entry in newest.values() if entry.state == "closed"]
+    return [entry for entry in newest.values() if entry.state != "closed"], closed[-CLEARED_MAX:]
 
 
 async def _end(tasks: Sequence[asyncio.Task[object]]) -> None:

@@ -101,6 +101,10 @@ class Metrics:
         """Take over a snapshot of the message accounting."""
         self._live.counters = deepcopy(counters)
 
+    def alerts_refused(self, count: int) -> None:
+        """Alerts that found no room among the open ones, since the start."""
+        self._live.alerts_refused = count
+
     def tracks(self, counts: Mapping[str, int]) -> None:
         """Tracks by status name, in either case ("CONFIRMED" or "confirmed"); a status not given is zero."""
         given = {name.lower(): count for name, count in counts.items()}
@@ -157,6 +161,7 @@ class _Live(Collector):
 
     def __init__(self) -> None:
         self.counters = Counters()
+        self.alerts_refused = 0
         self.sensors: dict[str, Health] = {}
 
     def describe(self) -> Iterable[Metric]:
@@ -164,6 +169,11 @@ class _Live(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from _accounting(self.counters)
+        yield CounterMetricFamily(
+            "vedette_alerts_refused",
+            "Looks at which an alert was due and found no room: too many are open.",
+            value=self.alerts_refused,
+        )
         yield from _sensors([self.sensors[name] for name in sorted(self.sensors)])
 
 

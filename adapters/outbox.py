@@ -3,7 +3,9 @@
     picture/{part}    retained, full every 5 s            picture-delta     ten times a second, what changed
     track/{id}        retained 15 s, 1 Hz for what an officer must watch, else on change and every 5 s; empty on drop
     alert/{id}        retained until closed, QoS 1        alert-log         every transition, QoS 1
-    sensor/{id}/health  retained, on change and every 5 s
+    sensor/{id}/health  retained 15 s, on change and every 5 s
+    partner/{neighbour}/alert|track/{id}  the same payloads for every neighbour named: all alerts, and the tracks that
+                      have an open one; a track is cleared when it has ended or its last alert has closed
 
 Single tracks are spread over the ticks of a second, so that two thousand of them never delay a delta. A row waiting
 for its turn is replaced by its newer state: the waiting list is never longer than the picture.
@@ -35,21 +37,21 @@ class Turn:
     journal: list[bytes] = field(default_factory=list)
     changed: list[Alert] = field(default_factory=list)
     others: list[Outgoing] = field(default_factory=list)
-    arrivals_us: list[I8] = field(
-        default_factory=list
-    )  # arrival times of the plots that a picture shows for the first time
+    arrivals_us: list[I8] = field(default_factory=list)  # of plots that a picture shows for the first time
+    ages_us: list[I8] = field(default_factory=list)  # of the same plots: measurement to this picture
 
 
 class Outbox:
     """Turns events into messages. Holds only what "on change" and "every 5 s" need."""
 
-    def __init__(self, names: Names, full_us: int = FULL_EVERY_S * US_PER_S) -> None:
-        """`full_us`: how often the whole picture is published, in whole seconds."""
+    def __init__(self, names: Names, full_us: int = FULL_EVERY_S * US_PER_S, partners: Sequence[str] = ()) -> None:
+        """`full_us`: how often the whole picture is published, in whole seconds. `partners`: neighbours, by name."""
         self._names = names
         self._full_us = full_us
         self._full_expiry_s = max(EXPIRY_S, 3 * full_us // US_PER_S)
         self._full_slot = -1
         self._base = f"vedette/v1/{names.site}/"
+        self._partner_bases = [f"{self._base}partner/{name}/" for name in partners]
         self._seq = 0
         self._parts = 0  # parts of the full picture that the broker holds
         self._shown_us = -1
@@ -74,7 +76,8 @@ class Outbox:
                 if due or event.health.state != state:
                     self._health[event.health.sensor] = (event.health.state, event.health.t_us)
                     topic = f"{self._base}sensor/{event.health.sensor}/health"
-                    out.others.append(Outgoing(topic, health.encode(event.health, self._next()), retain=True))
+                    payload = health.encode(event.health, self._next())
+                    out.others.append(Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S))
             elif isinstance(event, Answer):
                 self._answer(event, out)
         self._spread(out)
@@ -82,31 +85,45 @@ class Outbox:
 
     def again(self, alerts: Sequence[Alert]) -> list[Outgoing]:
         """Open alerts once more, as they stand: after a reconnect the broker may have lost them."""
-        return [Outgoing(*self._alert_topic(a), qos=1, retain=True) for a in alerts]
+        out: list[Outgoing] = []
+        for a in alerts:
+            payload = alert.encode(a, self._names, self._next())
+            out += [Outgoing(topic, payload, qos=1, retain=True) for topic in self._everywhere(f"alert/{a.id}")]
+        return out
+
+    def cleared(self, alert_ids: Sequence[str]) -> list[Outgoing]:
+        """What takes these alerts off the broker, should it still hold them."""
+        topics = [topic for i in alert_ids for topic in self._everywhere(f"alert/{i}")]
+        return [Outgoing(topic, b"", qos=1, retain=True) for topic in topics]
 
     def _next(self) -> int:
         self._seq += 1
         return self._seq
 
-    def _alert_topic(self, changed: Alert) -> tuple[str, bytes]:
-        return f"{self._base}alert/{changed.id}", alert.encode(changed, self._names, self._next())
+    def _everywhere(self, name: str) -> list[str]:
+        """The topic of this name, and the same below every partner."""
+        return [base + name for base in (self._base, *self._partner_bases)]
+
+    def _clear_at_partners(self, track_name: str, out: Turn) -> None:
+        out.others += [Outgoing(f"{base}track/{track_name}", b"", retain=True) for base in self._partner_bases]
 
     def _alert(self, changed: Alert, out: Turn) -> None:
-        topic, payload = self._alert_topic(changed)
+        payload = alert.encode(changed, self._names, self._next())
         closed = changed.state == "closed"
         out.changed.append(changed)
         out.journal.append(payload)
         out.alerts.append(Outgoing(f"{self._base}alert-log", payload, qos=1))
-        out.alerts.append(Outgoing(topic, payload, qos=1, retain=not closed))
-        if closed:
-            out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
+        for topic in self._everywhere(f"alert/{changed.id}"):
+            out.alerts.append(Outgoing(topic, payload, qos=1, retain=not closed))
+            if closed:
+                out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
         held = [a for a in self._alerted.get(changed.track, []) if a != changed.id]
         if not closed:
             held.append(changed.id)
         if held:
             self._alerted[changed.track] = held
-        else:
-            self._alerted.pop(changed.track, None)
+        elif self._alerted.pop(changed.track, None) is not None:
+            self._clear_at_partners(changed.track, out)
 
     def _answer(self, answer: Answer, out: Turn) -> None:
         if answer.command.response_topic:
@@ -116,13 +133,17 @@ class Outbox:
             )
 
     def _picture(self, shown: Picture, out: Turn) -> None:
-        fresh = shown.tracks.rx_us[shown.tracks.rx_us > self._shown_us]
+        fresh = shown.tracks.rx_us > self._shown_us
         self._shown_us = shown.t_us
-        out.arrivals_us.append(fresh)
+        out.arrivals_us.append(shown.tracks.rx_us[fresh])
+        out.ages_us.append(shown.t_us - shown.tracks.update_us[fresh])
         for counter, _reason in shown.dropped:
             self._waiting.pop(counter, None)
+            name = f"{shown.tracks.epoch}:{counter}"
             if self._notable.pop(counter, None) is not None:
-                out.others.append(Outgoing(f"{self._base}track/{shown.tracks.epoch}:{counter}", b"", retain=True))
+                out.others.append(Outgoing(f"{self._base}track/{name}", b"", retain=True))
+            if name in self._alerted:
+                self._clear_at_partners(name, out)
         parts = picture.encode(shown, self._names, self._next())
         out.others += [Outgoing(f"{self._base}picture-delta", part, qos=0) for part in parts]
         if not shown.full:
@@ -159,8 +180,9 @@ class Outbox:
     def _spread(self, out: Turn) -> None:
         for counter in list(self._waiting)[: self._per_tick]:
             payload = self._waiting.pop(counter)
-            topic = f"{self._base}track/{self._epoch}:{counter}"
-            out.others.append(Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S))
+            name = f"{self._epoch}:{counter}"
+            topics = self._everywhere(f"track/{name}") if name in self._alerted else [f"{self._base}track/{name}"]
+            out.others += [Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S) for topic in topics]
 
 
 def _both(p_low: F8, p_slow: F8) -> F8:
@@ -168,6 +190,6 @@ def _both(p_low: F8, p_slow: F8) -> F8:
     return np.where(np.isnan(p_low), 1.0, p_low) * p_slow
 
 
-def newest(arrivals_us: Sequence[I8]) -> I8:
-    """All arrival times of a tick in one array."""
-    return np.concatenate(arrivals_us) if arrivals_us else np.empty(0, np.int64)
+def joined(columns_us: Sequence[I8]) -> I8:
+    """What the pictures of one tick say, in one array."""
+    return np.concatenate(columns_us) if columns_us else np.empty(0, np.int64)

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from adapters.broker import Outgoing
 from adapters.config import Config
 from adapters.decode import TICK, Door, Refused
 from adapters.outbox import Outbox, Turn
 from adapters.wire import Names
 from fusion.engine import Engine, EngineConfig
-from fusion.schema import Event, Frame, Picture
+from fusion.schema import Event, Frame
 from fusion.zones import Zones
 
 Sink = Callable[[Frame, list[Event]], None]  # the tick, and what followed from it
@@ -65,7 +66,16 @@ class Core:
     def __init__(self, config: Config, zones: Zones, epoch: int, refused: Refused) -> None:
         self.engine = engine_of(config, zones, epoch)
         self.door = Door(self.engine, config.formats, refused)
-        self.outbox = Outbox(names_of(config, zones), config.full_ms * 1000)
+        self.outbox = Outbox(names_of(config, zones), config.full_ms * 1000, config.partners)
+
+    def enter(self, frames: Sequence[Frame]) -> None:
+        """Take frames in ahead of their tick: a recording may hold more between two ticks than the broker hands out."""
+        for frame in frames:
+            self.door.enter(frame)
+
+    def open_again(self) -> list[Outgoing]:
+        """The messages of every open alert as it stands."""
+        return self.outbox.again(self.engine.open_alerts())
 
     def work(self, frames: Sequence[Frame], tick: Frame) -> tuple[list[Event], Turn, Spent]:
         """One tick of the live service: all frames that arrived before it, then the tick."""
@@ -83,8 +93,3 @@ class Core:
         fused_s = time.perf_counter()
         turn = self.outbox.turn(events)
         return events, turn, Spent(decoded_s - start_s, fused_s - decoded_s, time.perf_counter() - fused_s)
-
-
-def newest_picture(events: Sequence[Event]) -> Picture | None:
-    """The picture among the events of a tick."""
-    return next((event for event in events if isinstance(event, Picture)), None)

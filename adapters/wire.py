@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Annotated, Any, NoReturn, Protocol, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from fusion import schema
@@ -287,7 +288,33 @@ def read_batch(
     return envelope, kept, rejected
 
 
+class _Numbers(msgspec.Struct):
+    seq: Annotated[int, Meta(ge=0, le=2**53)]
+    boot: Annotated[int, Meta(ge=-1, le=2**53)] = -1
+    sensor: str = ""
+
+
+_NUMBERS = msgspec.json.Decoder(_Numbers)
+
+
+def number_of(payload: bytes, sensor: str) -> tuple[int, int] | None:
+    """(boot, seq) of a message that was refused as a whole, where it can be read and names no other sensor."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return None
+    try:
+        found = _NUMBERS.decode(payload)
+    except BAD_JSON:
+        return None
+    return (found.boot, found.seq) if found.sensor in ("", sensor) else None
+
+
 # --- plots ------------------------------------------------------------------------------------------------------------
+
+Number = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON library keeps exactly
+Callsign = Annotated[str, Meta(pattern=r"\A[ -~]{1,8}\Z")]
+Serial = Annotated[str, Meta(pattern=r"\A[ -~]{1,20}\Z")]
+Hex24 = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{6}\Z")]
+Octal12 = Annotated[str, Meta(pattern=r"\A[0-7]{4}\Z")]
 
 GEOMETRY: dict[SensorKind, tuple[PlotKind, ...]] = {  # what each kind of sensor may send
     SensorKind.RADAR_2D: (PlotKind.POLAR,),

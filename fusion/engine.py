@@ -75,6 +75,8 @@ class Engine:
         self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
         self._commands: list[Command] = []
         self._heard: list[Plots] = []
+        self._words: list[SensorStatus | Met] = []
+        self._word_us: dict[str, int] = {}  # measured time of the newest word heeded, by kind and sensor
         self._now_us = -1
         self._picture_slot = self._full_slot = self._health_slot = -1
         self._shown_id = np.empty(0, np.int64)
@@ -82,21 +84,23 @@ class Engine:
         self._shown_status = np.empty(0, np.int8)
         self._dropped: list[tuple[int, str]] = []
 
-    def feed(self, item: Item, rejected: Mapping[str, int] = _NONE) -> None:
+    def feed(self, item: Item, rejected: Mapping[str, int] = _NONE) -> int:
         """Store one item for the next tick. `rejected`: plots of the same message that its decoder refused, by reason.
 
         A numbered message whose plots were all refused is fed as an empty batch: it must not be asked for again.
+        Returns how many were refused here as `future`: plots, or the item itself.
         """
         if isinstance(item, Plots):
-            self._feed_plots(item, rejected)
-            return
+            return self._feed_plots(item, rejected)
         if isinstance(item, Command):
             self._commands.append(item)
-        elif isinstance(item, SensorStatus):
-            self.health.said(item)
-        elif isinstance(item, Met):
-            self.tracker.set_qnh(item.qnh_hpa, QNH_SIGMA_HPA)
+        else:
+            if item.t_us > item.rx_us + self.order.future_us:
+                self.counters.reject("future")
+                return 1
+            self._words.append(item)
         self._used_message()
+        return 0
 
     def tick(self, rx_us: int) -> list[Event]:
         """The clock reached `rx_us`: fuse what is stored, and say what follows.
@@ -108,9 +112,7 @@ class Engine:
             raise ValueError(f"tick {rx_us} after tick {self._now_us}")
         self._now_us = rx_us
         events: list[Event] = self._answer(rx_us)
-        for batch in sorted(self._heard, key=lambda b: (b.sensor, b.rx_us, b.boot, b.seq, len(b))):
-            self.health.heard(batch)
-        self._heard.clear()
+        self._listen()
         self._fuse(rx_us)
         if rx_us // self.config.picture_us != self._picture_slot:
             self._picture_slot = rx_us // self.config.picture_us
@@ -140,6 +142,7 @@ class Engine:
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
             "commands": list(self._commands),
             "heard": list(self._heard),
+            "words": (list(self._words), dict(self._word_us)),
             "slots": (self._now_us, self._picture_slot, self._full_slot, self._health_slot),
             "shown": (self._shown_id.copy(), self._shown_hits.copy(), self._shown_status.copy()),
             "dropped": list(self._dropped),
@@ -155,22 +158,44 @@ class Engine:
         self.counters = replace(kept, rejected=dict(kept.rejected), shed=dict(kept.shed))
         self._commands = list(state["commands"])
         self._heard = list(state["heard"])
+        words, word_us = state["words"]
+        self._words, self._word_us = list(words), dict(word_us)
         self._now_us, self._picture_slot, self._full_slot, self._health_slot = state["slots"]
         self._shown_id, self._shown_hits, self._shown_status = (a.copy() for a in state["shown"])
         self._dropped = list(state["dropped"])
 
-    def _feed_plots(self, batch: Plots, rejected: Mapping[str, int]) -> None:
+    def _feed_plots(self, batch: Plots, rejected: Mapping[str, int]) -> int:
         admitted = self.order.admit(batch)
+        if admitted.duplicate:
+            count = max(1, len(batch) + sum(rejected.values()))  # what was refused the first time is not counted twice
+            self.counters.received += count
+            self.counters.duplicate += count
+            return 0
         for reason, count in rejected.items():
             self.counters.reject(reason, count)
         if admitted.future:
             self.counters.reject("future", admitted.future)
-        self.counters.received += admitted.duplicate
-        self.counters.duplicate += admitted.duplicate
-        if len(batch) == 0 and not admitted.duplicate and not rejected:
+            batch = take(batch, batch.t_us <= batch.rx_us + self.order.future_us)
+        elif len(batch) == 0 and not rejected:
             self._used_message()
-        if admitted.stored or len(batch) == 0:
-            self._heard.append(batch)
+        self._heard.append(batch)
+        return admitted.future
+
+    def _listen(self) -> None:
+        """What sensors said since the last tick, in the order of its time; an older word never overrules a newer."""
+        for batch in sorted(self._heard, key=lambda b: (b.sensor, b.rx_us, b.boot, b.seq, len(b))):
+            self.health.heard(batch)
+        for word in sorted(self._words, key=lambda w: (w.t_us, w.sensor, repr(w))):
+            kind = f"{type(word).__name__} {word.sensor}"
+            if word.t_us < self._word_us.get(kind, -1):
+                continue
+            self._word_us[kind] = word.t_us
+            if isinstance(word, SensorStatus):
+                self.health.said(word)
+            else:
+                self.tracker.set_qnh(word.qnh_hpa, QNH_SIGMA_HPA)
+        self._heard.clear()
+        self._words.clear()
 
     def _used_message(self) -> None:
         self.counters.received += 1

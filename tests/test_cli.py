@@ -110,7 +110,7 @@ def test_check_of_the_shipped_configuration_says_what_it_is() -> None:
     assert (run.exit_code, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
     assert lines[-1] == "This configuration is good."
-    assert any(line.startswith("sensor R1 ") and "radar-3d" in line and "54.9500 23.9000" in line for line in lines)
+    assert any(line.startswith("sensor R1 ") and "radar-2d" in line and "54.6340 25.2870" in line for line in lines)
     assert any(line.startswith("rule low-slow-near ") for line in lines)
     assert any("states (" in line and " ally" in line and " other" in line for line in lines)
     assert "OpenStreetMap" in run.stdout
@@ -126,7 +126,7 @@ def test_check_names_every_problem_with_file_key_and_cure(tmp_path: Path) -> Non
     service = (tmp_path / "service.toml").read_text()
     (tmp_path / "service.toml").write_text(service.replace("port = 1883", 'prot = "x"'))
     sensors = (tmp_path / "sensors.toml").read_text()
-    (tmp_path / "sensors.toml").write_text(sensors.replace("lat_deg = 54.95", "lat_deg = nan"))
+    (tmp_path / "sensors.toml").write_text(sensors.replace("lat_deg = 54.634", "lat_deg = nan"))
     run = vedette("check", str(tmp_path), "--no-borders")
     assert (run.exit_code, run.stdout) == (2, "")
     assert run.stderr.splitlines() == [

@@ -286,6 +286,15 @@ def test_the_service_publishes_every_output_and_no_input(broker: Broker) -> None
     assert not broker.publish("vedette", "vedette/v1/home/cmd/close")
 
 
+def test_a_neighbour_hears_what_is_meant_for_it_and_nothing_else(broker: Broker) -> None:
+    for topic in ("partner/R1/alert/ab", "partner/R1/track/0:1", "partner/R2/track/0:1"):
+        assert broker.publish("vedette", f"vedette/v1/home/{topic}", "kept", retain=True)
+    assert broker.hears("R1", "vedette/v1/home/partner/R1/alert/ab")
+    assert broker.hears("R1", "vedette/v1/home/partner/R1/track/+")
+    assert not broker.hears("R1", "vedette/v1/home/partner/R2/track/0:1")
+    assert not broker.publish("R1", "vedette/v1/home/partner/R1/track/0:1")
+
+
 def test_an_operator_sees_all_and_commands_only(broker: Broker) -> None:
     assert broker.publish("vedette", "vedette/v1/home/alert/cd", "kept", retain=True)
     assert broker.hears("operator", "vedette/v1/home/alert/cd")

@@ -25,15 +25,47 @@ from tests.conftest import ROOT, need
 NOTHING: dict[str, str] = {}
 SHIPPED = ROOT / "config"
 Edit = Callable[[str], str]
+SENSORS = """
+[[sensors]]
+id = "A1"
+kind = "adsb"
+format = "readsb"
+detection_probability = 0.9
+clutter_per_scan = 0.1
+latency_s = 0.3
+
+[[sensors]]
+id = "R1"
+kind = "radar-3d"
+lat_deg = 54.95
+lon_deg = 23.90
+height_m = 120.0
+period_s = 4.0
+range_max_m = 200_000.0
+range_sigma_m = 60.0
+azimuth_sigma_deg = 0.15
+elevation_sigma_deg = 0.30
+detection_probability = 0.9
+latency_s = 0.4
+
+[[sensors]]
+id = "R2"
+kind = "radar-2d"
+lat_deg = 54.40
+lon_deg = 24.60
+height_m = 150.0
+detection_probability = 0.9
+"""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the shipped configuration, its big files linked."""
+    """A copy of the shipped configuration with three sensors of our own, its big files linked."""
     copy = tmp_path / "config"
     copy.mkdir()
-    for name in ("service.toml", "sensors.toml", "rules.toml"):
+    for name in ("service.toml", "rules.toml"):
         shutil.copy(SHIPPED / name, copy / name)
+    (copy / "sensors.toml").write_text(SENSORS, encoding="utf-8")
     for name in ("zones", "terrain"):
         (copy / name).symlink_to(SHIPPED / name)
     return copy
@@ -64,7 +96,7 @@ def test_the_shipped_configuration_is_good() -> None:
     assert (loaded.broker.host, loaded.broker.port, loaded.broker.tls) == ("127.0.0.1", 1883, False)
     assert loaded.broker.client_id == "vedette-demo"
     assert (loaded.http.host, loaded.http.port) == ("127.0.0.1", 9464)
-    assert (loaded.picture_ms, loaded.full_ms, loaded.border_accuracy_m) == (200, 5_000, 25.0)
+    assert (loaded.picture_ms, loaded.full_ms, loaded.border_accuracy_m) == (100, 5_000, 25.0)
     assert loaded.data_dir.resolve() == (ROOT / "var").resolve()
     assert [spec.id for spec in loaded.sensors] == ["A1", "R1", "R2"]
     assert loaded.formats == {"A1": "readsb", "R1": "plots", "R2": "plots"}
@@ -87,6 +119,20 @@ def test_degrees_end_in_the_file_and_sensors_stand_in_order_of_id(folder: Path) 
     assert (radar.detection_probability, radar.clutter_per_scan, radar.latency_s) == (0.9, 10.0, 0.4)
     assert math.isnan(sensors[1].sigma_elevation_rad)
     assert not sensors[2].has_site
+
+
+def test_neighbours_are_told_and_heard_only_when_named(folder: Path) -> None:
+    silent = config.load(folder, NOTHING)
+    assert silent.partners == ()
+    edit(folder, "service.toml", "partners = []", 'partners = ["PL", "LV"]')
+    with (folder / "sensors.toml").open("a") as file:
+        file.write('[[sensors]]\nid = "LV"\nkind = "track"\nformat = "track"\n')
+        file.write('[[sensors]]\nid = "PL"\nkind = "track"\n')
+    loaded = config.load(folder, NOTHING)
+    assert loaded.partners == ("PL", "LV")
+    assert loaded.formats == {"A1": "readsb", "LV": "track", "PL": "plots", "R1": "plots", "R2": "plots"}
+    assert {spec.id for spec in loaded.sensors if spec.kind is SensorKind.TRACK} == {"LV", "PL"}
+    assert loaded.hash != silent.hash
 
 
 def test_what_a_sensor_leaves_out_is_what_the_core_assumes() -> None:
@@ -112,8 +158,15 @@ def test_what_a_sensor_leaves_out_is_what_the_core_assumes() -> None:
         ("port = 1883", "port = 70000", "broker.port", "is 70000, but must be at most 65535", "usually 1883"),
         ("port = 1883", "port = 0", "broker.port", "is 0", "1883"),
         ("port = 1883", "prot = 1883", "broker.prot", "not a known key", "did you mean port?"),
-        ("picture_ms = 200", "picture_ms = 250", "publish.picture_ms", "is 250", "100 ms"),
-        ("picture_ms = 200", "picture_ms = 10", "publish.picture_ms", "must be at least 100", "pictures"),
+        ("picture_ms = 100", "picture_ms = 250", "publish.picture_ms", "is 250", "100 ms"),
+        ("picture_ms = 100", "picture_ms = 10", "publish.picture_ms", "must be at least 100", "pictures"),
+        ("partners = []", 'partners = "LV"', "publish.partners", 'is "LV", not a list in [ ]', "neighbours"),
+        ("partners = []", 'partners = ["LV", "a/b"]', "publish.partners[1]", 'is "a/b", not a plain word', "letters"),
+        ("partners = []", 'partners = ["+"]', "publish.partners[0]", 'is "+", not a plain word', "letters"),
+        ("partners = []", 'partners = [""]', "publish.partners[0]", "not a plain word", "letters"),
+        ("partners = []", "partners = [1]", "publish.partners[0]", "is 1, not text in quotes", "letters"),
+        ("partners = []", 'partners = ["PL", "LV", "PL"]', "publish.partners[2]", '"PL" a second time', "once"),
+        ("partners = []", 'partner = ["LV"]', "publish.partner", "not a known key", "did you mean partners?"),
         ("accuracy_m = 25.0", "accuracy_m = nan", "zones.accuracy_m", "is nan, not a finite number", "metres"),
         ("accuracy_m = 25.0", "accuracy_m = inf", "zones.accuracy_m", "is inf, not a finite number", "metres"),
         ("accuracy_m = 25.0", "accuracy_m = true", "zones.accuracy_m", "is true, not a number", "metres"),
@@ -164,6 +217,14 @@ def test_a_wrong_service_file_is_refused(folder: Path, old: str, new: str, key: 
         ('id = "R2"', 'id = "R/2"', "sensors[2].id", "not a plain word", "letters, digits"),
         ('id = "R2"', 'id = "Ä2"', "sensors[2].id", "not a plain word", "letters, digits"),
         ('kind = "adsb"', 'kind = "remote-id"', "sensors[0].format", "readsb carries ADS-B", "adsb"),
+        (
+            'format = "readsb"',
+            'format = "track"',
+            "sensors[0].format",
+            "neighbour's tracks, not adsb",
+            'kind = "track"',
+        ),
+        ('kind = "adsb"', 'kind = "track"', "sensors[0].format", "readsb carries ADS-B, not track", "adsb"),
         ('format = "readsb"', 'format = "readsbb"', "sensors[0].format", "not one of", 'did you mean "readsb"?'),
         ('kind = "adsb"', 'kind = "adsb"\nlat_deg = 54.0', "sensors[0].lon_deg", "is missing", "all three"),
         ("latency_s = 0.3", "latency_s = nan", "sensors[0].latency_s", "is nan, not a finite number", "seconds"),

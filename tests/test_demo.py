@@ -125,7 +125,7 @@ def test_the_alert_comes_and_every_line_it_names_works(folder: Path) -> None:
     assert re.search(r"The expected alert for gerbera came 00:[0-5]\d into the scene", running.said)
     assert "Not expected" not in running.said
     assert "  because speed_mps" in running.said
-    counts = re.findall(r"^\d\d:\d\d  (\d+) tracks", running.said, re.MULTILINE)
+    counts = re.findall(r"^\d\d:\d\d  tracks: (\d+)", running.said, re.MULTILINE)
     assert len(counts) >= 5
     assert int(counts[-1]) >= 12
     running.nothing_left()
@@ -256,7 +256,7 @@ def test_lines_tell_counts_and_alerts_once() -> None:
     said = out.getvalue()
     assert "tracks: 2 (say who they are: 1, do not: 1, not confirmed yet: 4)  plots used: 321  alerts open: 0" in said
     assert said.count("ALERT") == 1
-    assert "1 alerts open" in said
+    assert "alerts open: 1" in said
     assert view.verdict(False) == 0
     assert "came 00:12 into the scene (low-slow-near)" in out.getvalue()
 

@@ -100,9 +100,9 @@ def test_many_rows_say_the_same_as_one_by_one() -> None:
 
 def test_nearly_north_is_north() -> None:
     tracks, assessment = table(3)
-    course = np.radians([359.99, 0.0, 359.94])
+    course = np.radians([359.999, 0.0, 359.994])
     said = [row.course_deg for row in rows_of(tracks, replace(assessment, course_rad=course), NAMES)]
-    assert said == [0.0, 0.0, 359.9]
+    assert said == [0.0, 0.0, 359.99]
 
 
 # --- pictures ---

@@ -93,6 +93,35 @@ def test_tls_with_a_client_certificate_and_without_trust_no_connection(tmp_path:
         play(scene())
 
 
+def test_tls_with_user_and_password_and_no_certificate_of_our_own(tmp_path: Path) -> None:
+    keys, folder = tmp_path / "keys", tmp_path / "broker"
+    certificates(keys)
+    folder.mkdir()
+    conf = (
+        f"certfile {keys / 'server.pem'}\nkeyfile {keys / 'server.key'}\n"
+        f"allow_anonymous false\npassword_file {passwords(folder, {'ada': 'secret'})}"
+    )
+
+    async def scene() -> None:
+        trusted = replace(settings_of(broker), tls=True, tls_ca=str(keys / "ca.pem"))
+        async with running(Connection(replace(trusted, username="ada", password="secret"), [("t", 1)])) as connection:
+            link = connection._link
+            assert link is not None
+            assert isinstance(link._client.socket(), ssl.SSLSocket)
+            await connection.publish("t", b"x", 1)
+            assert (await take(connection, 1))[0].payload == b"x"
+        for settings in (replace(trusted, username="ada", password="wrong"), trusted):
+            refused = Connection(settings)
+            task = asyncio.create_task(refused.run())
+            await until(lambda r=refused: "Not authorized" in r.problem)  # type: ignore[misc]
+            assert not refused.connected
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    with Mosquitto(folder, conf) as broker:
+        play(scene())
+
+
 def test_the_tls_context_verifies_and_never_asks_for_a_password(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     certificates(keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,11 @@ from adapters import simulate_command
 from adapters.formats import alert as alert_format
 from adapters.formats import command, met, plots, sensorstatus
 from adapters.store import verify
-from adapters.wire import parse_time
+from adapters.wire import Names, parse_time
 from fusion.schema import Command, Met, PlotKind, SensorStatus
 from fusion.schema import plots as make_plots
 from replay.simulate import Scenario
+from tests import shipped
 from tests.running import BASE, Ear, Mosquitto, Service, ports, vedette, write_config
 
 
@@ -110,7 +111,7 @@ def test_bad_input_of_every_kind_is_counted_quarantined_acknowledged_and_changes
     assert stand.service.metric("vedette_items_unaccounted") == 0
     samples = (stand.config / "var" / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()
     reasons = {json.loads(line)["reason"] for line in samples}
-    assert {reason for reason, _, _ in BAD} <= reasons
+    assert {*(reason for reason, _, _ in BAD), "out-of-range", "future"} <= reasons
     assert stand.service.get("/readyz")[0] == 200
 
 
@@ -121,6 +122,18 @@ def test_a_repeated_message_is_a_duplicate_and_the_watermark_says_so(stand: Stan
     assert stand.service.metric("vedette_items_duplicate_total") >= 1
     stand.ear.publish("in/R1/plots", radar_message(2, boot=77))
     stand.ear.wait_for(lambda ear: any(m["boot"] == 77 and m["seq"] == 3 for m in ear.of("in/R1/watermark")))
+
+
+def test_a_numbered_message_that_is_refused_as_a_whole_is_not_asked_for_again(stand: Stand) -> None:
+    stand.ear.publish("in/R1/plots", radar_message(0, boot=80))
+    wrong = json.loads(radar_message(1, boot=80))
+    wrong["kind"] = "position"
+    before = rejected(stand)["wrong-sensor-kind"]
+    stand.ear.publish("in/R1/plots", json.dumps(wrong).encode())
+    stand.ear.publish("in/R1/plots", json.dumps(wrong).encode())  # again: a duplicate, not a second refusal
+    stand.ear.publish("in/R1/plots", radar_message(2, boot=80))
+    stand.ear.wait_for(lambda ear: any(m["boot"] == 80 and m["seq"] == 2 for m in ear.of("in/R1/watermark")))
+    assert rejected(stand)["wrong-sensor-kind"] == before + 1
 
 
 def test_status_and_weather_of_a_sensor_are_taken(stand: Stand) -> None:
@@ -187,7 +200,7 @@ def _acknowledge(stand: Stand, alert_id: str) -> None:
 
 
 def _latency(stand: Stand) -> None:
-    """Pictures come ten times a second and are extrapolated to now."""
+    """Pictures come ten times a second."""
     deltas = stand.ear.of("picture-delta")
     times_us = sorted({parse_time(delta["time"]) for delta in deltas})
     gaps_s = np.diff(times_us) / 1e6
@@ -237,10 +250,14 @@ def alert_id_epoch(stand: Stand, alert_id: str) -> str:
 
 def test_every_published_alert_reads_back(stand: Stand) -> None:
     payloads = [payload for topic, payload, _ in stand.ear.heard if topic == "alert-log"]
+    zones = shipped.zones()
     assert payloads
     for payload in payloads:
         alert = alert_format.decode(payload)
-        assert replace(alert) == alert
+        heard = json.loads(payload)
+        names = Names("test", zones.codes, zones.names)
+        assert alert_format.decode(alert_format.encode(alert, names, heard["seq"])) == alert
+        assert json.loads(alert_format.encode(alert, names, heard["seq"])) == heard
         assert alert.simulated
         assert alert.quantities
         assert alert.clears

@@ -19,7 +19,12 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from adapters.wire import (
+    Callsign,
     Decoded,
+    Hex24,
+    Number,
+    Octal12,
+    Serial,
     address,
     check_kind,
     dump,
@@ -36,12 +41,6 @@ SCHEMA = "vedette.plots.v1"
 _NAN = float("nan")
 _KINDS = {"polar": PlotKind.POLAR, "position": PlotKind.POSITION, "bearing": PlotKind.BEARING}
 _KIND_WORDS = {kind: word for word, kind in _KINDS.items()}
-
-Number = Annotated[int, Meta(ge=0, le=2**53)]  # what every JSON library keeps exactly
-Callsign = Annotated[str, Meta(pattern=r"\A[ -~]{1,8}\Z")]
-Serial = Annotated[str, Meta(pattern=r"\A[ -~]{1,20}\Z")]
-Hex24 = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{6}\Z")]
-Octal12 = Annotated[str, Meta(pattern=r"\A[0-7]{4}\Z")]
 
 
 class _Plot(msgspec.Struct, gc=False, frozen=True):

@@ -1,0 +1,135 @@
+"""What comes in between two ticks, as frames: by our own clock, or by the clock of a replay.
+
+Nothing is lost on the way: every message becomes a frame of a tick, or is refused by reason; both are acknowledged, the
+frames after their tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from adapters.broker import Incoming, now_us
+from adapters.formats import clock
+from adapters.formats.command import enveloped
+from adapters.mqtt import Connection
+from adapters.wallclock import WallClock
+from adapters.wire import feed_of
+from fusion.schema import US_PER_S, Frame, Invalid
+
+TICK_US = 100_000
+CLOCK_TOPIC = "in/clock"
+EARLY = 500  # messages of a replay before its tick that are taken in at once: half of what the broker hands out
+ANOTHER_REPLAY_US = US_PER_S  # a replay's clock that falls by more begins anew
+_log = structlog.get_logger("vedette.intake")
+
+
+@dataclass(slots=True)
+class Arrived:
+    """The messages before one tick. `tick_us` -1: no tick yet, take them in; `anew`: another replay has begun."""
+
+    tick_us: int = -1
+    frames: list[Frame] = field(default_factory=list)
+    taken: list[tuple[Connection, Incoming]] = field(default_factory=list)
+    anew: bool = False
+
+    def acknowledge(self) -> None:
+        """Tell the broker that all of it was worked on."""
+        for link, incoming in self.taken:
+            link.ack(incoming)
+
+
+class Intake:
+    """Turns messages into frames. `inputs` carries sensors and the replay's clock, `commands` the operators' orders."""
+
+    def __init__(
+        self, base: str, inputs: Connection, commands: Connection, refuse: Callable[[Frame, str, str], None]
+    ) -> None:
+        self._base, self._inputs, self._commands, self._refuse = base, inputs, commands, refuse
+        self._seq = 0
+
+    def number(self) -> int:
+        """The next frame's number."""
+        self._seq += 1
+        return self._seq
+
+    async def by_clock(self) -> AsyncIterator[Arrived]:
+        """What arrived, every 100 ms of our own clock; a tick that was missed is not made up for.
+
+        Raises:
+            adapters.wallclock.ClockSteppedBack: the machine's clock was set back too far.
+        """
+        own = WallClock()
+        while True:
+            await asyncio.sleep((TICK_US - now_us() % TICK_US) / US_PER_S)
+            arrived = Arrived()
+            for incoming in _drain(self._inputs):
+                self._take_live(incoming, arrived)
+            self._take_commands(arrived)
+            arrived.tick_us = own.at(now_us(), time.monotonic_ns() // 1000)
+            yield arrived
+
+    async def by_feed(self) -> AsyncIterator[Arrived]:
+        """What the replay sent before each of its ticks."""
+        newest_us = -1
+        arrived = Arrived()
+        while True:
+            incoming = await self._inputs.inbox.get()
+            if incoming.topic != self._base + CLOCK_TOPIC:
+                self._take_replayed(incoming, arrived)
+                if len(arrived.taken) >= EARLY:
+                    yield arrived
+                    arrived = Arrived()
+                continue
+            arrived.taken.append((self._inputs, incoming))
+            try:
+                tick_us = clock.decode(incoming.payload)
+            except Invalid as fault:
+                self._refuse(self._frame(incoming, now_us()), fault.reason, fault.detail)
+                continue
+            self._take_commands(arrived)
+            arrived.anew = tick_us < newest_us - ANOTHER_REPLAY_US
+            newest_us = tick_us if arrived.anew else max(tick_us, newest_us)
+            arrived.tick_us = newest_us
+            yield arrived
+            arrived = Arrived()
+
+    def _take_live(self, incoming: Incoming, arrived: Arrived) -> None:
+        arrived.taken.append((self._inputs, incoming))
+        if incoming.topic == self._base + CLOCK_TOPIC or any(key == "rx_us" for key, _ in incoming.user):
+            self._refuse(self._frame(incoming, incoming.rx_us), "bad-time", "replayed input under --clock live")
+        else:
+            arrived.frames.append(self._frame(incoming, incoming.rx_us))
+
+    def _take_replayed(self, incoming: Incoming, arrived: Arrived) -> None:
+        try:
+            rx_us, _ = feed_of(incoming.user)
+        except Invalid as fault:
+            live = not any(key == "rx_us" for key, _ in incoming.user)
+            detail = "a live sensor under --clock feed" if live else fault.detail
+            self._refuse(self._frame(incoming, now_us()), fault.reason, detail)
+            self._inputs.ack(incoming)  # at once: it must not take the place of what the tick waits for
+        else:
+            arrived.taken.append((self._inputs, incoming))
+            arrived.frames.append(self._frame(incoming, rx_us))
+
+    def _take_commands(self, arrived: Arrived) -> None:
+        for incoming in _drain(self._commands):
+            arrived.taken.append((self._commands, incoming))
+            frame = self._frame(incoming, incoming.rx_us)
+            if incoming.retain:
+                # An order is for now: one that the broker kept would be carried out again at every reconnect.
+                self._refuse(frame, "bad-time", "a retained command")
+            else:
+                arrived.frames.append(enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation))
+
+    def _frame(self, incoming: Incoming, rx_us: int) -> Frame:
+        return Frame(self.number(), rx_us, incoming.topic.removeprefix(self._base), incoming.payload)
+
+
+def _drain(link: Connection) -> list[Incoming]:
+    return [link.inbox.get_nowait() for _ in range(link.inbox.qsize())]

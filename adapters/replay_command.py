@@ -1,0 +1,147 @@
+"""`vedette replay`: a frame log to a broker, at its own speed or faster, with its recorded time as the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adapters import feed
+from adapters.broker import BrokerSettings, PublishDenied
+from adapters.errors import ConfigError
+from adapters.wire import rfc3339
+from fusion.schema import US_PER_S, Frame
+from replay import log, player
+
+SAY_EVERY_S = 10.0  # where there is no terminal to draw a bar on
+CATCH_UP_S = 20.0  # longest silence of a service that is still working
+
+
+def replay(
+    path: Path,
+    settings: BrokerSettings,
+    site: str,
+    speed: str = "1",
+    wait: bool = True,
+    err: TextIO | None = None,
+) -> int:
+    """Publish the frames of `path` under `vedette/v1/{site}/`, with ticks every 100 ms of feed time on `in/clock`.
+
+    `vedette run --clock feed` on the same broker takes its time from them. With `wait` it ends when the service has
+    shown everything; without a service it ends when the broker has everything.
+
+    Returns:
+        0; 1 when the broker does not answer, refuses, or the service stopped showing anything new.
+
+    Raises:
+        ConfigError: the file cannot be read or is not a frame log, or the speed is none.
+    """
+    out = sys.stderr if err is None else err
+    try:
+        factor = player.parse_speed(speed)
+    except ValueError as error:
+        raise ConfigError("--speed", speed, str(error), "give 1, 10 or max") from error
+    found = _summary(path)
+    frames = log.read(path) if found.ticks else player.with_ticks(log.read(path))
+    out.write(_what(path, found, speed) + "\n")
+    try:
+        return asyncio.run(_replay(frames, found, settings, site, factor, wait, out))
+    except KeyboardInterrupt:
+        out.write("stopped\n")
+        return 1
+
+
+def _summary(path: Path) -> log.Summary:
+    try:
+        found = log.summary(path)
+    except log.BadLog as error:
+        cure = "give a whole, undamaged frame log"
+        raise ConfigError(str(path), f"line {error.line}", error.problem, cure) from error
+    except OSError as error:
+        raise ConfigError(str(path), "file", error.strerror or str(error), "give a file that can be read") from error
+    if not found.frames:
+        raise ConfigError(str(path), "file", "no frames in it", "record or simulate one first")
+    return found
+
+
+def _what(path: Path, found: log.Summary, speed: str) -> str:
+    ticks = f"{found.ticks} ticks" if found.ticks else "no ticks: one every 100 ms is added"
+    factor = player.parse_speed(speed)
+    pace = "as fast as it goes" if math.isinf(factor) else f"{factor:g} times real time"
+    return (
+        f"{path}: {found.frames} frames ({ticks}) from {rfc3339(found.first_us)} to {rfc3339(found.last_us)}, "
+        f"{found.duration_s:.0f} s of feed, {pace}"
+    )
+
+
+async def _replay(
+    frames: Iterator[Frame],
+    found: log.Summary,
+    settings: BrokerSettings,
+    site: str,
+    factor: float,
+    wait: bool,
+    out: TextIO,
+) -> int:
+    pictures = [(f"vedette/v1/{site}/picture-delta", 0)]
+    try:
+        async with feed.connected(settings, "replay", pictures) as connection:
+            seen = feed.Progress()
+            follower = asyncio.create_task(seen.follow(connection), name="replay-progress")
+            try:
+                sender = feed.Sender(connection, site, recorded=True, progress=seen)
+                with _Shown(found, out) as shown:
+                    await feed.play(sender, player.pace(frames, factor), shown.newest)
+                if wait and seen.newest_us >= 0 and not await sender.caught_up(CATCH_UP_S):
+                    out.write(f"the service showed nothing new for {CATCH_UP_S:.0f} s; it may not have seen the end\n")
+                    return 1
+            finally:
+                follower.cancel()
+                await asyncio.gather(follower, return_exceptions=True)
+    except feed.NoBroker as error:
+        out.write(f"vedette: {error}\n")
+        return 1
+    except PublishDenied as error:
+        out.write(f"vedette: the broker refused a frame: {error}\n")
+        return 1
+    out.write(f"done: {sender.sent} frames published\n")
+    return 0
+
+
+class _Shown:
+    """A progress bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, found: log.Summary, out: TextIO) -> None:
+        self._found, self._out = found, out
+        self._bar: Progress | None = None
+        self._said_s = time.monotonic()
+        if out.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(file=out))
+            self._task = self._bar.add_task("replay", total=max(1, found.last_us - found.first_us))
+
+    def newest(self, frame: Frame, sent: int) -> None:
+        """Show how far the feed has come."""
+        done_us = frame.rx_us - self._found.first_us
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done_us, description=rfc3339(frame.rx_us))
+        elif time.monotonic() - self._said_s >= SAY_EVERY_S:
+            self._said_s = time.monotonic()
+            part = done_us / max(1, self._found.last_us - self._found.first_us)
+            self._out.write(f"{rfc3339(frame.rx_us)}  {part:4.0%}  {done_us / US_PER_S:.0f} s  {sent} frames\n")
+
+    def __enter__(self) -> _Shown:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

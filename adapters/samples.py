@@ -1,0 +1,203 @@
+"""One example of every message, made by the encoders themselves: docs/reference/messages.md shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from adapters.formats import alert, clock, command, health, met, picture, plots, readsb, sensorstatus, status, track
+from adapters.formats import watermark as mark
+from adapters.wire import Names
+from fusion import schema
+from fusion.schema import US_PER_S, Alert, Answer, Assessment, Command, Health, Met, PlotKind, Quantity, Tracks
+
+NOW_US = 1_795_414_500 * US_PER_S  # 2026-11-23T06:15:00Z
+NAMES = Names("lt-east", ("BY", "LT"), ("Belarus", "Lithuania"), ("A1", "R1", "R2"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One message: `topic` below vedette/v1/{site}/, who says it, how it travels, and its bytes.
+
+    Without `payload` it is the same message as on another topic, which `about` names.
+    """
+
+    topic: str
+    sender: str
+    travels: str
+    about: str
+    payload: Callable[[], bytes] | None = None
+
+
+def radar_plots() -> bytes:
+    """Two plots of a 3D radar."""
+    t_us = np.array([NOW_US - 410_000, NOW_US - 402_000])
+    return plots.encode(
+        schema.plots(
+            "R1",
+            PlotKind.POLAR,
+            NOW_US,
+            t_us,
+            boot=3,
+            seq=1234,
+            range_m=[41_250.0, 88_410.5],
+            azimuth_rad=np.radians([73.2, 73.9]),
+            elevation_rad=[np.radians(1.1), np.nan],
+            mode3a=[-1, 0o4521],
+            pressure_height_m=[np.nan, 3_048.0],
+        )
+    )
+
+
+def aircraft() -> bytes:
+    """One aircraft as readsb reports it."""
+    return readsb.encode(
+        schema.plots(
+            "A1",
+            PlotKind.POSITION,
+            NOW_US,
+            np.array([NOW_US - 200_000]),
+            lat_rad=[np.radians(54.85)],
+            lon_rad=[np.radians(23.6)],
+            pressure_height_m=[6_096.0],
+            velocity_east_mps=[180.0],
+            velocity_north_mps=[-60.0],
+            address=[0x503C01],
+            callsign=[b"LTV01"],
+            nic=[8],
+            nacp=[10],
+            nacv=[3],
+            sil=[3],
+            category=[5],
+        )
+    )
+
+
+def tracks() -> Tracks:
+    """One confirmed track of a drone."""
+    row = {
+        "id": 17, "birth_us": NOW_US - 40 * US_PER_S, "confirmed_us": NOW_US - 30 * US_PER_S,
+        "update_us": NOW_US - 400_000, "rx_us": NOW_US - 10_000, "existence": 0.998,
+        "status": schema.TrackStatus.CONFIRMED, "claim_us": -1, "radar_us": NOW_US - 400_000,
+        "height_us": NOW_US - 400_000, "hits": 14, "unseen": 0.0, "sensors": 0b110,
+    }  # fmt: skip
+    columns = _columns(Tracks, "state", "cov", "mode")
+    return Tracks(
+        epoch=5,
+        t_us=NOW_US,
+        state=np.zeros((1, 6)),
+        cov=np.zeros((1, 6, 6)),
+        mode=np.array([[0.7, 0.1, 0.2]]),
+        **{name: np.array([row.get(name, -1)], _dtype(kind)) for name, kind in columns},
+        callsign=np.array([b""], "S8"),
+        serial=np.array([b""], "S20"),
+    )
+
+
+def assessment() -> Assessment:
+    """What is known of it."""
+    row = {
+        "lat_rad": np.radians(54.5431), "lon_rad": np.radians(25.7298), "height_m": 371.0, "sigma_height_m": 55.0,
+        "sigma_horizontal_m": 64.0, "speed_mps": 41.6, "sigma_speed_mps": 2.4, "course_rad": np.radians(304.0),
+        "climb_mps": 0.2, "state": 0, "p_state": 1.0, "near_state": 1, "distance_m": 7_190.0,
+        "sigma_distance_m": 66.0, "p_inside": 0.0, "time_to_border_s": 173.0, "sigma_time_s": 11.0,
+        "crossing_lat_rad": np.radians(54.5772), "crossing_lon_rad": np.radians(25.6376), "agl_m": 196.0,
+        "sigma_agl_m": 68.0, "height_known": True, "p_low": 1.0, "p_slow": 1.0, "object_class": 1, "p_class": 0.86,
+    }  # fmt: skip
+    return Assessment(**{name: np.array([row.get(name, 0)], _dtype(kind)) for name, kind in _columns(Assessment)})
+
+
+def _columns(table: type[Tracks] | type[Assessment], *without: str) -> list[tuple[str, str]]:
+    skipped = {"epoch", "t_us", "callsign", "serial", *without}
+    return [(field.name, str(field.type)) for field in fields(table) if field.name not in skipped]
+
+
+def _dtype(kind: str) -> str:
+    """Numpy's name of an array type of fusion.schema."""
+    return {"F8": "f8", "I8": "i8", "I4": "i4", "I2": "i2", "I1": "i1", "U8": "u8", "B1": "?"}[kind]
+
+
+def alarm() -> Alert:
+    """The alert that follows."""
+    return Alert(
+        id="8c1f0a52d3b94e67",
+        rule="low-slow-near",
+        rule_version=1,
+        severity=2,
+        state="raised",
+        track="5:17",
+        episode=1,
+        raised_us=NOW_US,
+        t_us=NOW_US,
+        first_plot_us=NOW_US - 40 * US_PER_S,
+        confirmed_us=NOW_US - 30 * US_PER_S,
+        lat_rad=float(np.radians(54.5431)),
+        lon_rad=float(np.radians(25.7298)),
+        overflown="BY",
+        near_state="LT",
+        disputed=False,
+        quantities=(
+            Quantity("speed_mps", 41.6, 2.4, "<= 80 with p >= 0.8"),
+            Quantity("distance_m", 7_190.0, 66.0, "<= 30000"),
+        ),
+        sensors=("R1", "R2"),
+        sentence="Slow, low object, unknown, 7.2 km outside Lithuania over Belarus; seen by R1 and R2.",
+        clears="more than 33 km from the border, or a live cooperative identity, for 20 s",
+        recipients=("air-surveillance",),
+    )
+
+
+def _command() -> Command:
+    return Command(NOW_US, "identify", "8c1f0a52d3b94e67", "J. Petraitis", "seen by patrol", "suspect")
+
+
+def samples() -> tuple[Sample, ...]:
+    """Every kind of message, inputs first."""
+    sensor = "a sensor"
+    qos1 = "QoS 1"
+    kept = "QoS 0, retained 15 s"
+    return (
+        Sample("in/R1/plots", sensor, qos1, "plots of a sensor, a batch per message", radar_plots),
+        Sample("in/A1/plots", sensor, qos1, 'the same with `format = "readsb"`: aircraft.json as it is', aircraft),
+        Sample("in/N1/plots", sensor, qos1, 'the same with `format = "track"`: a neighbour\'s `track/{id}` as it is'),
+        Sample("in/R1/status", sensor, qos1, "the sensor's own word about itself",
+               lambda: sensorstatus.encode(schema.SensorStatus("R1", NOW_US, NOW_US, "degraded", "channel B"))),
+        Sample("in/R1/met", sensor, qos1, "pressure at mean sea level",
+               lambda: met.encode(Met("R1", NOW_US, NOW_US, 1_008.2))),
+        Sample("cmd/identify", "an operator", qos1, "`cmd/acknowledge`, `cmd/identify`, `cmd/close`",
+               lambda: command.encode(_command())),
+        Sample("in/clock", "a replay", qos1, "the tick of a replayed feed, only with `--clock feed`",
+               lambda: clock.encode(NOW_US)),
+        Sample("track/5:17", "Vedette", kept, "one track; an empty payload when it has ended",
+               lambda: track.encode(tracks(), assessment(), 0, NAMES, 4711)),
+        Sample("picture/0", "Vedette", kept, "all tracks, every 5 s, in parts of at most 48 KiB",
+               lambda: picture.encode(schema.Picture(NOW_US, True, tracks(), assessment()), NAMES, 4712)[0]),
+        Sample("picture-delta", "Vedette", "QoS 0", "the tracks that changed, and those that ended",
+               lambda: picture.encode(
+                   schema.Picture(NOW_US, False, schema.take(tracks(), np.zeros(1, np.bool_)),
+                                  schema.take(assessment(), np.zeros(1, np.bool_)), ((12, "left coverage"),)),
+                   NAMES, 4713)[0]),
+        Sample("alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
+               "one alert as it stands; every transition also on `alert-log`",
+               lambda: alert.encode(alarm(), NAMES, 4714)),
+        Sample("partner/LV/alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
+               "for every neighbour in `partners`, the same as `alert/{id}`"),
+        Sample("partner/LV/track/5:17", "Vedette", kept,
+               "for every neighbour in `partners`, the same as `track/{id}` while the track has an open alert; "
+               "an empty payload when it has none any more, or has ended"),
+        Sample("answer/...", "Vedette", qos1, "to the response topic of a command, with its correlation data",
+               lambda: command.encode_answer(Answer(_command(), True, "identity is suspect"), NAMES, 4715)),
+        Sample("sensor/R1/health", "Vedette", "QoS 0, retained", "what we know of a sensor, on change and every 5 s",
+               lambda: health.encode(
+                   Health("R1", NOW_US, "ok", NOW_US - 400_000, NOW_US - 10_000, 11.4, 0.41, 1.04, 812, 77), 4716)),
+        Sample("in/R1/watermark", "Vedette", "QoS 1, retained", "how far it has got with this sensor without a gap",
+               lambda: mark.encode("R1", 3, 1234)),
+        Sample("status", "Vedette", "QoS 1, retained, last will", "is the service there, and how is it",
+               lambda: status.encode(
+                   status.StatusInfo(
+                   "lt-east", NOW_US, "live", epoch=5, version="0.1.0", config_hash="1f6c0d",
+                   started_us=NOW_US - 86_400 * US_PER_S, tracks={"confirmed": 14, "coasting": 1, "tentative": 9},
+                   open_alerts=1, sensors={"ok": 3}, received=81_230, used=81_112, seq=4717))),
+    )  # fmt: skip

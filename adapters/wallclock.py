@@ -1,0 +1,35 @@
+"""The service's own clock: the machine's, but it never runs backwards.
+
+A machine's clock is set now and then. Forward it is followed at once. Set back a little, ours goes on at half speed
+until the machine has caught up, so that nothing stands still meanwhile. Set back by more than that, no answer would be
+right: what was measured before and after cannot be told apart any more, and the service ends loudly to start anew.
+"""
+
+from __future__ import annotations
+
+MAX_BACK_US = 2_000_000
+
+
+class ClockSteppedBack(RuntimeError):
+    """The machine's clock was set back by more than the service can absorb."""
+
+
+class WallClock:
+    """Give it both clocks of the machine, get microseconds UTC that never fall."""
+
+    def __init__(self) -> None:
+        self._us = 0
+        self._steady_us = 0
+
+    def at(self, wall_us: int, steady_us: int) -> int:
+        """The time for these readings of the wall clock and of a clock that nobody sets.
+
+        Raises:
+            ClockSteppedBack: the wall clock is more than `MAX_BACK_US` behind what was said before.
+        """
+        passed_us, self._steady_us = steady_us - self._steady_us, steady_us
+        behind_us = self._us - wall_us
+        if behind_us > MAX_BACK_US:
+            raise ClockSteppedBack(f"the machine's clock was set back by {behind_us / 1e6:.1f} s")
+        self._us = max(wall_us, self._us + passed_us // 2) if self._us else wall_us
+        return self._us
