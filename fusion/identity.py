@@ -73,12 +73,15 @@ def assess(tracks: Tracks, facts: ZoneFacts, words: Words, sensors: Sequence[Sen
 def answering(tracks: Tracks, words: Words, sensors: Sequence[SensorSpec]) -> B1:
     """(n,) where the object claims a place of its own accord, or answers radar with a Mode 3/A code, live.
 
-    A Mode 3/A code is a reply to radar, so it is as live as the last radar plot.
+    A Mode 3/A code is live as long as plots carry it: a code that a track keeps from its ADS-B days, or from a
+    transponder that fell silent, does not exempt what only radar sees now.
     """
     radars = sum(1 << sensor.index for sensor in sensors if sensor.kind in INDEPENDENT)
     by_radar = (tracks.sensors & np.uint64(radars)) != 0
     claiming = integrity.live(tracks.claim_us, tracks.t_us, words.live_s)
-    replying = (tracks.mode3a >= 0) & by_radar & integrity.live(tracks.radar_us, tracks.t_us, words.live_s)
+    heard = integrity.live(tracks.mode3a_us, tracks.t_us, words.live_s)
+    seen = integrity.live(tracks.radar_us, tracks.t_us, words.live_s)
+    replying = (tracks.mode3a >= 0) & by_radar & heard & seen
     return np.asarray(claiming | replying, np.bool_)
 
 

@@ -293,6 +293,7 @@ class Tracks:
     status: I1  # (n,) TrackStatus
     address: I4  # (n,) 24-bit ICAO or -1
     mode3a: I4  # (n,)
+    mode3a_us: I8  # (n,) last plot that carried a Mode 3/A code; -1 never
     category: I1  # (n,) emitter category or -1
     callsign: S  # (n,) S8
     serial: S  # (n,) S20

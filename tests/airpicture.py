@@ -36,6 +36,7 @@ DRONE: dict[str, Any] = {
     "status": TrackStatus.CONFIRMED,
     "address": -1,
     "mode3a": -1,
+    "mode3a_us": -1,
     "category": -1,
     "callsign": b"",
     "serial": b"",
@@ -67,9 +68,15 @@ DRONE: dict[str, Any] = {
     "height_known": True,
 }
 # The same place and motion, but with a live ADS-B report and a Mode 3/A reply.
-AIRCRAFT: dict[str, Any] = {"claim_us": T0_US, "address": 0x503CAB, "mode3a": 0o7000, "sensors": RADARS | CLAIMS}
+AIRCRAFT: dict[str, Any] = {
+    "claim_us": T0_US,
+    "address": 0x503CAB,
+    "mode3a": 0o7000,
+    "mode3a_us": T0_US,
+    "sensors": RADARS | CLAIMS,
+}
 _FIELDS: dict[str, Any] = {
-    "birth_us confirmed_us update_us rx_us claim_us radar_us height_us": np.int64,
+    "birth_us confirmed_us update_us rx_us mode3a_us claim_us radar_us height_us": np.int64,
     "existence unseen": np.float64,
     "status category": np.int8,
     "address mode3a hits": np.int32,

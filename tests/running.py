@@ -186,15 +186,18 @@ class Ear:
         response_topic: str = "",
         correlation: bytes = b"",
         user: Sequence[tuple[str, str]] = (),
+        wait: bool = True,
     ) -> None:
-        """Publish with QoS 1 and wait for the broker."""
+        """Publish with QoS 1 and, unless told otherwise, wait for the broker."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if user:
             properties.UserProperty = list(user)
         if response_topic:
             properties.ResponseTopic = response_topic
             properties.CorrelationData = correlation
-        self._client.publish(BASE + topic, payload, 1, properties=properties).wait_for_publish(10.0)
+        sent = self._client.publish(BASE + topic, payload, 1, properties=properties)
+        if wait:
+            sent.wait_for_publish(10.0)
 
     def close(self) -> None:
         """Disconnect."""

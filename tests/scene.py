@@ -36,6 +36,7 @@ def table(n: int, seed: int = 1) -> tuple[Tracks, Assessment]:
         status=luck.choice([TrackStatus.CONFIRMED, TrackStatus.COASTING], n).astype(np.int8),
         address=np.where(luck.random(n) < 0.5, -1, luck.integers(0, 1 << 24, n)).astype(np.int32),
         mode3a=np.where(luck.random(n) < 0.5, -1, luck.integers(0, 0o10000, n)).astype(np.int32),
+        mode3a_us=np.full(n, T_US - 2_000_000),
         category=luck.integers(-1, 25, n).astype(np.int8),
         callsign=luck.choice(np.array([b"", b"LOT123", b"DLH4"], "S8"), n),
         serial=luck.choice(np.array([b"", b"1596F3"], "S20"), n),

@@ -18,7 +18,8 @@ from adapters.wire import feed_properties
 from fusion.schema import PlotKind
 from fusion.schema import plots as make_plots
 from replay.simulate import Scenario
-from tests.running import ROOT, Ear, Mosquitto, Service, ports, write_config
+from tests.running import Ear, Mosquitto, Service, ports, write_config
+from tests.shipped import ROOT
 
 T0_US = 1_600_000_000_000_000
 
@@ -59,7 +60,7 @@ def tick(ear: Ear, t_us: int) -> None:
 def test_a_flood_of_live_sensors_does_not_stop_the_replay(stand: Stand) -> None:
     """More of them than the broker hands out at a time: refused at once, they leave room for the clock."""
     for seq in range(1_200):
-        stand.ear.publish("in/R1/plots", message(T0_US, seq))
+        stand.ear.publish("in/R1/plots", message(T0_US, seq), wait=False)
     for n in range(1, 11):
         tick(stand.ear, T0_US + n * 100_000)
     stand.ear.wait_for(lambda ear: len(ear.of("picture-delta")) >= 10, 30)
@@ -70,7 +71,7 @@ def test_a_flood_of_live_sensors_does_not_stop_the_replay(stand: Stand) -> None:
 def test_more_messages_than_the_broker_hands_out_between_two_ticks(stand: Stand) -> None:
     for seq in range(1_200):
         t_us = T0_US + 10 * seq
-        stand.ear.publish("in/R1/plots", message(t_us, seq), user=feed_properties(t_us, seq))
+        stand.ear.publish("in/R1/plots", message(t_us, seq), user=feed_properties(t_us, seq), wait=False)
     tick(stand.ear, T0_US + 100_000)
     stand.ear.wait_for(lambda ear: bool(ear.of("picture-delta")), 30)
     deadline = time.monotonic() + 20

@@ -53,16 +53,20 @@ def test_claim_is_live_for_thirty_seconds(age_s: int, expected: bool) -> None:
 
 
 @pytest.mark.parametrize("age_s, expected", [(0, True), (30, True), (31, False)])
-def test_reply_to_radar_is_as_live_as_the_radar_plot(age_s: int, expected: bool) -> None:
-    reply = {"mode3a": 0o7000, "radar_us": T0_US}
-    assert row(assessed(reply, t_us=T0_US + age_s * S), "cooperative") == expected
+def test_reply_to_radar_is_as_live_as_the_last_plot_with_a_code(age_s: int, expected: bool) -> None:
+    now_us = T0_US + age_s * S
+    reply = {"mode3a": 0o7000, "mode3a_us": T0_US, "radar_us": now_us}
+    assert row(assessed(reply, t_us=now_us), "cooperative") == expected
+    # nor does it outlive the radar that asked
+    reply = {"mode3a": 0o7000, "mode3a_us": now_us, "radar_us": T0_US}
+    assert row(assessed(reply, t_us=now_us), "cooperative") == expected
 
 
 def test_object_that_says_nothing_is_not_cooperative() -> None:
     assert not row(assessed(DRONE), "cooperative")
     # A code that is remembered, while no radar has seen the object lately, is no reply.
-    assert not row(assessed({"mode3a": 0o7000, "radar_us": -1, "sensors": 0}), "cooperative")
-    assert not row(assessed({"mode3a": 0o7000, "sensors": 0}), "cooperative")
+    assert not row(assessed({"mode3a": 0o7000, "mode3a_us": T0_US, "radar_us": -1, "sensors": 0}), "cooperative")
+    assert not row(assessed({"mode3a": 0o7000, "mode3a_us": T0_US, "sensors": 0}), "cooperative")
 
 
 def test_contradicted_claim_is_not_cooperative() -> None:

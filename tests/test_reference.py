@@ -82,7 +82,7 @@ def test_mode_transitions_are_probabilities_that_start_from_staying() -> None:
         m = transition_probabilities(PARAMS, dt_s)
         assert np.allclose(m.sum(axis=1), 1.0, atol=1e-15)
         assert (m >= 0.0).all()
-    assert np.diag(transition_probabilities(PARAMS, 20.0)) == pytest.approx(np.exp([-20 / 60, -20 / 20, -20 / 60]))
+    assert np.diag(transition_probabilities(PARAMS, 20.0)) == pytest.approx(np.exp([-20.0 / s for s in PARAMS.stay_s]))
 
 
 # ---- linearisation

@@ -73,8 +73,8 @@ def table(
     whole, none = np.full(n, NOW_US), np.full(n, -1, np.int32)
     return Tracks(
         0, NOW_US, np.arange(n), whole, whole, whole, whole, state,
-        cov, np.full((n, 3), 1 / 3), np.ones(n), np.ones(n, np.int8), none, none, np.full(n, -1, np.int8),
-        np.zeros(n, "S8"),
+        cov, np.full((n, 3), 1 / 3), np.ones(n), np.ones(n, np.int8), none, none, np.full(n, -1),
+        np.full(n, -1, np.int8), np.zeros(n, "S8"),
         np.zeros(n, "S20"), np.full(n, -1), whole, np.full(n, height_us), np.ones(n, np.int32), np.zeros(n),
         np.zeros(n, np.uint64),
     )  # fmt: skip
