@@ -212,7 +212,8 @@ def messages() -> str:
         "MQTT 5. All topics lie below `vedette/v1/{site}/`. Payloads are UTF-8 JSON of at most 64 KiB: `schema` first, "
         "times RFC 3339 in UTC, names that end in their unit, degrees from true north, heights above the WGS84 "
         "ellipsoid unless the name says otherwise. What is not known is absent; there is no null, no NaN and no magic "
-        "number. `seq`, where a message has one, rises from message to message. Readers ignore fields that they do not know.",
+        "number. `seq`, where a message has one, rises from message to message. Readers ignore fields that they do not "
+        "know.",
         "## Topics",
         table(["topic", "from", "how", "what"], rows),
         "## Examples",
