@@ -63,10 +63,6 @@ class SensorWatch:
         rows = range(len(self._specs))
         return [self._one(row, now_us, float(nis[row]), int(hits[row]), int(misses[row])) for row in rows]
 
-    def newest_us(self) -> int:
-        """Newest measured time of any sensor; -1 before the first plot."""
-        return max((s.last_us for s in self._sensors), default=-1)
-
     def snapshot(self) -> dict[str, object]:
         """Everything needed to go on, as plain values and arrays."""
         rows = [[s.last_us, s.last_rx_us, s.bin_s, s.lag_count, s.word, s.detail] for s in self._sensors]
