@@ -9,14 +9,16 @@ from __future__ import annotations
 import datetime
 import math
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
 from fusion.schema import US_PER_S, SensorKind, SensorSpec
-from replay.motion import Agility, Flight, Waypoint, fly
+from replay.motion import Agility, Waypoint, fly
+from replay.plan import Expect, Plan, SimObject, SimSensor, Transponder
+
+__all__ = ["BadScenario", "Expect", "Plan", "SimObject", "SimSensor", "Transponder", "load_plan", "names"]
 
 SHIPPED = Path(__file__).parent / "scenarios"
 MAX_OBJECTS = 5_000
@@ -33,83 +35,6 @@ class BadScenario(ValueError):
         self.key = key
         self.problem = problem
         self.cure = cure
-
-
-@dataclass(frozen=True, slots=True)
-class Transponder:
-    """What the object says of itself."""
-
-    address: int = -1  # 24-bit ICAO
-    callsign: bytes = b""
-    mode3a: int = -1
-    category: int = -1  # emitter category, CAT021 I020 numbering
-    adsb: bool = True  # also broadcasts its place; without: answers secondary radar only
-    nacp: int = 9  # position accuracy category (ED-102A): 9 = 30 m, 95 %
-    nacv: int = 2  # velocity accuracy category: 2 = 3 m/s, 95 %
-    nic: int = 8
-    sil: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class SimObject:
-    """One thing in the air."""
-
-    id: str
-    flight: Flight
-    rcs_m2: float = 3.0  # radar cross-section
-    transponder: Transponder | None = None  # None: silent
-
-    @property
-    def cooperative(self) -> bool:
-        """True for an object that says who it is."""
-        return self.transponder is not None
-
-
-@dataclass(frozen=True, slots=True)
-class SimSensor:
-    """One sensor: what Vedette is told of it (`spec`), and what it is like in truth."""
-
-    spec: SensorSpec
-    format: str = "plots"  # wire format of its messages
-    primary: bool = True  # a radar that sees the object itself
-    secondary: bool = False  # a radar that also interrogates transponders: Mode 3/A and pressure height
-    mode_s: bool = False  # and reads their 24-bit address and callsign
-    rpm_phase: float = 0.0  # part of a turn past north at the start of the scene
-    sigma_pressure_m: float = 8.0  # of a reported pressure height before its rounding to 25 ft
-    jitter_s: float = 0.05  # mean of the exponential extra delay of a message
-    bias_range_m: float = 0.0  # true registration error, unknown to Vedette
-    bias_azimuth_rad: float = 0.0
-    outages_s: tuple[tuple[float, float], ...] = ()  # says nothing from..until, seconds of the scene
-
-
-@dataclass(frozen=True, slots=True)
-class Expect:
-    """An alert that must come: for this object, by one of these rules, raised within this time of the scene."""
-
-    object: str
-    rules: tuple[str, ...]
-    from_s: float
-    until_s: float
-    near_state: str = ""  # ISO code of the allied state concerned; "" any
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A whole scene, ready to be simulated."""
-
-    name: str
-    title: str
-    about: tuple[str, ...]  # what you see, a line each
-    seed: int
-    start_us: int
-    duration_s: float
-    geoid_m: float  # height of mean sea level above the ellipsoid, for pressure heights
-    qnh_hpa: float
-    ground_m: float  # height above the ellipsoid of the surface that makes the radio horizon
-    sensors: tuple[SimSensor, ...]  # in order of id; spec.index is the place in this tuple
-    objects: tuple[SimObject, ...]
-    expect: tuple[Expect, ...] = ()
-    quiet: tuple[str, ...] = ()  # ids of objects that must not raise any alert
 
 
 Finite = Annotated[float, msgspec.Meta(gt=-1e9, lt=1e9)]
