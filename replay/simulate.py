@@ -58,18 +58,25 @@ class Scenario:
         self.start_us = plan.start_us
         self.end_us = plan.start_us + round(plan.duration_s * US_PER_S)
         self._sky = Sky(plan)
+        self._faulty = [(row, o) for row, o in enumerate(plan.objects) if o.nothing or o.faults]
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path, start_us: int | None = None, seed: int | None = None, boot: int = 1
+        cls,
+        name_or_path: str | Path,
+        start_us: int | None = None,
+        seed: int | None = None,
+        boot: int = 1,
+        total: int | None = None,
     ) -> Self:
         """A shipped scenario by name or a file by path, perhaps moved to another start time or given another seed.
 
+        With `total` its traffic has so many objects.
         Raises:
             replay.scenario.BadScenario: not known or refused; says file, key, problem and cure.
         """
-        plan = load_plan(name_or_path)
-        return cls(replace(plan, start_us=start_us or plan.start_us, seed=plan.seed if seed is None else seed), boot)
+        plan = load_plan(name_or_path, seed, total)
+        return cls(replace(plan, start_us=start_us or plan.start_us), boot)
 
     def batches(self) -> Iterator[Plots]:
         """All batches of all sensors in order of arrival (rx_us, then sensor id)."""
@@ -114,7 +121,7 @@ class Scenario:
     def _faults(self, t_s: float, xyz: F8) -> dict[int, str]:
         """What is wrong with the claims of each object that has something wrong, by row."""
         found: dict[int, list[str]] = {}
-        for row, thing in enumerate(self.plan.objects):
+        for row, thing in self._faulty:
             words = [thing.nothing] if thing.nothing else []
             words += [f.kind for f in thing.faults if f.from_s <= t_s < f.until_s]
             if words:

@@ -79,9 +79,8 @@ class Sky:
         """Rows of the objects that may come into a sensor's range within its period around `t_s`."""
         if not spec.has_site:
             return np.arange(len(self))
-        xyz = self.fleet.at(t_s)[0]
-        away = np.linalg.norm(xyz - self.sites[spec.index, :3], axis=1)
-        return np.flatnonzero(away < spec.range_max_m + FASTEST_MPS * spec.period_s)
+        away = np.linalg.norm(self.fleet.about(t_s) - self.sites[spec.index, :3], axis=1)
+        return np.flatnonzero(away < spec.range_max_m + FASTEST_MPS * (spec.period_s + 1.0))
 
     def view(self, spec: SensorSpec, xyz: F8) -> F8:
         """Range, horizon and cone of silence of the sensor's place: 0..1 for each place (k, 3)."""
