@@ -50,6 +50,8 @@ class Faults:
 
     def apply(self, said: _Said, who: I8, xyz: F8, rng: np.random.Generator) -> None:
         """Make wrong what is wrong; `xyz` is where the objects are."""
+        if not len(who):
+            return
         place = np.full(len(self._drift_rad), -1)
         place[who] = np.arange(len(who))
         at = place[self._row] if len(self._row) else self._row

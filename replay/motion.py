@@ -201,7 +201,7 @@ class Fleet:
         low, high = max(first - 1, 0), min(last + 1, self._count - 1)  # a knot more at each end, for the velocity
         grid = self._from_s + STEP_S * np.arange(low, high + 1, dtype=np.float64)
         t_s, rows = np.broadcast_to(grid[:, None], (len(grid), len(self))), np.arange(len(self))
-        t_s = np.clip(t_s, self._first_s - STEP_S, self._last_s + STEP_S)  # before and after it stands there
+        t_s = np.clip(t_s, self._first_s - 2 * STEP_S, self._last_s + 2 * STEP_S)  # further out it stands
         knot = np.searchsorted(self._keys, self._key(rows, t_s).T.ravel(), "right").reshape(len(self), len(grid)).T - 1
         knot = np.clip(knot, self._ends[:-1], self._ends[1:] - 2)
         t0, xyz0 = self._t_s[knot], self._xyz_m[knot]

@@ -5,9 +5,11 @@
     truth = scenario.truth(scenario.start_us + 60_000_000)
 
 Radars turn: an object is hit when the beam passes it, measured in range, azimuth and perhaps elevation with the noise
-of the sensor, and reported a tenth of a second's sector at a time. Transponders answer secondary radar and broadcast
-ADS-B once a second. All chance comes from generators seeded by the scenario and the sensor's id: the same scenario
-gives the same batches, and another sensor more or less changes nothing for the rest.
+of the sensor, and reported a tenth of a second's sector at a time (`radar`). Transponders answer secondary radar and
+broadcast ADS-B once a second (`claims`). Microphones hear where things were, and people tell late (`listeners`). Every
+message goes through a `door` that numbers, delays and perhaps loses it. All chance comes from generators seeded by the
+scenario and the sensor's id: the same scenario gives the same batches, and another sensor more or less changes nothing
+for the rest.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from typing import Self
 import numpy as np
 
 from fusion import geo
-from fusion.schema import B1, F8, US_PER_S, Frame, Plots, SensorKind, SensorSpec
+from fusion.schema import B1, CLAIM, F8, US_PER_S, Frame, Plots, SensorKind, SensorSpec
 from replay import claims, listeners, player, radar
 from replay.plan import Plan, SimSensor
 from replay.scenario import load_plan
-from replay.sky import Sky, is_out
+from replay.sky import Sky, is_blind
 
 SEEN_PROBABILITY = 0.05  # less than this from every sensor: nobody could know of the object
 
@@ -97,10 +99,13 @@ class Scenario:
         t_s = (t_us - self.start_us) / US_PER_S
         xyz, velocity, alive = self._sky.fleet.at(t_s)
         lat, lon, height = geo.geodetic(xyz)
-        visible = np.zeros(len(xyz), np.bool_)
+        visible, silent = np.zeros(len(xyz), np.bool_), np.zeros(len(xyz), np.bool_)
+        for row, thing in self._faulty:
+            silent[row] = any(f.kind == "outage" and f.from_s <= t_s < f.until_s for f in thing.faults)
         for sensor in self.plan.sensors:
-            if not is_out(sensor, np.full(1, t_s))[0]:
-                visible |= self._sky.visible(sensor, xyz) >= SEEN_PROBABILITY
+            if not is_blind(sensor, t_s):
+                mute = silent if sensor.spec.kind in CLAIM else np.zeros_like(silent)
+                visible |= (self._sky.visible(sensor, xyz) >= SEEN_PROBABILITY) & ~mute
         objects = self.plan.objects
         rows = np.flatnonzero(alive).tolist()
         fault = self._faults(t_s, xyz)
@@ -136,7 +141,7 @@ class Scenario:
 def _stream(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Plots]:
     """The messages of one sensor."""
     kind = sensor.spec.kind
-    if kind in (SensorKind.ADSB, SensorKind.REMOTE_ID):
+    if kind in CLAIM:
         return claims.claims(sky, sensor, start_us, boot)
     if kind == SensorKind.BEARING:
         return listeners.bearings(sky, sensor, start_us, boot)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def ring(count: int, range_m: float, height_m: float, duration_s: float = 400.0,
         )
         for n in range(count)
     ]
+
+
+def together(batches: list[Plots]) -> Plots:
+    """All plots of one sensor as one batch, with the stamps of the first."""
+    columns: dict[str, Any] = {
+        f.name: np.concatenate([getattr(b, f.name) for b in batches])
+        for f in fields(Plots)
+        if isinstance(getattr(batches[0], f.name), np.ndarray)
+    }
+    return replace(batches[0], **columns)
 
 
 def spread(found: np.ndarray, expected: float) -> None:
