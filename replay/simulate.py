@@ -25,6 +25,7 @@ import numpy as np
 from fusion import geo
 from fusion.schema import B1, CLAIM, F8, US_PER_S, Frame, Plots, SensorKind, SensorSpec
 from replay import claims, listeners, player, radar
+from replay.door import Owned
 from replay.plan import Plan, SimSensor
 from replay.scenario import load_plan
 from replay.sky import Sky, is_blind
@@ -82,8 +83,15 @@ class Scenario:
 
     def batches(self) -> Iterator[Plots]:
         """All batches of all sensors in order of arrival (rx_us, then sensor id)."""
+        return (batch for batch, _ in self.owned())
+
+    def owned(self) -> Iterator[Owned]:
+        """The same, each with the place in `plan.objects` of the object that each plot is of, -1 for none: (n,).
+
+        For judges: a tracker never learns it.
+        """
         streams = [_stream(self._sky, s, self.start_us, self.boot) for s in self.plan.sensors]
-        return heapq.merge(*streams, key=lambda batch: (batch.rx_us, batch.sensor))
+        return heapq.merge(*streams, key=lambda pair: (pair[0].rx_us, pair[0].sensor))
 
     def frames(self, encode: Callable[[SimSensor, Plots], bytes], ticks: bool = True) -> Iterator[Frame]:
         """All batches as the raw frames of the door, numbered from 0; with ticks every 100 ms from start to end."""
@@ -127,18 +135,19 @@ class Scenario:
         """What is wrong with the claims of each object that has something wrong, by row."""
         found: dict[int, list[str]] = {}
         for row, thing in self._faulty:
-            words = [thing.nothing] if thing.nothing else []
-            words += [f.kind for f in thing.faults if f.from_s <= t_s < f.until_s]
+            words = [f.kind for f in thing.faults if f.from_s <= t_s < f.until_s]
+            if thing.nothing:
+                words = [thing.nothing]
             if words:
                 found[row] = words
         for area in self.plan.interference:
-            inside = claims.in_area(area, xyz, np.full(len(xyz), t_s)) & self._sky.adsb
+            inside = claims.in_area(area, xyz, np.full(len(xyz), t_s)) & self._sky.adsb & self._sky.real
             for row in np.flatnonzero(inside).tolist():
                 found.setdefault(row, []).append("interference")
         return {row: ",".join(words) for row, words in found.items()}
 
 
-def _stream(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Plots]:
+def _stream(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Owned]:
     """The messages of one sensor."""
     kind = sensor.spec.kind
     if kind in CLAIM:

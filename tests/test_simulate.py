@@ -236,6 +236,31 @@ def test_a_sensor_less_changes_nothing_for_the_rest() -> None:
     assert signature(Scenario(short), "R2") == signature(Scenario(replace(short, sensors=fewer)), "R2")
 
 
+def test_every_plot_knows_whose_it_is() -> None:
+    talk = Transponder(address=1)
+    hears = SimSensor(SensorSpec("A1", 1, SensorKind.ADSB))
+    scene = Scenario(
+        plan([SimSensor(radar(clutter_per_scan=10.0)), hears], ring(8, 30_000.0, 3_000.0, transponder=talk))
+    )
+    site, clutter, real = geo.site_table(scene.sensors)[0], 0, 0
+    for batch, owner in scene.owned():
+        for k, row in enumerate(owner.tolist()):
+            if row < 0:
+                clutter += 1
+                continue
+            real += 1
+            there = scene.truth(int(batch.t_us[k])).xyz_m[row]
+            if batch.sensor == "A1":
+                place = geo.ecef(batch.lat_rad[k], batch.lon_rad[k], batch.height_m[k])[0]
+                assert np.linalg.norm(place - there) < 200.0
+            else:
+                r, a, _ = geo.polar(site, there)
+                assert abs(batch.range_m[k] - r[0]) < 300.0
+                assert abs((batch.azimuth_rad[k] - a[0] + math.pi) % math.tau - math.pi) < 0.018
+    assert clutter == pytest.approx(1_000, abs=160)
+    assert real > 3_000
+
+
 def test_a_scenario_can_be_moved_in_time() -> None:
     there = Scenario.load("hungary-from-serbia", start_us=START_US)
     here = Scenario.load("hungary-from-serbia")

@@ -131,6 +131,9 @@ def test_a_stream_and_its_truth_share_one_clock(tmp_path: Path) -> None:
     assert truth[0]["start"] == scene.start_us / 1e6
     assert [row["id"] for row in truth[1:] if row["time"] == 4.0] == list(scene.truth(scene.start_us + 4_000_000).id)
     assert all(row["class"] for row in truth[1:])
+    hits = {row["id"]: row["first_hit"] for row in truth[1:] if "first_hit" in row}
+    assert len(hits) > 20
+    assert min(hits.values()) < 1.0 < max(hits.values()) < 6.0
 
 
 def test_the_same_seed_gives_the_same_stream_and_truth(tmp_path: Path) -> None:
