@@ -14,7 +14,7 @@ from fusion import geo
 from fusion.schema import PlotKind, Plots, SensorKind
 from replay.plan import ClaimFault, SimSensor, Transponder
 from replay.simulate import Scenario
-from tests.test_claims import HEARS
+from tests.test_replay_claims import HEARS
 from tests.test_simulate import START_US, plan, radar, ring
 
 TALK = Transponder(address=0x503C01, callsign=b"LTV01")
