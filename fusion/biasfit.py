@@ -30,8 +30,8 @@ GATE = 16.0  # squared distance of two components within which a pair counts: al
 CHANCE = 1e-4  # a heap of false pairs this unlikely anywhere in the window is taken for true
 UNEVEN = 2.0  # false pairs crowd: along airways, near the radar
 
-# What fit_1 says beside bias and covariance: pairs, aircraft, spread of normalised residuals, mean claim variance
-# across and along, time of the oldest and the newest pair used.
+# What fit_1 says beside bias and covariance: pairs, aircraft, spread of normalised residuals, variance that the claims
+# leave in range and azimuth of one aircraft if their errors stay the same, time of the oldest and newest pair used.
 N_PAIRS, N_CLAIMS, SPREAD, V_RANGE, V_AZIMUTH, T_OLD, T_NEW = range(7)
 STATS = 7
 
@@ -150,26 +150,28 @@ def _count_1(pairs: F8, chosen: I8, stats: F8) -> None:
     for j in range(n):
         if j == 0 or slots[j] != slots[j - 1]:
             stats[N_CLAIMS] += 1.0
-    stats[V_RANGE] /= max(n, 1)
-    stats[V_AZIMUTH] /= max(n, 1)
 
 
-@njit(f"int64({_M}, float64, {_V}, {_V}, {_V}, {_M}, int64[::1], {_V})", cache=True, nogil=True)
-def fit_1(pairs: F8, since_us: float, start: F8, prior: F8, cell: F8, cov: F8, chosen: I8, stats: F8) -> int:
+@njit(f"int64({_M}, float64, {_V}, {_V}, {_V}, int64, {_M}, int64[::1], {_V})", cache=True, nogil=True)
+def fit_1(
+    pairs: F8, since_us: float, start: F8, prior: F8, cell: F8, first: int, cov: F8, chosen: I8, stats: F8
+) -> int:
     """Fit bias (4,) to the pairs since a time.
 
     Args:
         start: where to begin; overwritten with the answer (offset m, gain, turn rad, tau s).
         prior: one sigma of each parameter around zero.
         cell: first gate beyond noise, in range and azimuth: how unsure the start is.
+        first: round to begin with, 0 from a vote; from an estimate a later one, where the gate is narrow already.
         cov: (4, 4) written; chosen: (n,) the pairs used, written; stats: (STATS,) written. Returns how many are used.
     """
     x = start
     n = 0
+    sums = np.zeros(2)
     h = np.zeros((2, FITTED))
     info, known = np.empty((FITTED, FITTED)), np.empty(FITTED)
     scale = np.array([1.0, 1e-5, 1e-3, 1.0])  # of each parameter, so that the matrix is well conditioned
-    for turn in range(ROUNDS):
+    for turn in range(first, ROUNDS):
         wide = 0.25 ** (2 * turn) if turn < 5 else 0.0
         info[:] = 0.0
         known[:] = 0.0
@@ -179,6 +181,7 @@ def fit_1(pairs: F8, since_us: float, start: F8, prior: F8, cell: F8, cov: F8, c
         i = 0
         total = 0.0
         stats[:] = 0.0
+        sums[:] = 0.0
         while i < pairs.shape[0]:
             best, at, k = math.inf, -1, i
             while k < pairs.shape[0] and pairs[k, P_PLOT] == pairs[i, P_PLOT]:
@@ -207,14 +210,20 @@ def fit_1(pairs: F8, since_us: float, start: F8, prior: F8, cell: F8, cov: F8, c
                 known[a] += ha * p[P_DR] + hb * p[P_DAZ]
                 for b in range(FITTED):
                     info[a, b] += ha * h[0, b] * scale[b] + hb * h[1, b] * scale[b]
-            stats[V_RANGE] += p[P_VC]
-            stats[V_AZIMUTH] += p[P_VC] / (p[P_R] * p[P_R])
+            along, across = w / p[P_VR], w / p[P_VAZ]
+            sums[0] += along
+            sums[1] += across
+            stats[V_RANGE] += along * along * p[P_VC]
+            stats[V_AZIMUTH] += across * across * p[P_VC] / (p[P_R] * p[P_R])
         _solve_1(info, known, x, cov)
         for a in range(FITTED):
             x[a] *= scale[a]
             for b in range(FITTED):
                 cov[a, b] *= scale[a] * scale[b]
         stats[SPREAD] = total / (2.0 * n) if n > 0 else 1.0
+    if n > 0:
+        stats[V_RANGE] *= n / (sums[0] * sums[0])
+        stats[V_AZIMUTH] *= n / (sums[1] * sums[1])
     _count_1(pairs, chosen[:n], stats)
     return n
 
@@ -243,31 +252,51 @@ def level_1(value: F8, variance: F8) -> tuple[float, float]:
     return mean, (spread / n if first else 1.0) / info
 
 
-@njit(f"float64({_M}, {_V}, {_V}, {_V})", cache=True, nogil=True)
-def shifts_1(pairs: F8, bias: F8, shift_s: F8, votes: F8) -> float:
-    """Add a vote of every plot to each clock error (s) at which some claim fits it, given the bias (4,).
+@njit("boolean(float64[:, ::1], float64[::1], float64)", cache=True, nogil=True)
+def _fits_1(pairs: F8, bias: F8, tau_s: float) -> bool:
+    """Does any pair of one plot fit with the bias (4,) and this clock error in place of its own?"""
+    for k in range(pairs.shape[0]):
+        p = pairs[k]
+        yr = p[P_DR] - bias[OFFSET] - bias[GAIN] * p[P_R] + p[P_RDOT] * tau_s
+        ya = p[P_DAZ] - bias[TURN] + p[P_AZDOT] * tau_s
+        if yr * yr / p[P_VR] + ya * ya / p[P_VAZ] < GATE:
+            return True
+    return False
 
+
+@njit(f"float64({_M}, {_V}, {_V}, float64, {_V})", cache=True, nogil=True)
+def shifts_1(pairs: F8, bias: F8, shift_s: F8, most: float, score: F8) -> float:
+    """Score how much better plots fit with the clock shifted by each of `shift_s` than as they are (Page's test).
+
+    A plot that fits only when shifted adds one, one that fits only as it is takes one away, between 0 and `most`.
     Returns the plots that fit as they are.
     """
     agree = 0.0
     i = 0
     while i < pairs.shape[0]:
-        fits = False
         last = i
         while last < pairs.shape[0] and pairs[last, P_PLOT] == pairs[i, P_PLOT]:
             last += 1
-        for s in range(shift_s.size + 1):
-            tau = bias[TAU] + (shift_s[s] if s < shift_s.size else 0.0)
-            for k in range(i, last):
-                p = pairs[k]
-                yr = p[P_DR] - bias[OFFSET] - bias[GAIN] * p[P_R] + p[P_RDOT] * tau
-                ya = p[P_DAZ] - bias[TURN] + p[P_AZDOT] * tau
-                if yr * yr / p[P_VR] + ya * ya / p[P_VAZ] < GATE:
-                    if s < shift_s.size:
-                        votes[s] += 1.0
-                    else:
-                        fits = True
-                    break
-        agree += 1.0 if fits else 0.0
+        now = 1.0 if _fits_1(pairs[i:last], bias, bias[TAU]) else 0.0
+        for s in range(shift_s.size):
+            then = 1.0 if _fits_1(pairs[i:last], bias, bias[TAU] + shift_s[s]) else 0.0
+            score[s] = min(most, max(0.0, score[s] + then - now))
+        agree += now
         i = last
     return agree
+
+
+@njit(f"UniTuple(float64, 3)({_V}, int64)", cache=True, nogil=True)
+def turned_1(votes: F8, least: int) -> tuple[float, float, float]:
+    """Votes for a turn of the north mark, one bin a degree: the largest heap of three bins that is `least` or more
+    away from none, at how many bins (-n/2..n/2), and the votes for less than that."""
+    n = votes.size
+    here = 0.0
+    for k in range(-least + 1, least):
+        here += votes[k % n]
+    heap, at = 0.0, 0
+    for k in range(least, n - least + 1):
+        near = votes[k - 1] + votes[k] + votes[(k + 1) % n]
+        if near > heap or (near == heap and votes[k] > votes[at]):
+            heap, at = near, k
+    return heap, float(at if at <= n // 2 else at - n), here

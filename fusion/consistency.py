@@ -16,13 +16,15 @@ from enum import IntEnum
 
 import numpy as np
 
-from fusion.biasfit import heap_1, shifts_1
+from fusion.biasfit import heap_1, shifts_1, turned_1
 from fusion.schema import B1, F8, I8
 from fusion.traffic import TURN_BINS
 
 FADES = np.array([0.5, 2.0, 6.0])  # periods
 TURN_LEAST = 4  # degrees: less is a bias that can be corrected
-SHIFT_LEAST_S = 1.5  # more than a clock that drifts: a clock that stepped
+SHIFT_LEAST = 5.0  # plots that fit only at another time
+SHIFT_MOST = 1.25  # times what is needed: the score stops there, so that a clock set right is believed soon
+SHIFT_SHARE = 0.4  # and as a share of the aircraft that there are
 SHIFT_S = np.concatenate([np.arange(-8.0, -1.0, 0.5), np.arange(1.5, 8.1, 0.5)])
 LEAST_VOTES = 4.0
 REPEATS_LEAST = 5.0
@@ -49,13 +51,14 @@ class Consistency:
     def __init__(self, sensors: int) -> None:
         n, f = sensors, len(FADES)
         self.turn = np.zeros((n, f, TURN_BINS))
-        self.shift = np.zeros((n, f, len(SHIFT_S)))
+        self.shift = np.zeros((n, len(SHIFT_S)))  # how much better plots fit with the clock shifted so much
         self.agree = np.zeros((n, f))  # plots that fit some claim
         self.plots = np.zeros((n, f))
         self.repeats = np.zeros((n, f))
         self.ripe = np.zeros((n, f))  # periods that `agree` stands for: less than the fade at first
         self.keys: I8 = np.full((n, KEYS), -1, np.int64)
         self.fault: I8 = np.zeros(n, np.int64)  # Fault
+        self.expected: I8 = np.zeros(n, np.int64)  # aircraft it saw of late that are still there
         self.size = np.zeros(n)  # of the fault: degrees, seconds, or aircraft it should see
 
     def fade(self, s: int, periods: float, measured: bool) -> None:
@@ -65,44 +68,53 @@ class Consistency:
         for votes in (self.agree, self.plots, self.repeats):
             votes[s] *= keep
         self.turn[s] *= keep[:, None]
-        self.shift[s] *= keep[:, None]
 
     def note_plots(self, s: int, range_m: F8, azimuth_rad: F8) -> None:
         """Count plots (n,), and those that repeat one of the last scans."""
         key = np.round(range_m / RANGE_STEP_M).astype(np.int64) * 10_000_000
         key += np.round(azimuth_rad / AZIMUTH_STEP_RAD).astype(np.int64)
         self.plots[s] += len(key)
-        self.repeats[s] += np.count_nonzero(np.isin(key, self.keys[s]))
+        known = np.sort(self.keys[s])
+        self.repeats[s] += np.count_nonzero(known[np.minimum(np.searchsorted(known, key), KEYS - 1)] == key)
         self.keys[s] = np.concatenate([key[::-1], self.keys[s]])[:KEYS]
 
     def note_pairs(self, s: int, turn: F8, pairs: F8, bias: F8, measured: bool) -> None:
         """Count the votes of new pairs; for a clock only where the bias is measured, as without it nothing fits."""
         self.turn[s] += turn
-        shift = np.zeros(len(SHIFT_S))
         if measured:
-            self.agree[s] += shifts_1(pairs, bias, SHIFT_S, shift)
-            self.shift[s] += shift
+            self.agree[s] += shifts_1(pairs, bias, SHIFT_S, SHIFT_MOST * self._much(s), self.shift[s])
 
-    def judge(self, s: int, expected: int, measured: bool) -> None:
-        """Raise or clear the fault of a sensor; `expected`: aircraft it saw of late that are still there."""
-        found, size = self._suspect(s, expected, measured)
+    def judge(self, s: int, measured: bool, stepped_s: float) -> None:
+        """Raise or clear the fault of a sensor.
+
+        Args:
+            measured: its bias is known.
+            stepped_s: step of its clock that the fit of its bias came upon; 0 none.
+        """
+        found, size = self._suspect(s, measured)
+        if found == Fault.NONE and stepped_s != 0.0:
+            found, size = Fault.CLOCK, stepped_s
+            self.shift[s, _nearest(size)] = SHIFT_MOST * self._much(s)
         if found != Fault.NONE:
             self.fault[s], self.size[s] = int(found), size
-        elif self.fault[s] != Fault.NONE and self._well(s, expected, measured):
+        elif self.fault[s] != Fault.NONE and self._well(s, measured):
             self.fault[s], self.size[s] = int(Fault.NONE), 0.0
+            for votes in (self.turn, self.shift, self.repeats):  # what was held against it is over
+                votes[s] = 0.0
 
-    def _suspect(self, s: int, expected: int, measured: bool) -> tuple[Fault, float]:
+    def _suspect(self, s: int, measured: bool) -> tuple[Fault, float]:
+        repeats = self.repeats[s]
+        if ((repeats >= REPEATS_LEAST) & (repeats > REPEATS_SHARE * self.plots[s])).any():
+            return Fault.FROZEN, 0.0
         for f in range(len(FADES)):
-            if self.repeats[s, f] >= REPEATS_LEAST and self.repeats[s, f] > REPEATS_SHARE * self.plots[s, f]:
-                return Fault.FROZEN, 0.0
             north, size, _, _ = self._turned(s, f)
             if north and not self._fits(s, f, measured):
                 return Fault.NORTH, size
-            if measured:
-                late, size = self._shifted(s, f)
-                if late:
-                    return Fault.CLOCK, size
-        ripe = float(self.ripe[s, 1])
+        if self.fault[s] != Fault.CLOCK and self.shift[s].max() >= self._much(
+            s
+        ):  # slow traffic fits several: the middle of the best
+            return Fault.CLOCK, float(SHIFT_S[self.shift[s] >= self.shift[s].max() - 0.5].mean())
+        ripe, expected = float(self.ripe[s, 1]), int(self.expected[s])
         sends = ripe > LOST_RIPE * FADES[1] and self.plots[s, 1] >= ripe * 0.5 * expected
         if measured and expected >= LEAST_VOTES and sends and self.agree[s, 1] < LOST_SHARE * ripe * expected:
             return Fault.LOST, float(expected)
@@ -111,15 +123,8 @@ class Consistency:
     def _turned(self, s: int, f: int) -> tuple[bool, float, float, float]:
         """(is there a heap of azimuths elsewhere, at how many degrees, pairs where they should be, pairs there)."""
         votes = self.turn[s, f]
-        near = votes + np.roll(votes, 1) + np.roll(votes, -1)
-        around = np.arange(-TURN_LEAST, TURN_LEAST + 1)
-        here = float(votes[around[1:-1]].sum())
-        away = near.copy()
-        away[around] = 0.0
-        at = int(np.argmax(away))
-        heap = float(away[at])
+        heap, degrees, here = turned_1(votes, TURN_LEAST)
         mean = 3.0 * max(float(votes.sum()) - heap, 0.0) / TURN_BINS
-        degrees = float(at if at <= TURN_BINS // 2 else at - TURN_BINS)
         enough = heap >= max(LEAST_VOTES, float(heap_1(2.0 * mean, TURN_BINS)))
         return enough and heap > 2.0 * here, degrees, here, heap
 
@@ -128,25 +133,22 @@ class Consistency:
         agree = self.agree[s]
         return any(measured and agree[g] >= 2.0 and agree[g] > self._turned(s, g)[3] for g in range(f))
 
-    def _shifted(self, s: int, f: int) -> tuple[bool, float]:
-        votes, agree = self.shift[s, f], self.agree[s, f]
-        at = int(np.argmax(votes))
-        for g in range(f):
-            if self.agree[s, g] >= 2.0 and self.agree[s, g] >= self.shift[s, g, at]:
-                return False, 0.0
-        level = np.flatnonzero(votes >= votes[at] - 0.5)  # slow traffic fits several: take the middle
-        much = votes[at] >= LEAST_VOTES + agree and votes[at] > 1.6 * agree
-        return bool(much), float(SHIFT_S[level].mean())
+    def _much(self, s: int) -> float:
+        """Score of a shifted clock to believe in: many of the aircraft that there are, as a bias that changed also
+        moves some of them as a clock would."""
+        return max(SHIFT_LEAST, SHIFT_SHARE * float(self.expected[s]))
 
-    def _well(self, s: int, expected: int, measured: bool) -> bool:
+    def _well(self, s: int, measured: bool) -> bool:
         fault = Fault(int(self.fault[s]))
         if fault == Fault.FROZEN:
             return bool((self.repeats[s, :2] < 0.3 * self.plots[s, :2]).all() and self.plots[s, 1] >= 1.0)
+        if fault == Fault.CLOCK:
+            return bool(self.shift[s, _nearest(float(self.size[s]))] < 1.0 and self.agree[s, 1] >= 2.0)
         for f in range(len(FADES)):
-            bad = self._turned(s, f)[3] if fault == Fault.NORTH else float(self.shift[s, f].max())
+            bad = self._turned(s, f)[3]
             here = self.agree[s, f] if measured else self._turned(s, f)[2]
             if fault == Fault.LOST:
-                bad, here = FADES[f] * 0.3 * expected, self.agree[s, f]
+                bad, here = FADES[f] * 0.3 * float(self.expected[s]), self.agree[s, f]
             if here + bad >= 3.0:
                 return bool(here >= 2.0 and here >= bad)
         return False
@@ -168,10 +170,15 @@ class Consistency:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything needed to go on."""
-        names = ("turn", "shift", "agree", "plots", "repeats", "ripe", "keys", "fault", "size")
+        names = ("turn", "shift", "agree", "plots", "repeats", "ripe", "expected", "keys", "fault", "size")
         return {name: getattr(self, name).copy() for name in names}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from `snapshot`."""
         for name, value in state.items():
             setattr(self, name, value.copy())
+
+
+def _nearest(shift_s: float) -> int:
+    """Index into SHIFT_S."""
+    return int(np.argmin(np.abs(SHIFT_S - shift_s)))

@@ -33,6 +33,8 @@ from fusion.biasfit import (
 from fusion.schema import B1, F8, I8, US_PER_S, SensorSpec
 from fusion.traffic import P_AZDOT, P_DAZ, P_DEL, P_DH, P_DR, P_R, P_RDOT, P_T, P_VAZ, P_VEL, P_VH, P_VR, PAIR
 
+FAULTY_PERIODS = 2.5  # that a fault may have lasted before it was seen
+STARTING, FOLLOWING = 0, 4  # rounds of the fit to begin with: from a vote, from an estimate
 RANGE, AZIMUTH, ELEVATION, CLOCK = 0, 1, 2, 3  # what can be taken off, as columns of `RadarBias.on`
 
 
@@ -43,6 +45,8 @@ class RegistrationParams:
     hold_s: float = 1.0  # a radar plot waits so long after its arrival for claims of its time
     window_range_m: float = 4_000.0  # biases searched for, either way
     window_azimuth_rad: float = math.radians(4.0)
+    time_most_s: float = 2.0  # a clock further off than this is a fault
+    step_s: float = 1.2  # and so is one that changes by more than this at once
     memory_s: float = 300.0  # pairs that enter the estimate: it lags a slow drift by half of that
     search_s: float = 60.0  # pairs that enter the search, or eight periods
     pairs_most: int = 2_048  # kept per radar, the newest
@@ -83,6 +87,7 @@ class RadarBias:
         self.level = np.array([math.nan, math.inf, math.nan, math.inf])  # elevation, its variance; pressure height, its
         self.free = np.zeros(2, np.bool_)  # gain and clock error have shown
         self.on = np.zeros(4, np.bool_)  # taken off: RANGE, AZIMUTH, ELEVATION, CLOCK
+        self.stepped_s = 0.0  # step of the clock that the newest pairs show
         self.best = np.zeros(2)  # the largest heap of the last search, and how large it has to be
 
     @property
@@ -100,23 +105,38 @@ class RadarBias:
 
     def learn(self, pairs: F8, trusted: bool) -> None:
         """Add pairs (n, PAIR) and estimate again. A sensor that is not trusted keeps the estimate it has."""
+        self.stepped_s = 0.0
         if not trusted or len(self.pairs) + len(pairs) == 0:
             return
         self.pairs = np.concatenate([self.pairs, pairs])[-self.params.pairs_most :]
         if not self.found:
             self._search()
         if self.found:
-            self._fit(np.minimum(3.0 * np.sqrt(np.diag(self.cov)[[OFFSET, TURN]]), self._cell))
+            self._fit(FOLLOWING)
+            before = self.x.copy(), self.since_us
             if self._jumped() or self._moved():
-                self._fit(self._cell)
+                self._fit(STARTING)
+                self.stepped_s = float(self.x[TAU] - before[0][TAU])
+                if abs(self.stepped_s) > self.params.step_s:  # not a bias: what was known stays known
+                    self._keep(self.pairs[:, P_T] < self.since_us)
+                    self.x, self.since_us = before
+                    return
+            if abs(self.x[TAU]) > self.params.time_most_s:  # no radar's clock: two objects were taken for one
+                self._forget()
             self._decide()
 
     def distrust(self) -> None:
-        """The pairs since a fault began say nothing of the bias: forget all that the estimate did not use."""
-        self.pairs = self.pairs[self.chosen] if self.found else np.empty((0, PAIR))
-        self.chosen = np.arange(len(self.pairs)) if self.found else np.empty(0, np.int64)
+        """A fault began: the pairs of the last scans say nothing of the bias."""
+        if len(self.pairs):
+            self._keep(self.pairs[:, P_T] < self._newest() - FAULTY_PERIODS * self.period_us)
 
     # ------------------------------------------------------------- inside
+
+    def _keep(self, rows: B1) -> None:
+        """Forget all other pairs."""
+        number = np.cumsum(rows) - 1
+        self.chosen = number[self.chosen[rows[self.chosen]]]
+        self.pairs = self.pairs[rows]
 
     def _search(self) -> None:
         p = self.params
@@ -134,7 +154,7 @@ class RadarBias:
             if self._convincing(heap):
                 self.found = True
                 self.x = np.array([heap[0], 0.0, heap[1], tau])
-                self._fit(self._cell)
+                self._fit(STARTING)
                 return
 
     def _heap(self, pairs: F8, since_us: float) -> F8:
@@ -149,27 +169,37 @@ class RadarBias:
     def _newest(self) -> float:
         return float(self.pairs[:, P_T].max())
 
-    def _fit(self, cell: F8) -> None:
+    def _forget(self) -> None:
+        """Search anew among pairs yet to come."""
+        self.since_us = self._newest() + 1.0
+        self.found = False
+        self.x = np.zeros(FITTED)
+        self.cov = np.diag(self._slab**2)
+        self.stats = np.zeros(STATS)
+        self.chosen = np.empty(0, np.int64)
+        self.on[:] = self.free[:] = False
+
+    def _fit(self, first: int) -> None:
         """Fit with everything free, then hold gain and clock at zero unless they stand out."""
         p = self.params
         since = max(self.since_us, self._newest() - p.memory_s * US_PER_S)
         prior = self._slab.copy()
-        free_cov = self._fit_with(since, prior, cell)
+        free_cov = self._fit_with(since, prior, first)
         sigma = np.sqrt(np.diag(free_cov))
         for at, (which, none) in enumerate(((GAIN, p.no_gain), (TAU, p.no_time_s))):
             z = abs(self.x[which]) / sigma[which]
-            self.free[at] = z > (2.5 if self.free[at] else p.sure)
+            self.free[at] = z > (p.sure - 1.5 if self.free[at] else p.sure + 1.0)
             prior[which] = self._slab[which] if self.free[at] else none
-        self.cov = free_cov if self.free.all() else self._fit_with(since, prior, cell)
+        self.cov = free_cov if self.free.all() else self._fit_with(since, prior, FOLLOWING)
         for at, which in enumerate((GAIN, TAU)):
             if not self.free[at]:  # what is held at zero is known no better than the traffic shows
                 self.cov[which, :] = self.cov[:, which] = 0.0
                 self.cov[which, which] = free_cov[which, which]
         self._levels()
 
-    def _fit_with(self, since_us: float, prior: F8, cell: F8) -> F8:
+    def _fit_with(self, since_us: float, prior: F8, first: int) -> F8:
         chosen, cov = np.empty(len(self.pairs), np.int64), np.empty((FITTED, FITTED))
-        n = fit_1(self.pairs, since_us, self.x, prior, np.ascontiguousarray(cell), cov, chosen, self.stats)
+        n = fit_1(self.pairs, since_us, self.x, prior, self._cell, first, cov, chosen, self.stats)
         self.chosen = chosen[:n].copy()
         cov *= max(1.0, self.stats[SPREAD])
         # The error of one aircraft's claims may stay the same from report to report: it does not average out.
@@ -187,11 +217,14 @@ class RadarBias:
         self.level[2:] = level_1(used[P_DH], used[P_VH])
 
     def _residuals(self, rows: I8) -> F8:
-        """Normalised residuals (2, n) in range and azimuth."""
+        """Scores (3, n) of pairs for a change of range, azimuth and clock, of unit mean square where there is none."""
         p = self.pairs[rows].T
         along = p[P_DR] - self.x[OFFSET] - self.x[GAIN] * p[P_R] + p[P_RDOT] * self.x[TAU]
         across = p[P_DAZ] - self.x[TURN] + p[P_AZDOT] * self.x[TAU]
-        return np.stack([along / np.sqrt(p[P_VR]), across / np.sqrt(p[P_VAZ])])
+        clock = p[P_RDOT] * along / p[P_VR] + p[P_AZDOT] * across / p[P_VAZ]
+        square = p[P_RDOT] ** 2 / p[P_VR] + p[P_AZDOT] ** 2 / p[P_VAZ]
+        clock /= math.sqrt(max(float(square.mean()), 1e-30))
+        return np.stack([along / np.sqrt(p[P_VR]), across / np.sqrt(p[P_VAZ]), clock])
 
     def _moved(self) -> bool:
         """Start again with the newest pairs when they no longer scatter around the estimate: the bias changed a bit."""
@@ -221,7 +254,8 @@ class RadarBias:
                 continue
             heap = self._heap(self.pairs, since)
             off = np.abs(heap[:2] - self.x[[OFFSET, TURN]]) / self._cell
-            if heap[2] >= 5.0 and heap[2] > 2.0 * here and off.max() > 1.5 and self._convincing(heap):
+            much = heap[2] >= 5.0 and heap[2] > 2.0 * here and heap[2] > 0.75 * usual  # a stepped clock scatters them
+            if much and off.max() > 1.5 and self._convincing(heap):
                 self.since_us = heap[6] - 1.0
                 self.x = np.array([heap[0], 0.0, heap[1], 0.0])
                 self.free[:] = False
@@ -249,7 +283,7 @@ class RadarBias:
         """Everything needed to go on."""
         names = ("pairs", "chosen", "x", "cov", "stats", "level", "free", "on", "best")
         kept: dict[str, object] = {name: getattr(self, name).copy() for name in names}
-        return {**kept, "since_us": self.since_us, "found": self.found}
+        return {**kept, "since_us": self.since_us, "found": self.found, "stepped_s": self.stepped_s}
 
     def restore(self, state: dict[str, object]) -> None:
         """Go on from `snapshot`."""

@@ -69,7 +69,6 @@ class Registration:
         self._said = np.empty(0, HELD)
         self._number = np.zeros(n, np.int64)  # plots paired so far, by sensor
         self._seen_us = {i: np.empty(0, np.int64) for i in self._radars}  # by slot of the claims: last plot that fitted
-        self._expected = np.zeros(n, np.int64)
         self._now_us = -1
         self._slot = -1
         self._excused = False  # claims contradict every radar: it is they who are wrong
@@ -130,7 +129,6 @@ class Registration:
             "said": self._said.copy(),
             "number": self._number.copy(),
             "seen_us": {i: seen.copy() for i, seen in self._seen_us.items()},
-            "expected": self._expected.copy(),
             "clock": (self._now_us, self._slot, self._excused),
             "believed": self.believed.copy(),
             "off": self._off.copy(),
@@ -145,7 +143,7 @@ class Registration:
             self._seen_us[i] = state["seen_us"][i].copy()
         self._votes.restore(state["votes"])
         self._held, self._said = state["held"].copy(), state["said"].copy()
-        self._number, self._expected = state["number"].copy(), state["expected"].copy()
+        self._number = state["number"].copy()
         self._now_us, self._slot, self._excused = state["clock"]
         self.believed = state["believed"].copy()
         self._off, self._var = state["off"].copy(), state["var"].copy()
@@ -234,9 +232,10 @@ class Registration:
         witnesses = 0
         for s, radar in self._radars.items():
             since = now_us - round(RECENT_PERIODS * radar.period_us)
-            self._expected[s] = np.count_nonzero((self._seen_us[s] > since) & alive)
+            self._votes.expected[s] = np.count_nonzero((self._seen_us[s] > since) & alive)
             before = self._votes.fault[s]
-            self._votes.judge(s, int(self._expected[s]), radar.measured)
+            stepped_s = radar.stepped_s if abs(radar.stepped_s) > self.params.step_s else 0.0
+            self._votes.judge(s, radar.measured, stepped_s)
             if Fault(int(before)) in _LEARNING and Fault(int(self._votes.fault[s])) not in _LEARNING:
                 radar.distrust()
             witnesses += int(radar.measured)
