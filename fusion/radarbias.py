@@ -58,6 +58,7 @@ class RegistrationParams:
     prior_time_s: float = 1.0
     no_gain: float = 2e-5  # the same while nothing shows that there is any: 4 m at 200 km
     no_time_s: float = 0.005
+    odds: float = 0.25  # that a radar has a gain, or a clock error, worth the name, before anything is known of it
     pairs_least: int = 6  # to call an estimate one
     sure: float = 4.0  # sigmas from zero at which a bias is taken off
     unsure: float = 1.5  # and below which it is left alone again
@@ -86,6 +87,7 @@ class RadarBias:
         self.stats = np.zeros(STATS)
         self.level = np.array([math.nan, math.inf, math.nan, math.inf])  # elevation, its variance; pressure height, its
         self.free = np.zeros(2, np.bool_)  # gain and clock error have shown
+        self.shown = np.full(4, math.nan)  # gain, its sigma, clock error, its sigma, shown or not
         self.on = np.zeros(4, np.bool_)  # taken off: RANGE, AZIMUTH, ELEVATION, CLOCK
         self.stepped_s = 0.0  # step of the clock that the newest pairs show
         self.best = np.zeros(2)  # the largest heap of the last search, and how large it has to be
@@ -180,21 +182,30 @@ class RadarBias:
         self.on[:] = self.free[:] = False
 
     def _fit(self, first: int) -> None:
-        """Fit with everything free, then hold gain and clock at zero unless they stand out."""
+        """Fit with everything free, then hold gain and clock at zero unless the traffic shows them.
+
+        Whether it does is weighed by the odds of the two models (Laplace's approximation of the Bayes factor). What
+        holding at zero may have shifted into the others, times the probability that it was wrong to, is in their sigma.
+        """
         p = self.params
         since = max(self.since_us, self._newest() - p.memory_s * US_PER_S)
         prior = self._slab.copy()
-        free_cov = self._fit_with(since, prior, first)
-        sigma = np.sqrt(np.diag(free_cov))
+        cov = self._fit_with(since, prior, first)
+        free, sigma = self.x.copy(), np.sqrt(np.diag(cov))
+        self.shown = np.array([free[GAIN], sigma[GAIN], free[TAU], sigma[TAU]])
+        held = 0.0
         for at, (which, none) in enumerate(((GAIN, p.no_gain), (TAU, p.no_time_s))):
-            z = abs(self.x[which]) / sigma[which]
-            self.free[at] = z > (p.sure - 1.5 if self.free[at] else p.sure + 1.0)
-            prior[which] = self._slab[which] if self.free[at] else none
-        self.cov = free_cov if self.free.all() else self._fit_with(since, prior, FOLLOWING)
-        for at, which in enumerate((GAIN, TAU)):
-            if not self.free[at]:  # what is held at zero is known no better than the traffic shows
-                self.cov[which, :] = self.cov[:, which] = 0.0
-                self.cov[which, which] = free_cov[which, which]
+            z = min(abs(free[which]) / sigma[which], 30.0)
+            odds = p.odds * sigma[which] / prior[which] * math.exp(0.5 * z * z)
+            chance = odds / (1.0 + odds)
+            self.free[at] = chance > (0.2 if self.free[at] else 0.5)
+            if not self.free[at]:
+                prior[which] = none
+                held = max(held, chance)
+        self.cov = cov
+        if not self.free.all():
+            self.cov = self._fit_with(since, prior, FOLLOWING)
+            self.cov += held * np.outer(free - self.x, free - self.x)
         self._levels()
 
     def _fit_with(self, since_us: float, prior: F8, first: int) -> F8:
@@ -274,14 +285,14 @@ class RadarBias:
             along = abs(self.x[OFFSET]) / math.sqrt(pair[0, 0])
         across = abs(self.x[TURN]) / math.sqrt(self.cov[TURN, TURN])
         up = abs(self.level[0]) / math.sqrt(self.level[1]) if math.isfinite(self.level[1]) else 0.0
-        ahead = abs(self.x[TAU]) / math.sqrt(self.cov[TAU, TAU]) if self.free[1] else 0.0
+        ahead = abs(self.shown[2]) / self.shown[3] if self.free[1] else 0.0
         z = np.array([along, across, up, ahead])
         wanted: B1 = (z > self.params.sure) | (self.on & (z > self.params.unsure))
         self.on = wanted
 
     def snapshot(self) -> dict[str, object]:
         """Everything needed to go on."""
-        names = ("pairs", "chosen", "x", "cov", "stats", "level", "free", "on", "best")
+        names = ("pairs", "chosen", "x", "cov", "stats", "level", "free", "shown", "on", "best")
         kept: dict[str, object] = {name: getattr(self, name).copy() for name in names}
         return {**kept, "since_us": self.since_us, "found": self.found, "stepped_s": self.stepped_s}
 

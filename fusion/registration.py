@@ -1,7 +1,7 @@
 """Registration: what each radar measures wrong, learnt from common traffic while it works, and taken off its plots.
 
     observe(plots)   all plots of one tick, as they came      correct(plots)   the same plots, in place, before use
-    report()         one SensorBias per sensor                believed         False: keep its plots out of association
+    report()         one SensorBias per radar                 believed         False: keep its plots out of association
 
 Aircraft that say where they are (ADS-B) are the reference: `fusion.traffic` pairs plots with claims, `fusion.radarbias`
 finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Work is done once a second of
@@ -92,15 +92,16 @@ class Registration:
             self._slot = slot
             self._work(now_us, float(passed_s))
 
-    def correct(self, plots: Rec) -> None:
+    def correct(self, plots: Rec) -> I8:
         """Take the biases off, in place: range, azimuth, elevation and time of measurement; sigmas grow by what is not
-        known of the bias, and fourfold for a radar that is not believed. `place` and `reach` are left to the caller.
+        known of the bias, and fourfold for a radar that is not believed. Returns the rows that changed: what the caller
+        derived from them (`place`, `reach`, order of time) is to be derived anew.
         """
         sensor = plots["sensor"]
         touched = self._off.any(axis=1) | ~self.believed
         mine = np.flatnonzero(touched[sensor] & (plots["kind"] == POLAR))
         if len(mine) == 0:
-            return
+            return mine
         s = sensor[mine]
         off, var = self._off[s], self._var[s]
         row = plots["row"][mine]
@@ -114,9 +115,10 @@ class Registration:
         row[:, M_SC] = doubt * np.sqrt(row[:, M_SC] ** 2 + var[:, 4])
         plots["row"][mine] = row
         plots["t_us"][mine] -= np.round(off[:, 4] * US_PER_S).astype(np.int64)
+        return mine
 
-    def report(self) -> tuple[SensorBias, ...]:
-        """One per sensor, in order of index; claims and sensors without a site have none but `no-common-traffic`."""
+    def report(self) -> tuple[SensorBias | None, ...]:
+        """One per radar, in order of index of all sensors; None for what is no radar or has no known place."""
         return tuple(self._one(spec) for spec in self._sensors)
 
     def snapshot(self) -> dict[str, Any]:
@@ -245,10 +247,10 @@ class Registration:
         if self._excused:
             self.believed |= contradicted
 
-    def _one(self, spec: SensorSpec) -> SensorBias:
+    def _one(self, spec: SensorSpec) -> SensorBias | None:
         radar = self._radars.get(spec.index)
         if radar is None:
-            return SensorBias(spec.id, detail="not a radar with a known place")
+            return None
         idle_s = (self._now_us - radar.stats[T_NEW]) / US_PER_S if radar.found else math.inf
         state, detail = self._state(spec.index, radar, idle_s)
         if not radar.found:
@@ -266,14 +268,14 @@ class Registration:
             aircraft=int(radar.stats[N_CLAIMS]),
             range_m=float(radar.x[OFFSET]),
             sigma_range_m=float(sigma[OFFSET]),
-            range_gain=float(radar.x[GAIN]),
-            sigma_range_gain=float(sigma[GAIN]),
+            range_gain=float(radar.shown[0]),
+            sigma_range_gain=float(radar.shown[1]),
             azimuth_rad=float(radar.x[TURN]),
             sigma_azimuth_rad=float(sigma[TURN]),
             elevation_rad=elevation,
             sigma_elevation_rad=math.sqrt(e_var) if math.isfinite(e_var) else math.nan,
-            time_s=float(radar.x[TAU]),
-            sigma_time_s=float(sigma[TAU]),
+            time_s=float(radar.shown[2]),
+            sigma_time_s=float(radar.shown[3]),
             pressure_height_m=pressure,
             sigma_pressure_height_m=math.sqrt(h_var) if math.isfinite(h_var) else math.nan,
             detail=detail,

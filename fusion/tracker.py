@@ -43,7 +43,8 @@ from fusion.filters.imm import WORK, imm_table
 from fusion.filters.params import MODELS, SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import PLOT, Rec
-from fusion.rows import near_1, plots_of, stack
+from fusion.registration import Registration, RegistrationParams
+from fusion.rows import near_1, places, plots_of, stack
 from fusion.schema import (
     CLAIM as CLAIMS,
 )
@@ -74,6 +75,7 @@ class TrackerParams:
     """Every number the tracker decides by, with its unit and its reason."""
 
     imm: ImmParams = field(default_factory=ImmParams)
+    registration: RegistrationParams = field(default_factory=RegistrationParams)
     p_confirm: float = 0.95  # existence at which a track is published: one false track in twenty at that moment
     p_delete: float = 0.07  # existence below which a published track ends
     p_delete_new: float = 0.0005  # and an unpublished one: survives one missed look, not two
@@ -132,6 +134,7 @@ class Tracker:
         self._row_of = {spec.id: i for i, spec in enumerate(self._sensors)}
         self._geoid = geoid
         self._sites = np.ascontiguousarray(site_table(self._sensors)).reshape(-1, SITE)
+        self.registration = Registration(self._sensors, self._sites, self.params.registration)
         self._table = imm_table(self.params.imm)
         self._coverage = sensor_table(self._sensors)
         self._rules = _rules(self.params)
@@ -161,8 +164,8 @@ class Tracker:
             KeyError: a batch of a sensor that the tracker does not know; decoders refuse those at the door.
         """
         used = sum(len(batch) for batch in batches)
-        if used:
-            plots = self._plots(batches)
+        plots = self._plots(batches, now_us)
+        if len(plots):
             keys = np.stack([plots["t_us"] // SLICE_US, plots["sensor"], plots["kind"]])
             cuts = np.flatnonzero((keys[:, 1:] != keys[:, :-1]).any(axis=0)) + 1
             for group in np.split(plots, cuts):
@@ -236,12 +239,13 @@ class Tracker:
             self._hits.copy(), self._misses.copy(), nis, self._innovations.copy(), self._numbers[:, S_CLUTTER].copy()
         )
 
-    def snapshot(self) -> dict[str, np.ndarray | int | float]:
+    def snapshot(self) -> dict[str, Any]:
         """Everything that can change a later answer."""
         dropped = np.array([i for i, _ in self._dropped], np.int64)
         why = np.array([w.encode() for _, w in self._dropped], "S16")
         return {
             **self._bank.snapshot(),
+            "registration": self.registration.snapshot(),
             "next_id": self._next_id,
             "newest_us": self._newest_us,
             "merge_slot": self._merge_slot,
@@ -258,9 +262,10 @@ class Tracker:
             "dropped_why": why,
         }
 
-    def restore(self, state: dict[str, np.ndarray | int | float]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot` of a tracker with the same sensors and parameters."""
         self._bank.restore(state)
+        self.registration.restore(state["registration"])
         self._next_id = int(state["next_id"])
         self._newest_us = int(state["newest_us"])
         self._merge_slot = int(state["merge_slot"])
@@ -297,15 +302,22 @@ class Tracker:
         patience_s = self.params.patience_periods * spec.period_s + spec.latency_s
         return [spec.period_s * US_PER_S, patience_s * US_PER_S, float(spec.kind in INDEPENDENT), 0.0]
 
-    def _plots(self, batches: Sequence[Plots]) -> Rec:
-        """All plots in order of (slice of measured time, sensor, kind, time)."""
+    def _plots(self, batches: Sequence[Plots], now_us: int) -> Rec:
+        """All plots of believed sensors, biases taken off, in order of (slice of measured time, sensor, kind, time)."""
         found = []
         for batch in batches:
             spec = self._sensors[self._row_of[batch.sensor]]
             found.append(plots_of(batch, spec, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m))
         plots = stack(found)
+        self.registration.observe(plots, now_us)
+        plots = plots[self.registration.believed[plots["sensor"]]]
+        moved = self.registration.correct(plots)
+        if len(moved):
+            row = np.ascontiguousarray(plots["row"][moved])
+            plots["place"][moved], plots["reach"][moved] = places(row, self._sites)
         order = np.lexsort((plots["t_us"], plots["kind"], plots["sensor"], plots["t_us"] // SLICE_US))
-        return plots[order]
+        ordered: Rec = plots[order]
+        return ordered
 
     def _fuse(self, plots: Rec) -> None:
         """Associate and fuse one group: plots of one sensor and kind within one slice, in order of time."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fusion.filters.params import M_A, M_B, M_C, M_H, M_KIND, M_SA, M_SB, M_SC, M_SH, M_SITE, M_SV, M_VE, M_VU
+from fusion.filters.params import M_A, M_B, M_C, M_KIND, M_SA, M_SB, M_SC, M_SITE, M_SV, M_VE, M_VU
 from fusion.geo import ecef, enu_axes, geodetic, polar, site_table
 from fusion.kernels import PLOT, Rec
 from fusion.registration import Registration, RegistrationParams
@@ -142,7 +144,7 @@ def scan(sky: Sky, spec: Radar, number: int) -> dict[str, F8]:
 
 def radar_plots(sky: Sky, spec: Radar, duration_s: float) -> Rec:
     """All plots of one radar."""
-    turns = []
+    turns: list[dict[str, F8]] = []
     for number in range(int(duration_s / spec.spec.period_s)):
         turn = scan(sky, spec, number)
         since, until = spec.frozen_s
@@ -188,7 +190,7 @@ def claim_plots(sky: Sky, index: int, duration_s: float, period_s: float = 1.0) 
     return _filled(out, row, index, PlotKind.POSITION, t, t + delay, sky.address[i])
 
 
-def _filled(out: Rec, row: F8, sensor: int, kind: PlotKind, t_s: F8, rx_s: F8, address: F8) -> Rec:
+def _filled(out: Rec, row: F8, sensor: int, kind: PlotKind, t_s: F8, rx_s: F8, address: NDArray[Any]) -> Rec:
     out["row"], out["sensor"], out["kind"] = row, sensor, int(kind)
     out["t_us"] = T0_US + np.round(t_s * US_PER_S).astype(np.int64)
     out["rx_us"] = T0_US + np.round(rx_s * US_PER_S).astype(np.int64)
@@ -220,11 +222,15 @@ class Run:
             yield k * step_s, self.plots[at:end].copy()
             at = end
 
+    def report(self) -> tuple[SensorBias, ...]:
+        """Of the radars."""
+        return tuple(bias for bias in self.registration.report() if bias is not None)
+
     def through(self, look: Callable[[float, tuple[SensorBias, ...]], None] | None = None) -> tuple[SensorBias, ...]:
         """All of it; `look` sees the report of every second."""
         for t_s, plots in self.ticks():
             self.registration.observe(plots, T0_US + round(t_s * US_PER_S))
             self.registration.correct(plots)
             if look is not None and t_s == int(t_s):
-                look(t_s, self.registration.report())
-        return self.registration.report()
+                look(t_s, self.report())
+        return self.report()
