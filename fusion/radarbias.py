@@ -49,8 +49,11 @@ class RegistrationParams:
     step_s: float = 1.2  # and so is one that changes by more than this at once
     memory_s: float = 300.0  # pairs that enter the estimate: it lags a slow drift by half of that
     search_s: float = 60.0  # pairs that enter the search, or eight periods
-    pairs_most: int = 2_048  # kept per radar, the newest
+    pairs_most: int = 1_024  # kept per radar, the newest: 0.003 degrees and 3 m are in them
     plots_most: int = 512  # of one radar in a second that are looked at, evenly
+    plots_settled: int = 128  # the same once its bias is well known
+    pairs_settled: int = 200  # a bias from so many pairs is well known
+    refit_s: float = 4.0  # and is estimated again this often instead of every second
     # Priors, one sigma. Gain: light is 3e-4 slower in air, real radars showed 1-2e-4. Elevation needs none.
     prior_range_m: float = 1_000.0
     prior_gain: float = 5e-4
@@ -81,6 +84,7 @@ class RadarBias:
         self.pairs = np.empty((0, PAIR))
         self.chosen: I8 = np.empty(0, np.int64)  # rows of `pairs` that the estimate rests on
         self.since_us = -math.inf  # pairs before this are of another bias
+        self.fitted_us = self.before_us = -math.inf  # newest pair at the last estimate, and at the one before
         self.found = False
         self.x = np.zeros(FITTED)  # offset, gain, turn, tau
         self.cov = np.diag(self._slab**2)
@@ -100,6 +104,17 @@ class RadarBias:
         return self.found and self.stats[N_PAIRS] >= self.params.pairs_least and bool(apart)
 
     @property
+    def settled(self) -> bool:
+        """True with so many pairs that more of them tell little."""
+        return self.measured and len(self.chosen) >= self.params.pairs_settled
+
+    @property
+    def fresh(self) -> F8:
+        """The pairs (n, PAIR) that entered the estimate and came since the one before it."""
+        used = self.pairs[self.chosen]
+        return used[used[:, P_T] > self.before_us]
+
+    @property
     def window(self) -> F8:
         """What `pair_1` pairs: half widths in range, azimuth, and in range for votes about the north mark."""
         known = 200.0 if self.measured else 800.0
@@ -108,9 +123,16 @@ class RadarBias:
     def learn(self, pairs: F8, trusted: bool) -> None:
         """Add pairs (n, PAIR) and estimate again. A sensor that is not trusted keeps the estimate it has."""
         self.stepped_s = 0.0
-        if not trusted or len(self.pairs) + len(pairs) == 0:
+        had = len(self.pairs)
+        if not trusted or had + len(pairs) == 0:
             return
         self.pairs = np.concatenate([self.pairs, pairs])[-self.params.pairs_most :]
+        number = self.chosen - max(0, had + len(pairs) - self.params.pairs_most)
+        self.chosen = number[number >= 0]
+        newest = self._newest()
+        if self.settled and newest - self.fitted_us < self.params.refit_s * US_PER_S:
+            return
+        self.before_us, self.fitted_us = self.fitted_us, newest
         if not self.found:
             self._search()
         if self.found:
@@ -294,7 +316,8 @@ class RadarBias:
         """Everything needed to go on."""
         names = ("pairs", "chosen", "x", "cov", "stats", "level", "free", "shown", "on", "best")
         kept: dict[str, object] = {name: getattr(self, name).copy() for name in names}
-        return {**kept, "since_us": self.since_us, "found": self.found, "stepped_s": self.stepped_s}
+        plain = ("since_us", "fitted_us", "before_us", "found", "stepped_s")
+        return {**kept, **{name: getattr(self, name) for name in plain}}
 
     def restore(self, state: dict[str, object]) -> None:
         """Go on from `snapshot`."""

@@ -32,14 +32,18 @@ POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
 WAITING_MOST = 20_000  # plots held back; of more, the newest are left out
 RECENT_PERIODS = 4.0  # an aircraft that a radar saw within this should be seen again
 ALIVE_US = 5 * US_PER_S  # and is there as long as it says so
+LEANING = 2.0  # score of a shifted clock that excuses other radars of the same
 DISTRUSTED = 4.0  # factor on the sigmas of a radar that is not believed
 _EARLY = -(2**62)
 _LEARNING = (Fault.NONE, Fault.LOST)  # with a fault of these the pairs still say something: a lost bias may be found
 
 # A radar plot that waits for claims: everything pairing needs.
 HELD = np.dtype(
-    [("t_us", "i8"), ("rx_us", "i8"), ("sensor", "i8"), ("address", "i8"), ("mode3a", "i8"), ("row", "f8", (ROW,))]
-)
+    [
+        ("t_us", "i8"), ("rx_us", "i8"), ("sensor", "i8"), ("kind", "i8"), ("address", "i8"), ("mode3a", "i8"),
+        ("row", "f8", (ROW,)),
+    ]
+)  # fmt: skip
 
 
 class Registration:
@@ -66,12 +70,11 @@ class Registration:
         self._is_radar = np.array([i in self._radars for i in range(n)], np.bool_)
         self._votes = Consistency(n)
         self._held = np.empty(0, HELD)
-        self._said = np.empty(0, HELD)
+        self._came: list[Rec] = []  # since the last second, as they came
         self._number = np.zeros(n, np.int64)  # plots paired so far, by sensor
         self._seen_us = {i: np.empty(0, np.int64) for i in self._radars}  # by slot of the claims: last plot that fitted
         self._now_us = -1
         self._slot = -1
-        self._excused = False  # claims contradict every radar: it is they who are wrong
         self.believed = np.ones(n, np.bool_)
         self._off = np.zeros((n, 5))  # taken off: range offset, gain, azimuth, elevation, time
         self._var = np.zeros((n, 5))  # variance of range offset, its covariance with gain, gain, azimuth, elevation
@@ -82,10 +85,7 @@ class Registration:
         """Take note of all plots of one tick as they came, before `correct`. `now_us`: the arrival clock."""
         self._now_us = now_us
         if len(plots):
-            sensor, kind = plots["sensor"], plots["kind"]
-            self._held = _held(self._held, plots[self._is_radar[sensor] & (kind == POLAR)])
-            spoken = self._is_claim[sensor] & (kind == POSITION) & (plots["address"] >= 0)
-            self._said = _held(self._said, plots[spoken])
+            self._came.append(plots.copy())
         slot = now_us // US_PER_S
         if slot != self._slot:
             passed_s = slot - self._slot if self._slot >= 0 else 0
@@ -128,10 +128,10 @@ class Registration:
             "radars": {i: radar.snapshot() for i, radar in self._radars.items()},
             "votes": self._votes.snapshot(),
             "held": self._held.copy(),
-            "said": self._said.copy(),
+            "came": [plots.copy() for plots in self._came],
             "number": self._number.copy(),
             "seen_us": {i: seen.copy() for i, seen in self._seen_us.items()},
-            "clock": (self._now_us, self._slot, self._excused),
+            "clock": (self._now_us, self._slot),
             "believed": self.believed.copy(),
             "off": self._off.copy(),
             "var": self._var.copy(),
@@ -144,9 +144,9 @@ class Registration:
             radar.restore(state["radars"][i])
             self._seen_us[i] = state["seen_us"][i].copy()
         self._votes.restore(state["votes"])
-        self._held, self._said = state["held"].copy(), state["said"].copy()
+        self._held, self._came = state["held"].copy(), [plots.copy() for plots in state["came"]]
         self._number = state["number"].copy()
-        self._now_us, self._slot, self._excused = state["clock"]
+        self._now_us, self._slot = state["clock"]
         self.believed = state["believed"].copy()
         self._off, self._var = state["off"].copy(), state["var"].copy()
 
@@ -154,9 +154,13 @@ class Registration:
 
     def _work(self, now_us: int, passed_s: float) -> None:
         """What is done once a second: keep claims, pair what waited long enough, estimate, judge."""
-        if len(self._said):
-            self._listen(self._said[np.lexsort((self._said["address"], self._said["t_us"]))])
-            self._said = self._said[:0]
+        came = _held(self._held[:0], self._came)
+        self._came.clear()
+        sensor = came["sensor"]
+        said = came[self._is_claim[sensor] & (came["kind"] == POSITION) & (came["address"] >= 0)]
+        self._held = _held(self._held, [came[self._is_radar[sensor] & (came["kind"] == POLAR)]])
+        if len(said):
+            self._listen(said[np.lexsort((said["address"], said["t_us"]))])
         ready = self._held["rx_us"] <= now_us - round(self.params.hold_s * US_PER_S)
         plots = self._held[ready]
         self._held = self._held[~ready]
@@ -194,8 +198,9 @@ class Registration:
         """Pair the plots of one radar with claims, count what they say, and estimate."""
         row = np.ascontiguousarray(plots["row"])
         self._votes.note_plots(s, row[:, M_A], row[:, M_B])
-        if len(plots) > self.params.plots_most:
-            keep = np.linspace(0, len(plots) - 1, self.params.plots_most).astype(np.int64)
+        most = self.params.plots_settled if radar.settled else self.params.plots_most
+        if len(plots) > most:
+            keep = np.linspace(0, len(plots) - 1, most).astype(np.int64)
             plots, row = plots[keep], np.ascontiguousarray(row[keep])
         out, turn, claims = np.empty((16 * len(plots) + 64, PAIR)), np.zeros(TURN_BINS), self._claims
         bias = radar.x[[OFFSET, GAIN, TURN]].copy()
@@ -208,9 +213,8 @@ class Registration:
         pairs = out[:count]
         self._votes.note_pairs(s, turn, pairs, radar.x, radar.measured)
         radar.learn(pairs, Fault(int(self._votes.fault[s])) in _LEARNING)
-        used = radar.pairs[radar.chosen]
-        newest = used[:, P_T] >= float(columns[0][0])
-        np.maximum.at(self._seen_us[s], used[newest, P_SLOT].astype(np.int64), used[newest, P_T].astype(np.int64))
+        fresh = radar.fresh
+        np.maximum.at(self._seen_us[s], fresh[:, P_SLOT].astype(np.int64), fresh[:, P_T].astype(np.int64))
 
     def _settle(self, s: int, radar: RadarBias) -> None:
         """Write down what is to be taken off this radar's plots."""
@@ -231,7 +235,7 @@ class Registration:
     def _judge(self) -> None:
         now_us = self._now_us
         alive = (self._claims.newest_us > now_us - ALIVE_US) & (self._claims.doubt_us < now_us)
-        witnesses = 0
+        witnesses = np.array([s in self._radars and self._radars[s].measured for s in range(len(self._sensors))])
         for s, radar in self._radars.items():
             since = now_us - round(RECENT_PERIODS * radar.period_us)
             self._votes.expected[s] = np.count_nonzero((self._seen_us[s] > since) & alive)
@@ -240,11 +244,12 @@ class Registration:
             self._votes.judge(s, radar.measured, stepped_s)
             if Fault(int(before)) in _LEARNING and Fault(int(self._votes.fault[s])) not in _LEARNING:
                 radar.distrust()
-            witnesses += int(radar.measured)
+        # Where every radar leans the same way, it is the claims that are wrong: no radar is blamed for a GNSS fault.
         contradicted = np.isin(self._votes.fault, (int(Fault.CLOCK), int(Fault.LOST)))
-        self._excused = witnesses >= 2 and int(contradicted.sum()) == witnesses
+        leaning = contradicted | (self._votes.shift.max(axis=1, initial=0.0) >= LEANING)
+        excused = int(witnesses.sum()) >= 2 and bool(leaning[witnesses].all())
         self.believed = self._votes.believed()
-        if self._excused:
+        if excused:
             self.believed |= contradicted
 
     def _one(self, spec: SensorSpec) -> SensorBias | None:
@@ -304,11 +309,14 @@ class Registration:
         return "ok", what
 
 
-def _held(before: Rec, plots: Rec) -> Rec:
+def _held(before: Rec, parts: Sequence[Rec]) -> Rec:
     """The plots waiting and these, without what does not fit any more."""
-    plots = plots[: max(0, WAITING_MOST - len(before))]
-    after = np.empty(len(before) + len(plots), HELD)
-    after[: len(before)] = before
-    for name in HELD.names or ():
-        after[name][len(before) :] = plots[name]
+    after = np.empty(min(WAITING_MOST, len(before) + sum(len(part) for part in parts)), HELD)
+    at = len(before)
+    after[:at] = before
+    for part in parts:
+        end = min(WAITING_MOST, at + len(part))
+        for name in HELD.names or ():
+            after[name][at:end] = part[name][: end - at]
+        at = end
     return after

@@ -6,9 +6,9 @@ come as `fusion.kernels.PLOT`, as the tracker makes them, in order of arrival.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from fusion.filters.params import M_A, M_B, M_C, M_KIND, M_SA, M_SB, M_SC, M_SIT
 from fusion.geo import ecef, enu_axes, geodetic, polar, site_table
 from fusion.kernels import PLOT, Rec
 from fusion.registration import Registration, RegistrationParams
-from fusion.schema import F8, US_PER_S, PlotKind, SensorBias, SensorKind, SensorSpec
+from fusion.schema import F8, US_PER_S, PlotKind, Plots, SensorBias, SensorKind, SensorSpec
+from fusion.schema import plots as make
 
 T0_US = 1_795_414_500_000_000
 
@@ -46,7 +47,7 @@ class Radar:
         now = self
         for since, what in sorted(self.changes.items()):
             if t_s >= since:
-                now = replace(now, **what)
+                now = replace(now, **cast(Any, what))
         return now
 
 
@@ -84,6 +85,7 @@ class Sky:
     shared: int = 0  # addresses used by two aircraft
     claims: bool = True
     claims_until_s: float = 1e9
+    claim_clock_s: tuple[float, float] = (0.0, 1e9)  # reports carry a time that is wrong by so much, from a second on
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
@@ -187,7 +189,9 @@ def claim_plots(sky: Sky, index: int, duration_s: float, period_s: float = 1.0) 
     row[:, M_SA], row[:, M_SC], row[:, M_SV] = sky.sigma[i], 15.0, 1.0
     row[:, M_VE : M_VU + 1] = np.einsum("nij,nj->ni", axes, sky.v[i]) + sky.rng.normal(0.0, 1.0, (n, 3))
     delay = sky.rng.uniform(*sky.claim_latency_s, n)
-    return _filled(out, row, index, PlotKind.POSITION, t, t + delay, sky.address[i])
+    wrong_s, since = sky.claim_clock_s
+    stamped = t + np.where(t >= since, wrong_s, 0.0)
+    return _filled(out, row, index, PlotKind.POSITION, stamped, t + delay, sky.address[i])
 
 
 def _filled(out: Rec, row: F8, sensor: int, kind: PlotKind, t_s: F8, rx_s: F8, address: NDArray[Any]) -> Rec:
@@ -197,6 +201,33 @@ def _filled(out: Rec, row: F8, sensor: int, kind: PlotKind, t_s: F8, rx_s: F8, a
     out["address"] = address.astype(np.int64)
     out["mode3a"] = out["category"] = out["on_ground"] = -1
     return out
+
+
+def batches(plots: Rec, sensors: Sequence[SensorSpec]) -> list[Plots]:
+    """Plots of one tick as the tracker takes them, one batch a sensor."""
+    found = []
+    for spec in sensors:
+        mine = plots[plots["sensor"] == spec.index]
+        if len(mine) == 0:
+            continue
+        row = mine["row"].T
+        rx_us = int(mine["rx_us"].max())
+        if spec.kind == SensorKind.ADSB:
+            found.append(
+                make(
+                    spec.id, PlotKind.POSITION, rx_us, mine["t_us"], lat_rad=row[M_A], lon_rad=row[M_B],
+                    height_m=row[M_C], sigma_position_m=row[M_SA], sigma_height_m=row[M_SC],
+                    velocity_east_mps=row[M_VE], velocity_north_mps=row[M_VE + 1], velocity_up_mps=row[M_VU],
+                    sigma_velocity_mps=row[M_SV], address=mine["address"],
+                )
+            )  # fmt: skip
+        else:
+            height = {"elevation_rad": row[M_C]} if spec.kind == SensorKind.RADAR_3D else {}
+            range_m = np.maximum(row[M_A], 0.0)
+            found.append(
+                make(spec.id, PlotKind.POLAR, rx_us, mine["t_us"], range_m=range_m, azimuth_rad=row[M_B], **height)
+            )
+    return found
 
 
 class Run:
