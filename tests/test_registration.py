@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fusion.kernels import Rec
-from fusion.registration import RegistrationParams
-from fusion.schema import US_PER_S, SensorBias
+from adapters.formats import plots as plots_format
+from fusion.filters.params import M_A, M_B, M_C, M_KIND, M_SA, M_SB, M_SC, M_SV, M_VE
+from fusion.geo import ecef_from_range_height, enu_axes, geodetic, site_table
+from fusion.kernels import PLOT, Rec
+from fusion.registration import Registration, RegistrationParams
+from fusion.schema import US_PER_S, PlotKind, SensorBias, SensorKind, SensorSpec
 from fusion.tracker import Tracker, TrackerParams
 from tests.biased import T0_US, Radar, Run, Sky, batches, radar
+from tests.recordings import FOOT_M, NM_M, SAN_LUIS, SAN_LUIS_RADAR, san_luis
 
 DEG = np.pi / 180
 
@@ -292,3 +299,87 @@ def test_a_radar_whose_north_turns_spawns_no_ghosts() -> None:
         return tracks_near(tracker, sky, 95.0, 4_000.0)[1]
 
     assert ghosts(believing=False) <= 2
+
+
+# ----------------------------------------------------------------------------------------------- with real recordings
+
+
+def claims_from(rows: list[dict[str, str]], site: np.ndarray, sigma_m: float, luck: np.random.Generator) -> Rec:
+    """ADS-B that the aircraft behind one real track could have sent: the track smoothed over nine scans, once a second.
+
+    Place and velocity are those of the quadratic through the plots around each second.
+    """
+    t = np.array([float(r["tod_s"]) for r in rows])
+    height = np.array([float(r["fl"]) * 100.0 * FOOT_M for r in rows])
+    azimuth = np.array([float(r["theta_deg"]) for r in rows]) * DEG
+    xyz = ecef_from_range_height(site, np.array([float(r["rho_nm"]) * NM_M for r in rows]), azimuth, height)
+    when = np.arange(np.ceil(t[0]), t[-1])
+    when = when[np.abs(when[:, None] - t).min(axis=1) < 10.0]
+    at = np.empty((len(when), 2, 3))
+    for k, now in enumerate(when):
+        near = np.argsort(np.abs(t - now))[:9]
+        fit = np.polynomial.polynomial.polyfit(t[near] - now, xyz[near], 2)
+        at[k] = fit[0], fit[1]
+    lat, lon, up = geodetic(at[:, 0])
+    axes = enu_axes(lat, lon)
+    out = np.zeros(len(when), PLOT)
+    out["row"] = np.nan
+    out["row"][:, M_KIND] = int(PlotKind.POSITION)
+    out["row"][:, M_A], out["row"][:, M_B], out["row"][:, M_C] = lat, lon, up
+    out["row"][:, M_SA], out["row"][:, M_SC], out["row"][:, M_SV] = sigma_m, 15.0, 1.0
+    out["row"][:, M_VE : M_VE + 3] = np.einsum("nij,nj->ni", axes, at[:, 1])
+    out["kind"], out["sensor"], out["address"] = int(PlotKind.POSITION), 1, int(rows[0]["mode3a"], 8)
+    out["mode3a"] = -1
+    out["t_us"] = np.round(when * US_PER_S)
+    out["rx_us"] = out["t_us"] + luck.integers(100_000, 1_000_000, len(when))
+    return out
+
+
+@pytest.mark.real_data
+def test_what_a_bias_does_to_the_real_plots_of_san_luis_is_found(data: Path) -> None:
+    """The plots are real, their noise too. No recording at hand has ADS-B of what its radar sees, so the reference is
+    the radar's own smoothed tracks and the bias, that of the reference document, is added: 0.54 degrees and 117 m."""
+    with (data / SAN_LUIS).open(encoding="utf-8") as file:
+        rows = [r for r in csv.DictReader(file) if r["rho_nm"] and r["theta_deg"] and r["mode3a"]]
+    spec = replace(SAN_LUIS_RADAR, sigma_range_m=30.0, sigma_azimuth_rad=0.05 * DEG)
+    sensors = (spec, SensorSpec("Z", 1, SensorKind.ADSB))
+    site = site_table(sensors)[0]
+    luck = np.random.default_rng(1)
+    plots = np.zeros(len(rows), PLOT)
+    plots["row"] = np.nan
+    plots["row"][:, M_KIND] = int(PlotKind.POLAR)
+    plots["row"][:, M_A] = [float(r["rho_nm"]) * NM_M + 117.0 for r in rows]
+    plots["row"][:, M_B] = np.mod([float(r["theta_deg"]) * DEG + 0.54 * DEG for r in rows], 2 * np.pi)
+    plots["row"][:, M_SA], plots["row"][:, M_SB] = spec.sigma_range_m, spec.sigma_azimuth_rad
+    plots["kind"], plots["address"], plots["mode3a"] = int(PlotKind.POLAR), -1, -1
+    plots["t_us"] = np.round([float(r["tod_s"]) * US_PER_S for r in rows])
+    plots["rx_us"] = plots["t_us"] + 600_000
+    parts = [plots]
+    for code in ("5353", "5362", "5360", "0572", "2303", "5355", "2315", "2064", "2051"):  # one aircraft each
+        track = [r for r in rows if r["mode3a"] == code and r["fl"]]
+        parts.append(claims_from(track, site, 20.0, luck))
+    every = np.concatenate(parts)
+    every = every[np.argsort(every["rx_us"], kind="stable")]
+    registration = Registration(sensors, site_table(sensors))
+    start_us = int(every["rx_us"][0])
+    for k in range(1, 1_300):
+        part = every[(every["rx_us"] >= start_us + (k - 1) * US_PER_S) & (every["rx_us"] < start_us + k * US_PER_S)]
+        registration.observe(part, start_us + k * US_PER_S)
+        if k in (90, 1_290):
+            bias = registration.report()[0]
+            assert bias is not None and bias.state == "ok" and bias.applied, bias
+            assert abs(bias.azimuth_rad / DEG - 0.54) < 0.05, bias
+            assert abs(bias.range_m - 117.0) < 30.0, bias
+            assert abs(bias.time_s) < 0.3, bias
+
+
+@pytest.mark.real_data
+def test_a_real_radar_without_adsb_is_left_alone(data: Path) -> None:
+    frames = san_luis(data)
+    tracker = Tracker((SAN_LUIS_RADAR,))
+    for frame in frames[:3_000]:
+        if frame.source != "tick":
+            batch = plots_format.decode(frame.payload, SAN_LUIS_RADAR, frame.rx_us).batch
+            tracker.step([batch], frame.rx_us)
+    (bias,) = tracker.registration.report()
+    assert bias is not None and bias.state == "no-common-traffic" and bias.believed and not bias.applied
