@@ -124,7 +124,8 @@ def metrics() -> str:
     from prometheus_client.parser import text_string_to_metric_families
 
     from adapters.metrics import Metrics
-    from fusion.schema import Health, SensorBias
+    from fusion.schema import Health
+    from fusion.sensorbias import SensorBias
 
     numbers = Metrics()
     bias = SensorBias("R1", azimuth_rad=0.0, sigma_azimuth_rad=0.0)

@@ -24,7 +24,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fusion.schema import US_PER_S, Counters, Health, SensorBias, TrackStatus
+from fusion.schema import US_PER_S, Counters, Health, TrackStatus
+from fusion.sensorbias import SensorBias
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, with its start time, that nothing here reads
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

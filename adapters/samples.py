@@ -21,9 +21,9 @@ from fusion.schema import (
     Met,
     PlotKind,
     Quantity,
-    SensorBias,
     Tracks,
 )
+from fusion.sensorbias import SensorBias
 
 NOW_US = 1_795_414_500 * US_PER_S  # 2026-11-23T06:15:00Z
 NAMES = Names("lt-east", ("BY", "LT"), ("Belarus", "Lithuania"), ("A1", "R1", "R2"))

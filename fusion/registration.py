@@ -23,7 +23,8 @@ from fusion.filters.params import M_A, M_B, M_C, M_SA, M_SB, M_SC, M_SV, M_VE, M
 from fusion.geo import ecef, enu_axes
 from fusion.kernels import Rec
 from fusion.radarbias import AZIMUTH, CLOCK, ELEVATION, RANGE, RadarBias, RegistrationParams
-from fusion.schema import CLAIM, F8, I8, INDEPENDENT, US_PER_S, PlotKind, SensorBias, SensorSpec
+from fusion.schema import CLAIM, F8, I8, INDEPENDENT, US_PER_S, PlotKind, SensorSpec
+from fusion.sensorbias import SensorBias
 from fusion.traffic import P_SLOT, P_T, PAIR, R_SH, R_SP, R_SV, R_T, R_V, R_X, REPORT, TURN_BINS, Claims, pair_1
 
 __all__ = ["Registration", "RegistrationParams"]

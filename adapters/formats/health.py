@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from adapters.wire import dump, rfc3339, rounded, without_none
-from fusion.schema import Health, SensorBias
+from fusion.schema import Health
+from fusion.sensorbias import SensorBias
 
 SCHEMA = "vedette.health.v1"
 
