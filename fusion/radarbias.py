@@ -61,7 +61,7 @@ class RegistrationParams:
     prior_time_s: float = 1.0
     no_gain: float = 2e-5  # the same while nothing shows that there is any: 4 m at 200 km
     no_time_s: float = 0.005
-    odds: float = 0.25  # that a radar has a gain, or a clock error, worth the name, before anything is known of it
+    odds: float = 0.05  # that a radar has a gain, or a clock error, worth the name, before anything is known of it
     pairs_least: int = 6  # to call an estimate one
     sure: float = 4.0  # sigmas from zero at which a bias is taken off
     unsure: float = 1.5  # and below which it is left alone again
@@ -220,7 +220,7 @@ class RadarBias:
             z = min(abs(free[which]) / sigma[which], 30.0)
             odds = p.odds * sigma[which] / prior[which] * math.exp(0.5 * z * z)
             chance = odds / (1.0 + odds)
-            self.free[at] = chance > (0.2 if self.free[at] else 0.5)
+            self.free[at] = chance > (0.3 if self.free[at] else 0.5)
             if not self.free[at]:
                 prior[which] = none
                 held = max(held, chance)
