@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fusion import columns
 from fusion.columns import COLUMNS, columns_of, unmeasured
+from fusion.sensorbias import SensorBias
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -412,6 +413,7 @@ class Health:
     hits: int
     misses: int
     detail: str = ""
+    bias: SensorBias | None = None  # of a radar
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import Rec
-from fusion.rows import plots_of
+from fusion.registration import Registration, RegistrationParams
+from fusion.rows import order_1, place_n, plots_of
 from fusion.schema import (
     CLAIM as CLAIMS,
 )
@@ -70,6 +71,7 @@ class TrackerParams:
     """Every number the tracker decides by, with its unit and its reason."""
 
     imm: ImmParams = field(default_factory=ImmParams)
+    registration: RegistrationParams = field(default_factory=RegistrationParams)
     p_confirm: float = 0.95  # existence at which a track is published: one false track in twenty at that moment
     p_delete: float = 0.07  # existence below which a published track ends
     p_delete_new: float = 0.0005  # and an unpublished one: survives one missed look, not two
@@ -136,6 +138,7 @@ class Tracker:
         self._row_of = {spec.id: i for i, spec in enumerate(self._sensors)}
         self._geoid = geoid
         self._sites = np.ascontiguousarray(site_table(self._sensors)).reshape(-1, SITE)
+        self.registration = Registration(self._sensors, self._sites, self.params.registration)
         self._table = imm_table(self.params.imm)
         self._coverage = sensor_table(self._sensors)
         n = len(self._sensors)
@@ -163,8 +166,9 @@ class Tracker:
             KeyError: a batch of a sensor that the tracker does not know; decoders refuse those at the door.
         """
         used = sum(len(batch) for batch in batches)
-        if used:
-            self._fuse(self._plots(batches))
+        plots = self._plots(batches, now_us)
+        if len(plots):
+            self._fuse(plots)
         if self._newest_us >= 0:
             self._prune(now_us)
             if self._newest_us // MERGE_EVERY_US != self._merge_slot:
@@ -241,12 +245,13 @@ class Tracker:
         counts = self._bank.counts
         return TrackerLimits(int(counts[REFUSED]), int(counts[LEFT_OUT]), int(counts[SPLIT]))
 
-    def snapshot(self) -> dict[str, np.ndarray | int | float]:
+    def snapshot(self) -> dict[str, Any]:
         """Everything that can change a later answer."""
         dropped = np.array([i for i, _ in self._dropped], np.int64)
         why = np.array([w.encode() for _, w in self._dropped], "S16")
         return {
             **self._bank.snapshot(),
+            "registration": self.registration.snapshot(),
             "newest_us": self._newest_us,
             "merge_slot": self._merge_slot,
             "sensor_us": self._sensor_us.copy(),
@@ -259,9 +264,10 @@ class Tracker:
             "dropped_why": why,
         }
 
-    def restore(self, state: dict[str, np.ndarray | int | float]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot` of a tracker with the same sensors and parameters."""
         self._bank.restore(state)
+        self.registration.restore(state["registration"])
         self._newest_us = int(state["newest_us"])
         self._merge_slot = int(state["merge_slot"])
         self._sensor_us = np.array(state["sensor_us"], np.int64)
@@ -298,10 +304,17 @@ class Tracker:
             float(spec.kind in CLAIMS),
         ]
 
-    def _plots(self, batches: Sequence[Plots]) -> Rec:
-        """All plots in order of (slice of measured time, sensor, kind, time)."""
+    def _plots(self, batches: Sequence[Plots], now_us: int) -> Rec:
+        """All plots of believed sensors, biases taken off, in order of (slice of measured time, sensor, kind, time)."""
         specs = [self._sensors[self._row_of[batch.sensor]] for batch in batches]
-        return plots_of(batches, specs, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m, SLICE_US)
+        plots = plots_of(batches, specs, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m)
+        self.registration.observe(plots, now_us)
+        believed = self.registration.believed
+        if not believed.all():
+            plots = plots[believed[plots["sensor"]]]
+        if len(self.registration.correct(plots)):
+            place_n(plots, self._sites)
+        return plots[order_1(plots, SLICE_US)]
 
     def _fuse(self, plots: Rec) -> None:
         landed = plots["on_ground"] == 1
