@@ -357,7 +357,8 @@ class Assessment:
     p_low: F8  # (n,) probability of height above ground <= the word "low"; NaN when height is not known
     p_slow: F8  # (n,) probability of ground speed <= the word "slow"
     cooperative: B1  # (n,) a live cooperative identity that radar does not contradict
-    contradicted: B1  # (n,) the claim is contradicted; see Zones/identity for the reason
+    contradicted: B1  # (n,) the claim is contradicted
+    doubt: I1  # (n,) fusion.integrity.Reason why the claim is contradicted, or does not exempt; 0 none
     object_class: I1  # (n,) ObjectClass
     p_class: F8  # (n,)
 
@@ -434,6 +435,22 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Interference:
+    """A GNSS interference event: many aircraft of one area lost position accuracy, or jumped, together."""
+
+    number: int  # counts up from 1; never used twice in one epoch
+    state: str  # open, over
+    since_us: int  # when the first of those aircraft was hit
+    t_us: int
+    lat_rad: float  # centre of the area
+    lon_rad: float
+    radius_m: float
+    hit: int  # aircraft hit now
+    aircraft: int  # aircraft in the area that are watched, the hit ones among them
+    most_hit: int  # the most that were hit at one time
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """The published air picture at `t_us`. A delta holds the rows changed since the picture before it."""
 
@@ -459,6 +476,13 @@ class HealthChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class InterferenceChanged:
+    """A GNSS interference event, once a second while it is open, and once when it is over."""
+
+    interference: Interference
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a command."""
 
@@ -467,7 +491,7 @@ class Answer:
     detail: str
 
 
-Event = Picture | AlertChanged | HealthChanged | Answer
+Event = Picture | AlertChanged | HealthChanged | InterferenceChanged | Answer
 
 
 @dataclass(slots=True)
