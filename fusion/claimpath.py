@@ -38,8 +38,10 @@ T, BORN, COUNT, WINDOW, STRIKES, HARD_US, REASON, BAD_US, SEEN_US, MISSED = rang
 PLACE_I = 10
 # Columns of an identity, integers (rows, KEY_I). LOW_US since when its NIC or NACp is down; JUMP_US when it last jumped;
 # SOURCE.. the earlier path it repeats; VETTED_US when radar had agreed with it for long enough.
-FIRST, LAST, MAIN, LATEST, TURNS, TURN_US, LOW_US, JUMP_US, SOURCE, SHIFT_US, MATCHES, MATCH_US, VETTED_US = range(13)
-KEY_I = 13
+FIRST, LAST, MAIN, LATEST, TURNS, TURN_US, LOW_US, JUMP_US, SOURCE, SHIFT_US, MATCHES, MATCH_US, MATCHED, VETTED_US = (
+    range(14)
+)
+KEY_I = 14
 
 # Reasons; fusion.integrity.Reason has the words.
 DUPLICATE, IMPOSSIBLE, OFFSET, JUMP, VELOCITY, FROZEN, REPLAY = 2, 3, 4, 5, 6, 7, 8
@@ -60,7 +62,9 @@ HARD_MOST = 4.0  # impossible claims, less HARD_FADES a second: one bad decode m
 HARD_FADES_HZ = 0.1
 QUALITY_GOOD, QUALITY_LOW = 6, 3  # NIC, NACp: 0.3-0.5 NM and better; 1-8 NM and worse, or unknown
 QUALITY_MEMORY_S = 60.0
-MATCHES_LEAST = 3  # equal positions with one and the same shift: chance makes one in 10^7 (docs/explanation/integrity.md)
+MATCHES_LEAST = (
+    3  # equal positions with one and the same shift: chance makes one in 10^7 (docs/explanation/integrity.md)
+)
 SHIFT_LEAST_S, SHIFT_SLACK_S = 30.0, 2.0
 MATCH_LIVE_S = 120.0
 MOVING_MPS = 5.0  # what stands sends one position for ever
@@ -238,9 +242,10 @@ def twice_1(k: I8, i: I8, p: int, t_us: int) -> None:
             i[q, BAD_US] = t_us
     elif p != k[MAIN] and i[p, COUNT] >= 3 and i[other, T] < i[p, BORN]:
         k[MAIN] = p
-        k[JUMP_US] = t_us
-        i[p, REASON] = JUMP
-        i[p, BAD_US] = t_us
+        if i[other, COUNT] >= 3:  # else it was the old place that was decoded wrong
+            k[JUMP_US] = t_us
+            i[p, REASON] = JUMP
+            i[p, BAD_US] = t_us
 
 
 @njit("void(float64[::1], int64[::1], int64, int64, float64)", cache=True, nogil=True)
@@ -279,8 +284,9 @@ def repeat_1(k: I8, key: int, claim: F8, t_us: int, memory: I8) -> bool:
         memory[slot, 2] = key
         return False
     shift_us = t_us - memory[slot, 1]
-    if shift_us < SHIFT_LEAST_S * SECOND:
-        return False
+    if shift_us < SHIFT_LEAST_S * SECOND or stored == k[MATCHED]:
+        return False  # a position that is sent again and again is frozen, no path
+    k[MATCHED] = stored
     same = memory[slot, 2] == k[SOURCE] and abs(shift_us - k[SHIFT_US]) <= SHIFT_SLACK_S * SECOND
     if same and t_us - k[MATCH_US] <= MATCH_LIVE_S * SECOND:
         k[MATCHES] += 1
@@ -370,9 +376,7 @@ TRUST_LEAST = 0.8  # a radar that agrees with fewer claims is itself what is wro
     cache=True,
     nogil=True,
 )
-def reply_n(
-    key: I8, t_us: I8, number: F8, site: F8, sigma: F8, trust: F8, keys: I8, place_f: F8, place_i: I8
-) -> None:
+def reply_n(key: I8, t_us: I8, number: F8, site: F8, sigma: F8, trust: F8, keys: I8, place_f: F8, place_i: I8) -> None:
     """Compare n Mode S replies of one radar with what the same addresses claim.
 
     number (n, 3): slant range, azimuth, height above the ellipsoid (NaN: that of the claim); sigma (2,) of range and

@@ -21,7 +21,21 @@ from fusion import claimpath as cp
 from fusion.filters.params import SITE
 from fusion.geo import site_table
 from fusion.interference import WIDE_M, Aircraft, InterferenceWatch
-from fusion.schema import B1, CLAIM, F8, I1, I8, INDEPENDENT, US_PER_S, Interference, PlotKind, Plots, S, SensorSpec, Tracks
+from fusion.schema import (
+    B1,
+    CLAIM,
+    F8,
+    I1,
+    I8,
+    INDEPENDENT,
+    US_PER_S,
+    Interference,
+    PlotKind,
+    Plots,
+    S,
+    SensorSpec,
+    Tracks,
+)
 from fusion.witness import Sight, Witness
 
 ROWS = 16_384  # of the book; a power of two
@@ -41,7 +55,13 @@ SETTLED_US = 30 * US_PER_S  # an identity heard for less has no past to compare 
 LIMITS = np.empty((128, 5))
 LIMITS[:] = (1_000.0, 60.0, 200.0, 25_000.0, -1.0)  # unknown kind: 6 g turns, fast jets in a zoom
 LIMITS[1] = (300.0, 60.0, 100.0, 18_000.0, -1.0)  # light: aerobatics at 6 g; light jets climb at 50
-LIMITS[2:6] = (420.0, 30.0, 100.0, 18_000.0, 38.0)  # small to heavy: built for 2.5 g (CS-25.337), landing at 60 and more
+LIMITS[2:6] = (
+    420.0,
+    30.0,
+    100.0,
+    18_000.0,
+    38.0,
+)  # small to heavy: built for 2.5 g (CS-25.337), landing at 60 and more
 LIMITS[2, 4] = 30.0  # small: landing at 45 and more; a strong wind against it taken off
 LIMITS[6] = (1_000.0, 90.0, 350.0, 30_000.0, -1.0)  # high performance: 9 g
 LIMITS[10] = (180.0, 40.0, 60.0, 10_000.0, -1.0)  # rotorcraft
@@ -198,9 +218,7 @@ class ClaimWatch:
         testimony = self.witness.look(tracks, sight)
         self._ident[rows[testimony.follows & known], cp.VETTED_US] = tracks.t_us
         self._barred = np.unique(key[testimony.unproven & (key >= 0)])
-        return Doubts(
-            reason, testimony.unproven, excused, testimony.replying, testimony.p_low, testimony.p_slow
-        )
+        return Doubts(reason, testimony.unproven, excused, testimony.replying, testimony.p_low, testimony.p_slow)
 
     def _coded(self, tracks: Tracks) -> B1:
         """(n,) where the newest radar plot of a track carried the code that the track has.
@@ -235,6 +253,14 @@ class ClaimWatch:
 
     def _verdict(self, at: I8, t_us: int, lat_rad: F8, lon_rad: F8) -> I1:
         """(n,) reason that stands for the place of the book which each row is nearest to."""
+        reason = np.zeros(len(at), np.int8)
+        bad_us = self._place_i[at, :, cp.BAD_US].max(axis=1)
+        doubted = np.flatnonzero((bad_us > 0) & (t_us - bad_us <= HOLD_US))  # nearly always nobody
+        if len(doubted):
+            reason[doubted] = self._nearest(at[doubted], t_us, lat_rad[doubted], lon_rad[doubted])
+        return reason
+
+    def _nearest(self, at: I8, t_us: int, lat_rad: F8, lon_rad: F8) -> I1:
         f, i = self._place_f[at], self._place_i[at]
         age_s = (t_us - i[:, :, cp.T]) / US_PER_S
         north = (lat_rad[:, None] - f[:, :, cp.LAT]) * cp.EARTH_M - np.nan_to_num(f[:, :, cp.VN]) * age_s
@@ -335,7 +361,9 @@ def key_of(address: np.ndarray, serial: S) -> I8:
 
 
 def _flags(batch: Plots) -> I8:
-    quality = np.where(batch.nic < 0, batch.nacp, np.where(batch.nacp < 0, batch.nic, np.minimum(batch.nic, batch.nacp)))
+    quality = np.where(
+        batch.nic < 0, batch.nacp, np.where(batch.nacp < 0, batch.nic, np.minimum(batch.nic, batch.nacp))
+    )
     return np.stack([batch.category, batch.on_ground, quality], axis=1).astype(np.int64)
 
 

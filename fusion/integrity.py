@@ -136,6 +136,7 @@ def check(
     reason[reason == Reason.DUPLICATE_ADDRESS] = Reason.NONE
     reason[claim_live & twice] = Reason.DUPLICATE_ADDRESS
     unseen = claim_live & ~radar_live & (tracks.unseen < params.unseen_log_p) & ~excused
+    unseen &= ~_seen_as_twin(tracks, unseen, radar_live, params)
     elsewhere, in_doubt = seen_elsewhere(tracks, motion, unseen, radar_live, params)
     reason[unseen & ~in_doubt] = Reason.UNSEEN_BY_RADAR
     reason[elsewhere] = Reason.SEEN_ELSEWHERE
@@ -230,6 +231,16 @@ def seen_elsewhere(
     elsewhere[out[trusted]] = True
     in_doubt[out] = True
     return elsewhere, in_doubt
+
+
+def _seen_as_twin(tracks: Tracks, unseen: B1, radar_live: B1, params: IntegrityParams) -> B1:
+    """(n,) rows whose address has another track in the same place, which radar sees: one aircraft tracked twice."""
+    result = np.zeros(len(tracks), np.bool_)
+    mine, others = np.flatnonzero(unseen), np.flatnonzero(radar_live)
+    same = (tracks.address[mine, None] == tracks.address[None, others]) & (tracks.address[mine, None] >= 0)
+    same &= _near(tracks.state[mine, :3], tracks.state[others, :3], params.duplicate_m)
+    result[mine] = same.any(axis=1)
+    return result
 
 
 def _near(a_m: F8, b_m: F8, within_m: float) -> B1:

@@ -126,7 +126,8 @@ class Witness:
     def _align(self, ids: I8, now_us: int) -> tuple[dict[str, np.ndarray], B1]:
         """The memory in the order of the table, and which rows are new; bare rows that left go to `_lost`."""
         old = self._table
-        gone = old["bare"] & ~np.isin(old["id"], ids, assume_unique=True)
+        here = np.minimum(np.searchsorted(ids, old["id"]), max(len(ids) - 1, 0))
+        gone = old["bare"] & (ids[here] != old["id"]) if len(ids) else old["bare"]
         if gone.any():
             self._lost = {name: np.concatenate([self._lost[name], old[name][gone]])[-MOST_LOST:] for name in FIELDS}
         fresh = now_us - self._lost["seen_us"] <= HEIR_S * US_PER_S
@@ -173,7 +174,9 @@ class Witness:
 
 def _rows(n: int) -> dict[str, np.ndarray]:
     """n rows of which nothing is known."""
-    never = {name: np.full(n, -1, np.int64) for name in ("id", "own", "key", "since_us", "radar_us", "reply_us", "seen_us")}
+    never = {
+        name: np.full(n, -1, np.int64) for name in ("id", "own", "key", "since_us", "radar_us", "reply_us", "seen_us")
+    }
     flags = {name: np.zeros(n, np.bool_) for name in ("bare", "far")}
     numbers = {name: np.full(n, np.nan) for name in ("p_low", "p_slow")}
     table = {**never, **flags, **numbers, "agrees": np.zeros(n, np.int64), "state": np.zeros((n, 6))}
