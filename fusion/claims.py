@@ -19,7 +19,7 @@ import numpy as np
 
 from fusion import claimpath as cp
 from fusion.filters.params import SITE
-from fusion.geo import site_table
+from fusion.geo import ecef, site_table
 from fusion.interference import WIDE_M, Aircraft, InterferenceWatch
 from fusion.schema import (
     B1,
@@ -45,6 +45,8 @@ FORGET_US = 600 * US_PER_S
 HOLD_US = 30 * US_PER_S  # a verdict stands this long after its last evidence
 NEAR_US = 60 * US_PER_S  # a place silent for longer is nobody's
 YOUNG_US = 10 * US_PER_S  # an identity younger than this cannot declare a track landed
+BESIDE_M = 4_000.0  # from a track that radar alone had found: more than the gate of its association
+LIGHT_M = 1_000.0  # sigma of what a stranger says there: several times that of any radar at 100 km
 HIT_JUMP_US = 60 * US_PER_S  # a jump counts towards an interference event for this long
 HIT_US = 3_600 * US_PER_S
 SETTLED_US = 30 * US_PER_S  # an identity heard for less has no past to compare with
@@ -127,8 +129,10 @@ class ClaimWatch:
     def hear(self, batches: Sequence[Plots]) -> list[Plots]:
         """Take in what one tick fuses; returns it with what claims may not do taken out, plot for plot.
 
-        Two things are changed: a position from a receiver under interference gets the sigma it deserves, and an
-        identity that has just appeared, or is unproven, cannot declare an object landed that radar sees.
+        A position from a receiver under interference gets the sigma it deserves. An identity that has just appeared, or
+        is unproven, cannot declare an object landed that radar sees. And beside a track that radar alone had found, an
+        identity that radar never followed says roughly where and nothing else, so that it can neither drag that track
+        away, nor tell its speed, height or code, nor take its radar plots with tracks of its own.
         """
         claims = [batch for batch in batches if self._spec[batch.sensor].kind in CLAIM]
         if claims:
@@ -187,18 +191,42 @@ class ClaimWatch:
 
     def _screen(self, batch: Plots) -> Plots:
         landed = batch.on_ground == 1
-        if not self.interference.open and not landed.any():
-            return batch
         key = key_of(batch.address, batch.serial)
+        batch = self._lighten(batch, key)
         if landed.any():
             rows = self._rows(key)
             young = (rows < 0) | (self._newest_us - self._ident[np.maximum(rows, 0), cp.FIRST] < YOUNG_US)
-            batch = replace(batch, on_ground=np.where(landed & (young | _among(key, self._barred)), 0, batch.on_ground))
+            batch = replace(batch, on_ground=np.where(landed & (young | _among(key, self._barred)), np.int8(0), batch.on_ground))
         if self.interference.open:
             wide = self._hit(key) & self.interference.within(batch.lat_rad, batch.lon_rad)
             given = _given(batch.sigma_position_m, self._spec[batch.sensor].sigma_position_m)
             batch = replace(batch, sigma_position_m=np.where(wide, np.fmax(given, WIDE_M), batch.sigma_position_m))
         return batch
+
+    def _lighten(self, batch: Plots, key: I8) -> Plots:
+        rows = self._rows(key)
+        followed = (rows >= 0) & (self._ident[np.maximum(rows, 0), cp.VETTED_US] >= 0)
+        stranger = np.flatnonzero(~followed)
+        height_m = np.where(np.isnan(batch.height_m), batch.pressure_height_m, batch.height_m)[stranger]
+        place = ecef(batch.lat_rad[stranger], batch.lon_rad[stranger], np.nan_to_num(height_m))
+        light = np.zeros(len(batch), np.bool_)
+        light[stranger] = self.witness.beside(place, batch.t_us[stranger], key[stranger], BESIDE_M)
+        if not light.any():
+            return batch
+        spec = self._spec[batch.sensor]
+        unsaid = {
+            name: np.where(light, np.nan, getattr(batch, name))
+            for name in ("velocity_east_mps", "velocity_north_mps", "velocity_up_mps")
+        }
+        return replace(
+            batch,
+            **unsaid,
+            sigma_position_m=np.where(
+                light, np.fmax(_given(batch.sigma_position_m, spec.sigma_position_m), LIGHT_M), batch.sigma_position_m
+            ),
+            sigma_height_m=np.where(light, LIGHT_M, batch.sigma_height_m),
+            mode3a=np.where(light, -1, batch.mode3a).astype(np.int32),
+        )
 
     # ------------------------------------------------------------- tracks
 

@@ -112,6 +112,17 @@ class Witness:
             follows,
         )
 
+    def beside(self, place: F8, t_us: I8, key: I8, within_m: float) -> B1:
+        """(n,) ECEF places (n, 3) at t_us within a distance of a bare track, of an identity that is not its own."""
+        bare = np.flatnonzero(self._table["bare"])
+        if not len(bare) or not len(place):
+            return np.zeros(len(place), np.bool_)
+        state, seen_us, own = (self._table[name][bare] for name in ("state", "seen_us", "own"))
+        age_s = np.clip((t_us[:, None] - seen_us[None]) / US_PER_S, -HEIR_S, HEIR_S)
+        apart = place[:, None, :] - state[None, :, :3] - state[None, :, 3:] * age_s[:, :, None]
+        near = ((apart**2).sum(axis=2) <= within_m**2) & (own[None] != key[:, None])
+        return np.asarray(near.any(axis=1), np.bool_)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything needed to go on."""
         table = {name: column.copy() for name, column in self._table.items()}
@@ -160,6 +171,7 @@ class Witness:
         for name in ("p_low", "p_slow"):
             source = np.concatenate([self._lost[name], mine[name][bare]])
             mine[name][rows] = np.where(heirs.any(axis=1), source[nearest], mine[name][rows])
+        mine["own"][rows] = np.where(heirs.any(axis=1), -1, mine["own"][rows])
         mine["bare"][rows] = heirs.any(axis=1)
 
     def _prove(self, mine: dict[str, np.ndarray], sight: Sight, now_us: int) -> None:
