@@ -57,7 +57,8 @@ WINDOW_S, WINDOW_MOST_S = 8.0, 30.0  # shortest way that is compared with its ve
 STRIKES_MOST = 2  # windows in a row that must not fit: one may straddle a bad decode
 WAY_SHARE = 0.15  # of the way: ground speed is rounded to a knot and sampled
 FROZEN_M = 5.0  # not moved: one step of CPR
-TURNS_LEAST = 4  # changes between two places within RESTART_S: one bad decode makes two
+TURNS_LEAST = 4  # changes between two places, each within TURN_S of the one before: one bad decode makes two
+TURN_S = 20.0
 HARD_MOST = 4.0  # impossible claims, less HARD_FADES a second: one bad decode makes two
 HARD_FADES_HZ = 0.1
 QUALITY_GOOD, QUALITY_LOW = 6, 3  # NIC, NACp: 0.3-0.5 NM and better; 1-8 NM and worse, or unknown
@@ -226,7 +227,7 @@ def choose_1(f: F8, i: I8, claim: F8, t_us: int) -> int:
 @njit("void(int64[::1], int64[:, ::1], int64, int64)", cache=True, nogil=True)
 def twice_1(k: I8, i: I8, p: int, t_us: int) -> None:
     """Has the identity jumped to place p, or is it alive at both?"""
-    if t_us - k[TURN_US] > RESTART_S * SECOND:
+    if t_us - k[TURN_US] > TURN_S * SECOND:
         k[TURNS] = 0
     if p != k[LATEST]:
         k[LATEST] = p
