@@ -1,4 +1,4 @@
-"""The compiled part of `fusion/claims.py`: what is remembered of one claimed identity, and what one more claim does to it.
+"""The compiled part of `fusion/claims.py`: what is remembered of a claimed identity, and what one more claim does.
 
 A claim is a position that an aircraft or a drone reports of itself. One row of the book belongs to one identity (24-bit
 address, or Remote ID serial). It has room for two places, because one address can be alive at two. A claim goes to the
@@ -28,15 +28,15 @@ IN_F = 9
 C_CATEGORY, C_GROUND, C_QUALITY = range(3)
 IN_I = 3
 
-# Columns of a place, floats (rows, 2, PLACE_F). R_* is the start of a window, D_* the way flown since by the velocities.
+# Columns of a place, floats (rows, 2, PLACE_F). R_* is the start of a window, D_* the way since by the velocities.
 LAT, LON, VE, VN, SIGMA, PRESSURE, HEIGHT, R_LAT, R_LON, R_SIGMA, D_EAST, D_NORTH, D_TOLERANCE, HARD = range(14)
 PLACE_F = 14
-# Integers (rows, 2, PLACE_I). T newest time, BORN and COUNT since the place was opened, WINDOW its start, STRIKES windows
+# Integers (rows, 2, PLACE_I). T newest time, BORN, COUNT since the place opened, WINDOW its start, STRIKES windows
 # in a row that did not fit, HARD_US time of HARD, REASON and BAD_US the verdict and when it last held, SEEN_US when
 # radar last agreed, MISSED its disagreements in a row.
 T, BORN, COUNT, WINDOW, STRIKES, HARD_US, REASON, BAD_US, SEEN_US, MISSED = range(10)
 PLACE_I = 10
-# Columns of an identity, integers (rows, KEY_I). LOW_US since when its NIC or NACp is down; JUMP_US when it last jumped;
+# Columns of an identity, integers (rows, KEY_I). LOW_US since when its NIC or NACp is down, JUMP_US when it jumped,
 # SOURCE.. the earlier path it repeats; VETTED_US when radar had agreed with it for long enough.
 FIRST, LAST, MAIN, LATEST, TURNS, TURN_US, LOW_US, JUMP_US, SOURCE, SHIFT_US, MATCHES, MATCH_US, MATCHED, VETTED_US = (
     range(14)

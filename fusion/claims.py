@@ -5,8 +5,8 @@ compiled (`fusion/claimpath.py`); here is the book it writes in, and how its ver
 
 Everything is bounded. The book has room for `MOST_IDENTITIES`; when it fills, identities not heard for ten minutes go
 first, then those heard longest ago, and a claim that still finds no room is not watched (`unwatched` counts them). The
-memory of flown paths keeps every eighth position in 131,072 slots, and the newest takes a slot: at 2,000 claims a second
-a position is remembered for nine minutes on average, at 200 for an hour and a half.
+memory of flown paths keeps every eighth position in 131,072 slots, and the newest takes a slot: at 2,000 claims
+a second a position is remembered for nine minutes on average, at 200 for an hour and a half.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ HIT_US = 3_600 * US_PER_S
 SETTLED_US = 30 * US_PER_S  # an identity heard for less has no past to compare with
 
 # Limits by emitter category (CAT021 I020): ground speed, acceleration between two claims, climb, height, least ground
-# speed in the air. A limit must be beyond what is flown, with wind, gusts and rounding: it finds what cannot be, not what
-# is unusual.
+# speed in the air. A limit must be beyond what is flown, with wind, gusts and rounding: it finds what cannot be, not
+# what is unusual.
 LIMITS = np.empty((128, 5))
 LIMITS[:] = (1_000.0, 60.0, 200.0, 25_000.0, -1.0)  # unknown kind: 6 g turns, fast jets in a zoom
 LIMITS[1] = (300.0, 60.0, 100.0, 18_000.0, -1.0)  # light: aerobatics at 6 g; light jets climb at 50
@@ -196,7 +196,9 @@ class ClaimWatch:
         if landed.any():
             rows = self._rows(key)
             young = (rows < 0) | (self._newest_us - self._ident[np.maximum(rows, 0), cp.FIRST] < YOUNG_US)
-            batch = replace(batch, on_ground=np.where(landed & (young | _among(key, self._barred)), np.int8(0), batch.on_ground))
+            batch = replace(
+                batch, on_ground=np.where(landed & (young | _among(key, self._barred)), np.int8(0), batch.on_ground)
+            )
         if self.interference.open:
             wide = self._hit(key) & self.interference.within(batch.lat_rad, batch.lon_rad)
             given = _given(batch.sigma_position_m, self._spec[batch.sensor].sigma_position_m)
@@ -243,16 +245,16 @@ class ClaimWatch:
         followed = known & (self._ident[at, cp.VETTED_US] >= 0)
         coded = self._coded(tracks)
         sight = Sight(key, claiming, coded, p_low, p_slow, place.distance_m, followed, reason != 0)
-        testimony = self.witness.look(tracks, sight)
-        self._ident[rows[testimony.follows & known], cp.VETTED_US] = tracks.t_us
-        self._barred = np.unique(key[testimony.unproven & (key >= 0)])
-        return Doubts(reason, testimony.unproven, excused, testimony.replying, testimony.p_low, testimony.p_slow)
+        finding = self.witness.look(tracks, sight)
+        self._ident[rows[finding.follows & known], cp.VETTED_US] = tracks.t_us
+        self._barred = np.unique(key[finding.unproven & (key >= 0)])
+        return Doubts(reason, finding.unproven, excused, finding.replying, finding.p_low, finding.p_slow)
 
     def _coded(self, tracks: Tracks) -> B1:
         """(n,) where the newest radar plot of a track carried the code that the track has.
 
-        `Tracks.mode3a_us` does not say who reported the code, and a claim may report any. A radar plot is known again by
-        its time, to the microsecond.
+        `Tracks.mode3a_us` does not say who reported the code, and a claim may report any. A radar plot is known again
+        by its time, to the microsecond.
         """
         fresh = np.concatenate(self._codes)
         codes = np.concatenate([self._codes_before, fresh])

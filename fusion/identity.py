@@ -59,8 +59,8 @@ def assess(
     """Join the facts of place with what identity and behaviour mean, row by row of `tracks`.
 
     `p_low` is NaN where the height is not known; `p_class` is NaN where the class is UNKNOWN. With `claims` the history
-    of every claim counts; without, only the table. A claim that is unproven (fusion/witness.py) makes its object no less
-    low and no less slow than radar alone had it.
+    of every claim counts; without, only the table. A claim that is unproven (fusion/witness.py) makes its object no
+    less low and no less slow than radar alone had it.
     """
     p_low = np.where(facts.height_known, probability_at_most(facts.agl_m, facts.sigma_agl_m, words.low_m), np.nan)
     p_slow = probability_at_most(facts.speed_mps, facts.sigma_speed_mps, words.slow_mps)
@@ -95,8 +95,8 @@ def replying(tracks: Tracks, words: Words, sensors: Sequence[SensorSpec]) -> B1:
     """(n,) where the object answers radar with a Mode 3/A code, live.
 
     A Mode 3/A code is live as long as plots carry it: a code that a track keeps from its ADS-B days, or from a
-    transponder that fell silent, does not exempt what only radar sees now. The table does not say who reported the code;
-    `ClaimWatch` knows, and is asked instead where there is one.
+    transponder that fell silent, does not exempt what only radar sees now. The table does not say who reported the
+    code; `ClaimWatch` knows, and is asked instead where there is one.
     """
     radars = sum(1 << sensor.index for sensor in sensors if sensor.kind in INDEPENDENT)
     by_radar = (tracks.sensors & np.uint64(radars)) != 0

@@ -2,8 +2,8 @@
 
 Jamming and spoofing take the position from every receiver in sight of the transmitter. Aircraft then report NIC and
 NACp that fall together, or jump together (Eurocontrol Voluntary ATM Incident Reporting; OpenSky "GPS jamming" maps use
-the same sign). One aircraft whose NIC was always low is an old transponder and no event: every aircraft is compared with
-its own past, and the area with what flies elsewhere.
+the same sign). One aircraft whose NIC was always low is an old transponder and no event: every aircraft is compared
+with its own past, and the area with what flies elsewhere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WIDE_M = 4_000.0  # sigma of a position by a receiver under interference: NACp 4
 
 @dataclass(frozen=True, slots=True)
 class Aircraft:
-    """What is known of every aircraft that can be hit (one with a past of good NIC or NACp); each (n,) in order of key."""
+    """What is known of every aircraft that can be hit (one whose NIC or NACp was good); each (n,) in order of key."""
 
     key: I8
     lat_rad: F8

@@ -52,7 +52,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Finding:
     """What follows; each (n,)."""
 
     unproven: B1  # a claim that does not exempt
@@ -73,7 +73,7 @@ class Witness:
         self._table: dict[str, np.ndarray] = _rows(0)
         self._lost: dict[str, np.ndarray] = _rows(0)
 
-    def look(self, tracks: Tracks, sight: Sight) -> Testimony:
+    def look(self, tracks: Tracks, sight: Sight) -> Finding:
         """Take in the table of this moment."""
         if tracks.epoch != self.epoch:
             self._clear()
@@ -104,7 +104,7 @@ class Witness:
         held_s = (now_us - mine["since_us"]) / US_PER_S
         follows = sight.claiming & ~mine["bare"] & ~sight.doubted & (sight.key >= 0)
         follows &= (mine["agrees"] >= AGREES) & (held_s >= AGREES_S)
-        return Testimony(
+        return Finding(
             unproven,
             replying,
             np.where(unproven, mine["p_low"], np.nan),

@@ -6,7 +6,7 @@ half a second, velocities are rounded, a receiver loses them for a minute, a pos
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -56,22 +56,9 @@ def radars(*periods_s: float) -> tuple[SensorSpec, ...]:
         turn = 2.0 * np.pi * n / max(len(periods_s), 1)
         lat = np.radians(LAT_DEG) + 60_000.0 * np.cos(turn) / EARTH_M
         lon = np.radians(LON_DEG) + 60_000.0 * np.sin(turn) / (EARTH_M * np.cos(np.radians(LAT_DEG)))
-        made.append(
-            SensorSpec(
-                f"R{n + 1}",
-                n + 1,
-                SensorKind.RADAR_3D,
-                lat,
-                lon,
-                250.0,
-                period_s,
-                250_000.0,
-                60.0,
-                np.radians(0.1),
-                np.radians(0.3),
-                clutter_per_scan=2.0,
-            )  # fmt: skip
-        )
+        spec = SensorSpec(f"R{n + 1}", n + 1, SensorKind.RADAR_3D, lat, lon, 250.0, period_s, 250_000.0, 60.0)
+        angles = {"sigma_azimuth_rad": np.radians(0.1), "sigma_elevation_rad": np.radians(0.3)}
+        made.append(replace(spec, clutter_per_scan=2.0, **angles))
     return tuple(made)
 
 

@@ -30,8 +30,8 @@ Claims = Callable[[float], list[dict[str, Any]]]  # seconds to what is claimed t
 
 def sensors() -> tuple[SensorSpec, ...]:
     """The radars moved to where the drone flies, and the receiver."""
-    moved = [replace(r, lat_rad=r.lat_rad + FROM_LAT - np.radians(55.0), lon_rad=r.lon_rad + FROM_LON - np.radians(23.5))
-             for r in RADARS]  # fmt: skip
+    north, east = FROM_LAT - np.radians(claimsky.LAT_DEG), FROM_LON - np.radians(claimsky.LON_DEG)
+    moved = [replace(radar, lat_rad=radar.lat_rad + north, lon_rad=radar.lon_rad + east) for radar in RADARS]
     return (claimsky.receiver(), *moved)
 
 
@@ -43,7 +43,9 @@ def drone(t_s: float, east_m: float = 0.0, north_m: float = 0.0) -> tuple[float,
     return lat, FROM_LON + east / (EARTH_M * np.cos(lat))
 
 
-def on_top(t_s: float, address: int = 0x500001, east_m: float = 0.0, north_m: float = 0.0, **more: Any) -> dict[str, Any]:
+def on_top(
+    t_s: float, address: int = 0x500001, east_m: float = 0.0, north_m: float = 0.0, **more: Any
+) -> dict[str, Any]:
     """A claim of the drone's own flight, moved by so much."""
     lat, lon = drone(t_s, east_m, north_m)
     return {
@@ -163,7 +165,7 @@ ATTACKS = (claims_none, late, late_with_code, high, landing, dragging, two, join
 
 @pytest.mark.parametrize("claims", ATTACKS, ids=lambda c: c.__name__)
 def test_a_low_slow_object_that_radar_found_stays_alerted_whatever_is_claimed(claims: Claims) -> None:
-    seen = fly(claims, 80)
+    seen = fly(claims, 70)
     assert seen.first_alert_s < 35
     assert seen.watched == 1.0
 
@@ -185,7 +187,7 @@ liars = st.fixed_dictionaries(
 
 
 @given(st.lists(liars, min_size=1, max_size=3))
-@settings(max_examples=5, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 def test_no_claims_drawn_at_random_take_it_out_of_the_watch(said: list[dict[str, Any]]) -> None:
     def claims(t_s: float) -> list[dict[str, Any]]:
         rows = []
