@@ -2,8 +2,8 @@
 
 ADS-B and Remote ID are claims. A claim is contradicted when radar that covers the place keeps missing the object, or
 sees it elsewhere, when the same 24-bit address is alive at two places, or when the reported flight cannot be. What
-needs memory is found by `fusion/claims.py`; here it is joined with the picture. Nothing here says why: a faulty transponder
-and a false report look the same. docs/explanation/integrity.md tells the whole.
+needs memory is found by `fusion/claims.py`; here it is joined with the picture. Nothing here says why: a faulty
+transponder and a false report look the same. docs/explanation/integrity.md tells the whole.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from fusion.schema import (
     Event,
     Health,
     HealthChanged,
+    Interference,
+    InterferenceChanged,
     Picture,
     Tracks,
     take,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fusion.schema import Tracks
-from fusion.witness import Sight, Finding, Witness
+from fusion.witness import Finding, Sight, Witness
 from tests.airpicture import T0_US, S, picture
 
 KEY = 0x503CAB
