@@ -22,6 +22,7 @@ import numpy as np
 from adapters.broker import Outgoing
 from adapters.formats import alert, command, health, interference, picture, track
 from adapters.wire import Names
+from fusion.gnss import Interference
 from fusion.schema import (
     F8,
     I8,
@@ -31,8 +32,6 @@ from fusion.schema import (
     Answer,
     Event,
     HealthChanged,
-    Interference,
-    InterferenceChanged,
     Picture,
 )
 
@@ -92,8 +91,8 @@ class Outbox:
                     topic = f"{self._base}sensor/{event.health.sensor}/health"
                     payload = health.encode(event.health, self._next())
                     out.others.append(Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S))
-            elif isinstance(event, InterferenceChanged):
-                self._interfered(event.interference, out)
+            elif isinstance(event, Interference):
+                self._interfered(event, out)
             elif isinstance(event, Answer):
                 self._answer(event, out)
         self._spread(out)

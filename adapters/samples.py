@@ -24,6 +24,7 @@ from adapters.formats import (
 from adapters.formats import watermark as mark
 from adapters.wire import Names
 from fusion import schema
+from fusion.gnss import Interference
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -31,7 +32,6 @@ from fusion.schema import (
     Assessment,
     Command,
     Health,
-    Interference,
     Met,
     PlotKind,
     Quantity,

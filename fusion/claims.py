@@ -20,6 +20,7 @@ import numpy as np
 from fusion import claimpath as cp
 from fusion.filters.params import SITE
 from fusion.geo import ecef, site_table
+from fusion.gnss import Interference
 from fusion.interference import WIDE_M, Aircraft, InterferenceWatch
 from fusion.schema import (
     B1,
@@ -29,7 +30,6 @@ from fusion.schema import (
     I8,
     INDEPENDENT,
     US_PER_S,
-    Interference,
     PlotKind,
     Plots,
     S,
@@ -216,7 +216,7 @@ class ClaimWatch:
         if not light.any():
             return batch
         spec = self._spec[batch.sensor]
-        unsaid = {
+        unsaid: dict[str, Any] = {
             name: np.where(light, np.nan, getattr(batch, name))
             for name in ("velocity_east_mps", "velocity_north_mps", "velocity_up_mps")
         }

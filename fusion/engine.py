@@ -32,7 +32,6 @@ from fusion.schema import (
     Counters,
     Event,
     HealthChanged,
-    InterferenceChanged,
     Item,
     Met,
     Picture,
@@ -124,7 +123,7 @@ class Engine:
             self._health_slot = rx_us // US_PER_S
             stats = self.tracker.sensor_stats()
             events += [HealthChanged(h) for h in self.health.report(rx_us, stats.nis, stats.hits, stats.misses)]
-            events += [InterferenceChanged(found) for found in self.claims.report(rx_us)]
+            events += self.claims.report(rx_us)
         assert self.counters.balance() == 0, "a received item is not accounted for"
         return events
 

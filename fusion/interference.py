@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from fusion import geo
-from fusion.schema import B1, F8, I8, US_PER_S, Interference
+from fusion.gnss import Interference
+from fusion.schema import B1, F8, I8, US_PER_S
 
 LEAST_AIRCRAFT = 4  # hit together: two or three can be one airline's avionics
 LEAST_SHARE = 0.5  # of the aircraft in the area

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.gnss import Interference
+
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 I4 = NDArray[np.int32]
@@ -435,22 +437,6 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Interference:
-    """A GNSS interference event: many aircraft of one area lost position accuracy, or jumped, together."""
-
-    number: int  # counts up from 1; never used twice in one epoch
-    state: str  # open, over
-    since_us: int  # when the first of those aircraft was hit
-    t_us: int
-    lat_rad: float  # centre of the area
-    lon_rad: float
-    radius_m: float
-    hit: int  # aircraft hit now
-    aircraft: int  # aircraft in the area that are watched, the hit ones among them
-    most_hit: int  # the most that were hit at one time
-
-
-@dataclass(frozen=True, slots=True)
 class Picture:
     """The published air picture at `t_us`. A delta holds the rows changed since the picture before it."""
 
@@ -476,13 +462,6 @@ class HealthChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class InterferenceChanged:
-    """A GNSS interference event, once a second while it is open, and once when it is over."""
-
-    interference: Interference
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a command."""
 
@@ -491,7 +470,7 @@ class Answer:
     detail: str
 
 
-Event = Picture | AlertChanged | HealthChanged | InterferenceChanged | Answer
+Event = Picture | AlertChanged | HealthChanged | Interference | Answer
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ def said(t_s: float, east_m: float, north_m: float, ve: float, vn: float, **more
         "height_m": 1_000.0, "sigma_position_m": 12.0, "sigma_velocity_mps": 1.0, "address": ADDRESS, "category": 1,
         "nic": 8, "nacp": 9, "velocity_up_mps": 0.0, **more,
     }  # fmt: skip
-    columns = {name: np.array([value]) for name, value in row.items()}
+    columns: dict[str, Any] = {name: np.array([value]) for name, value in row.items()}
     return plots(
         "A0", PlotKind.POSITION, int(t_us[0]) + 200_000, t_us, lat_rad=lat, lon_rad=lon,
         velocity_east_mps=np.array([ve]), velocity_north_mps=np.array([vn]), **columns,

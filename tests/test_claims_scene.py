@@ -104,7 +104,7 @@ def look(spec: SensorSpec, used: tuple[SensorSpec, ...], second: int, luck: np.r
 def batch_of(said: list[dict[str, Any]], second: int) -> Plots:
     names = sorted({name for row in said for name in row} - {"dt_s"})
     t_us = np.array([START_US + round((second + row.get("dt_s", 0.0)) * US_PER_S) for row in said])
-    columns = {name: np.array([row.get(name, -1) for row in said]) for name in names}
+    columns: dict[str, Any] = {name: np.array([row.get(name, -1) for row in said]) for name in names}
     return plots("A0", PlotKind.POSITION, START_US + second * US_PER_S + US_PER_S // 2, t_us, **columns)
 
 

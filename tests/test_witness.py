@@ -53,7 +53,7 @@ def test_a_claim_that_comes_to_a_bare_track_does_not_exempt_however_long_it_stay
 
 
 @pytest.mark.parametrize("proof", [{"coded": True}, {"followed": True}])
-def test_radar_itself_can_prove_it(proof: dict[str, bool]) -> None:
+def test_radar_itself_can_prove_it(proof: dict[str, Any]) -> None:
     made = Witness()
     look(made, 0)
     assert look(made, 1, key=KEY).unproven.all()

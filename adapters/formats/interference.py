@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from adapters.wire import dump, rfc3339, rounded
-from fusion.schema import Interference
+from fusion.gnss import Interference
 
 SCHEMA = "vedette.interference.v1"
 
