@@ -276,7 +276,7 @@ class ClaimWatch:
             key, self._place_f[rows, place, cp.LAT], self._place_f[rows, place, cp.LON],
             self._hit(key), np.where(low_us >= 0, low_us, jump_us),
         )  # fmt: skip
-        before = {event.number for event in self.interference.open}
+        before = [event.number for event in self.interference.open]
         said = self.interference.look(seen, now_us)
         self.events += sum(event.number not in before for event in self.interference.open)
         return said
