@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fusion import columns
 from fusion.columns import COLUMNS, columns_of, unmeasured
+from fusion.gnss import Interference
 from fusion.sensorbias import SensorBias
 
 F8 = NDArray[np.float64]
@@ -339,7 +340,8 @@ class Assessment:
     p_low: F8  # (n,) probability of height above ground <= the word "low"; NaN when height is not known
     p_slow: F8  # (n,) probability of ground speed <= the word "slow"
     cooperative: B1  # (n,) a live cooperative identity that radar does not contradict
-    contradicted: B1  # (n,) the claim is contradicted; see Zones/identity for the reason
+    contradicted: B1  # (n,) the claim is contradicted
+    doubt: I1  # (n,) fusion.integrity.Reason why the claim is contradicted, or does not exempt; 0 none
     object_class: I1  # (n,) ObjectClass
     p_class: F8  # (n,)
 
@@ -450,7 +452,7 @@ class Answer:
     detail: str
 
 
-Event = Picture | AlertChanged | HealthChanged | Answer
+Event = Picture | AlertChanged | HealthChanged | Interference | Answer
 
 
 @dataclass(slots=True)
