@@ -300,7 +300,7 @@ class Coverage:
             raise ValueError(f"dem: nodes {dem.step_m:.0f} m apart, of at most 1000")
         self.sites = np.ascontiguousarray(site_table(sensors)).reshape(-1, SITE)
         self.table = sensor_table(sensors)
-        screens = []
+        screens: list[NDArray[np.float32]] = []
         for row, site, spec in zip(self.table, self.sites, sensors, strict=True):
             if row[C_SITE] == 0.0:
                 continue

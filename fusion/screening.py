@@ -147,5 +147,5 @@ def around_m(site: F8, range_m: float, terrain: Grid) -> float:
     The lower quartile of the ground within 40 km: what stands higher is for the profile to say.
     """
     azimuth = np.arange(24) * (2.0 * np.pi / 24)
-    reach_m = min(range_m, AROUND_M) * np.sqrt((np.arange(16) + 0.5) / 16)  # even in area
+    reach_m: F8 = min(range_m, AROUND_M) * np.sqrt((np.arange(16) + 0.5) / 16)  # even in area
     return float(np.quantile(land_m(terrain, *_places(site, azimuth, reach_m)), 0.25))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion import coverage, geo
+from fusion import coverage, geo, screening
 from fusion.schema import F8, SensorKind, SensorSpec
 
 LAT, LON = math.radians(54.95), math.radians(23.9)
@@ -49,7 +49,7 @@ def test_the_horizon_lies_where_the_published_formula_puts_it(antenna_m: float, 
 
 def straight_ray_clearance_m(antenna_m: float, target_m: float, ground_m: float) -> float:
     """Least height over a sphere of the refracted radius of the straight line between the two, found by sampling."""
-    radius = coverage.REFRACTED_M
+    radius = screening.REFRACTED_M
     angle = ground_m / radius
     start = np.array([0.0, radius + antenna_m])
     end = (radius + target_m) * np.array([math.sin(angle), math.cos(angle)])
@@ -67,7 +67,7 @@ def test_clearance_has_the_sign_of_a_straight_ray_over_the_refracted_earth(
     clearance = coverage.clearance_1(table[0], antenna_m, range_m, target_m)
     free = straight_ray_clearance_m(antenna_m, target_m, ground_m)
     # The sphere stands for the ellipsoid here (0.3 % of distance), so a ray that grazes may fall on either side.
-    margin_m = 5.0 + 0.01 * abs(ground_m - table[0, coverage.C_HORIZON]) ** 2 / (2 * coverage.REFRACTED_M)
+    margin_m = 5.0 + 0.01 * abs(ground_m - table[0, coverage.C_HORIZON]) ** 2 / (2 * screening.REFRACTED_M)
     if clearance > margin_m:
         assert free > 0.0
     if clearance < -margin_m:
