@@ -206,27 +206,27 @@ def full_1(clear: float, local: F8, cell: int) -> float:
 @njit(f"float64({COVER}, int64, float64, float64, float64, float64[::1], float64[::1])", cache=True, nogil=True)
 def track_detection_1(
     table: F8, sites: F8, screens: NDArray[np.float32], local: F8, sensor: int,
-    x_m: float, y_m: float, z_m: float, size: F8, rate: F8,
+    x_m: float, y_m: float, z_m: float, size: F8, record: F8,
 ) -> float:  # fmt: skip
     """Probability that the next look of a sensor sees a track at an ECEF place: everything that is known, in one call.
 
-    `size` (SIZES,) is the track's, `rate` (2,) its record with that sensor.
+    `size` (SIZES,) is the track's, `record` (2,) its record with that sensor.
     """
     clear, margin, cell = view_1(table, sites, screens, sensor, x_m, y_m, z_m)
     if clear <= 0.0:
         return 0.0
-    return detection_1(full_1(clear, local[sensor], cell), margin, table[sensor, C_LN_PD], size, rate)
+    return detection_1(full_1(clear, local[sensor], cell), margin, table[sensor, C_LN_PD], size, record)
 
 
 @njit(f"float64({COVER}, float64, float64, float64, float64[::1], {TABLE})", cache=True, nogil=True)
 def best_1(
     table: F8, sites: F8, screens: NDArray[np.float32], local: F8,
-    x_m: float, y_m: float, z_m: float, size: F8, rates: F8,
+    x_m: float, y_m: float, z_m: float, size: F8, records: F8,
 ) -> float:  # fmt: skip
-    """The greatest track_detection_1 of all sensors; `rates` (n_sensors, 2). Below COVERED nobody watches the place."""
+    """The greatest track_detection_1 of all sensors; `records` (n_sensors, 2). Below COVERED nobody watches the place."""
     best = 0.0
     for s in range(table.shape[0]):
-        best = max(best, track_detection_1(table, sites, screens, local, s, x_m, y_m, z_m, size, rates[s]))
+        best = max(best, track_detection_1(table, sites, screens, local, s, x_m, y_m, z_m, size, records[s]))
     return best
 
 

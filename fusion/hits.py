@@ -2,12 +2,12 @@
 
 Size. A radar sees a small object less at long range: Swerling 1, Pd = Pfa^(1 / (1 + SNR)), SNR as RCS / range^4. Each
 track carries probabilities of a few sizes, and every look of every sensor teaches it by Bayes' rule, so that what one
-radar learns predicts the other. Before each look a small share goes back to the prior: aspects change.
+radar learns predicts the other. Before each look a small part goes back to the prior: aspects change.
 
-Share. What size cannot explain (a secondary radar and an object that does not answer, a jammed sector) is a factor of
-the detections expected of one sensor for one track, gamma distributed, its looks fading: (hits + c) / (expected + c).
+Record. What size cannot explain (a secondary radar and an object that does not answer, a lobe, a jammed sector) is a
+factor on the detections of one sensor for one track: blind, half or well, with probabilities, taught by the same looks.
 
-Map. The same factor for a sensor as a whole, and around that for every cell of azimuth, range and height, from traffic
+Map. A factor for a sensor as a whole, and around that for every cell of azimuth, range and height, from traffic
 whose place is known without it. Old looks fade, by new ones and by time.
 """
 
@@ -31,8 +31,9 @@ GAIN = np.exp(SIZE)  # RCS, m^2
 SIZE_SIGMA = 2.3  # of ln RCS before anything is known, around 1 m^2: 0.1 to 10 m^2 within one sigma
 PRIOR = np.exp(-0.5 * (SIZE / SIZE_SIGMA) ** 2)
 PRIOR /= PRIOR.sum()
-FORGET_SIZE = 0.02  # of what is known of the size, each look: memory of fifty
-SHARE_LOOKS = 2.0  # expected detections after which a sensor's own record weighs as much as the size
+BLIND, HALF = 0.05, 0.05  # prior probabilities that a sensor sees nothing, half, of what size and place promise
+RECORD = np.array([BLIND, HALF])  # of a track and sensor that have not met
+FORGET = 0.01  # of what is known of size and record, each look: memory of a hundred
 
 AZIMUTHS, RANGES = 36, 12
 HEIGHT_EDGES_M = (500.0, 1_500.0, 4_000.0)  # above the ellipsoid
@@ -68,57 +69,52 @@ def expected_1(full: float, margin: float, ln_pd: float, size: F8) -> float:
     return full * total
 
 
-@njit("void(float64[::1], float64, float64, float64, float64, boolean)", cache=True, nogil=True)
-def learn_size_1(size: F8, full: float, margin: float, ln_pd: float, share: float, hit: bool) -> None:
-    """Bayes' rule for the sizes (SIZES,) of a track, in place, after one look.
-
-    `share` of this sensor and track: a sensor that never saw the object for another reason stops telling its size.
-    """
-    if full < HARDLY:
-        return
-    full *= min(share, 1.0)
-    total = 0.0
-    for k in range(SIZES):
-        seen = full * weaker_1(margin * GAIN[k], ln_pd)
-        size[k] = ((1.0 - FORGET_SIZE) * size[k] + FORGET_SIZE * PRIOR[k]) * (seen if hit else 1.0 - seen)
-        total += size[k]
-    for k in range(SIZES):
-        size[k] /= total
-
-
-# ---- one sensor and one track
-
-
-@njit("float64(float64[::1])", cache=True, nogil=True)
-def share_1(rate: F8) -> float:
-    """Mean of the gamma posterior of detections over expected ones; `rate` (2,): fading hits, fading expected."""
-    return float((rate[0] + SHARE_LOOKS) / (rate[1] + SHARE_LOOKS))
-
-
 @njit("float64(float64, float64, float64, float64[::1], float64[::1])", cache=True, nogil=True)
-def detection_1(full: float, margin: float, ln_pd: float, size: F8, rate: F8) -> float:
+def detection_1(full: float, margin: float, ln_pd: float, size: F8, record: F8) -> float:
     """Probability that the next look of a sensor sees a track, from all that is known, 0..CERTAIN.
 
     Args:
         full: of a large object at that place (coverage.full_1).
         margin: signal of 1 m^2 there over that of the reference at full range (coverage.view_1).
         ln_pd: column C_LN_PD of the sensor.
-        size: (SIZES,) of the track.
-        rate: (2,) of the track and sensor: fading hits, fading expected hits.
+        size: (SIZES,) of the track, PRIOR at its birth.
+        record: (2,) of the track and sensor, probabilities of blind and half, RECORD at its birth.
     """
-    return min(expected_1(full, margin, ln_pd, size) * share_1(rate), CERTAIN)
+    return min(expected_1(full, margin, ln_pd, size) * (1.0 - record[0] - 0.5 * record[1]), CERTAIN)
 
 
-@njit("void(float64, float64, float64, float64[::1], float64[::1], boolean, float64)", cache=True, nogil=True)
-def book_1(full: float, margin: float, ln_pd: float, size: F8, rate: F8, hit: bool, keep: float) -> None:
-    """Book one look, hit or missed, on the size of a track and on its record with the sensor, both in place.
+@njit("void(float64, float64, float64, float64[::1], float64[::1], boolean)", cache=True, nogil=True)
+def book_1(full: float, margin: float, ln_pd: float, size: F8, record: F8, hit: bool) -> None:
+    """Bayes' rule after one look, hit or missed, for the size of a track and its record with the sensor, in place.
 
-    Arguments as detection_1; `keep` of the record is left after each look.
+    Arguments as detection_1. Size and record are kept as if independent: each is taught with the mean of the other.
+    A look where next to nothing can be seen teaches nothing.
     """
+    if full < HARDLY:
+        return
+    for k in range(SIZES):
+        size[k] += FORGET * (PRIOR[k] - size[k])
+    blind = record[0] + FORGET * (BLIND - record[0])
+    half = record[1] + FORGET * (HALF - record[1])
+    well = 1.0 - blind - half
     expected = expected_1(full, margin, ln_pd, size)
-    learn_size_1(size, full, margin, ln_pd, share_1(rate), hit)
-    rate[0] = rate[0] * keep + (1.0 if hit else 0.0)
-    rate[1] = rate[1] * keep + expected
+    part = full * (well + 0.5 * half)
+    total = 0.0
+    for k in range(SIZES):
+        seen = part * weaker_1(margin * GAIN[k], ln_pd)
+        size[k] *= seen if hit else 1.0 - seen
+        total += size[k]
+    for k in range(SIZES):
+        size[k] /= total
+    if hit:
+        blind = 0.0
+        half *= 0.5
+    else:
+        half *= 1.0 - 0.5 * expected
+        well *= 1.0 - expected
+    total = blind + half + well
+    record[0] = blind / total
+    record[1] = half / total
 
 
 # ---- one sensor and its surroundings

@@ -90,9 +90,9 @@ class SensorSpec:
     sigma_height_m: float = 50.0  # geometric height, default
     sigma_velocity_mps: float = 2.0  # default
     detection_probability: float = 0.9  # of an ordinary target in full view
-    reference_rcs_m2: float = 1.0  # radars: the target seen that often at range_max_m; smaller ones less, R^4 law
     clutter_per_scan: float = 10.0  # expected false plots in one period
     latency_s: float = 0.5  # typical measurement-to-arrival delay
+    reference_rcs_m2: float = 1.0  # radars: of a target seen with detection_probability at range_max_m
 
     @property
     def has_site(self) -> bool:

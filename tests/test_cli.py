@@ -114,6 +114,9 @@ def test_check_of_the_shipped_configuration_says_what_it_is() -> None:
     assert any(line.startswith("rule low-slow-near ") for line in lines)
     assert any("states (" in line and " ally" in line and " other" in line for line in lines)
     assert "OpenStreetMap" in run.stdout
+    low = [line for line in lines if line.startswith("coverage ")]
+    assert [line.split()[1] for line in low] == ["R1", "R2"]
+    assert all(re.search(r"an object 100 m over them is seen to \d\d-\d\d km; coarse terrain", line) for line in low)
     assert re.fullmatch(r"hash +[0-9a-f]{64}", lines[-2])
 
 
