@@ -223,7 +223,7 @@ def best_1(
     table: F8, sites: F8, screens: NDArray[np.float32], local: F8,
     x_m: float, y_m: float, z_m: float, size: F8, records: F8,
 ) -> float:  # fmt: skip
-    """The greatest track_detection_1 of all sensors; `records` (n_sensors, 2). Below COVERED nobody watches the place."""
+    """The greatest track_detection_1 of all sensors; `records` (n_sensors, 2). Below COVERED nobody watches there."""
     best = 0.0
     for s in range(table.shape[0]):
         best = max(best, track_detection_1(table, sites, screens, local, s, x_m, y_m, z_m, size, records[s]))

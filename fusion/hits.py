@@ -57,7 +57,7 @@ def weaker_1(margin: float, ln_pd: float) -> float:
     """
     if margin >= 1.0:
         return 1.0
-    return math.exp(LN_FALSE_ALARM / (1.0 + (LN_FALSE_ALARM / ln_pd - 1.0) * margin) - ln_pd)
+    return float(math.exp(LN_FALSE_ALARM / (1.0 + (LN_FALSE_ALARM / ln_pd - 1.0) * margin) - ln_pd))
 
 
 @njit("float64(float64, float64, float64, float64[::1])", cache=True, nogil=True)
@@ -80,7 +80,7 @@ def detection_1(full: float, margin: float, ln_pd: float, size: F8, record: F8) 
         size: (SIZES,) of the track, PRIOR at its birth.
         record: (2,) of the track and sensor, probabilities of blind and half, RECORD at its birth.
     """
-    return min(expected_1(full, margin, ln_pd, size) * (1.0 - record[0] - 0.5 * record[1]), CERTAIN)
+    return float(full * total)
 
 
 @njit("void(float64, float64, float64, float64[::1], float64[::1], boolean)", cache=True, nogil=True)

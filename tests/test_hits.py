@@ -42,7 +42,7 @@ def brute_force(looks: Looks) -> F8:
     prior = np.exp(-0.5 * (size / hits.SIZE_SIGMA) ** 2)
     prior /= prior.sum()
     own = np.array([hits.BLIND, hits.HALF, 1.0 - hits.BLIND - hits.HALF])
-    joint = prior[:, None, None] * own[:, None] * own
+    joint: F8 = prior[:, None, None] * own[:, None] * own
     factor = np.array([0.0, 0.5, 1.0])
     for sensor, full, margin, hit in looks:
         joint = (1 - hits.FORGET) * joint + hits.FORGET * prior[:, None, None] * joint.sum(axis=0)
@@ -93,7 +93,8 @@ def test_what_a_near_radar_learns_of_the_size_predicts_the_far_one() -> None:
         hits.book_1(PD, near, LN_PD, small, records[0], look % 4 == 0)  # the near radar sees it every fourth time
         hits.book_1(PD, near, LN_PD, large, records[1], True)
     before = hits.expected_1(PD, far, LN_PD, hits.PRIOR)
-    assert hits.expected_1(PD, far, LN_PD, small) < 0.15 < 0.4 < before < hits.expected_1(PD, far, LN_PD, large)
+    assert hits.expected_1(PD, far, LN_PD, small) < 0.15
+    assert 0.4 < before < hits.expected_1(PD, far, LN_PD, large)
     assert math.exp(float(small @ hits.SIZE)) < 0.1 < math.exp(float(large @ hits.SIZE))
 
 
@@ -124,7 +125,9 @@ def flight(rng: np.random.Generator) -> tuple[list[float], list[float], list[flo
     rcs_m2 = math.exp(rng.uniform(math.log(0.01), math.log(30.0)))
     factor = (1.0, float(rng.choice([1.0, 1.0, 1.0, 1.0, 0.5, 0.0])))
     size, records, rate = hits.PRIOR.copy(), np.stack([hits.RECORD, hits.RECORD]), np.zeros((2, 2))
-    ours, alone, truth = [], [], []
+    ours: list[float] = []
+    alone: list[float] = []
+    truth: list[float] = []
     for look in range(50):
         for s, part in enumerate((1.0 - 0.016 * look, 0.2 + 0.016 * look)):
             margin = part**-4
@@ -133,8 +136,8 @@ def flight(rng: np.random.Generator) -> tuple[list[float], list[float], list[flo
             said = hits.detection_1(PD, margin, LN_PD, size, records[s])
             plain = PD * (rate[s, 0] + 1.0) / (rate[s].sum() + 1.0)
             for loss, q in ((ours, said), (alone, plain), (truth, p)):
-                q = min(max(q, 0.01), 0.98)
-                loss.append(-math.log(q if hit else 1.0 - q))
+                held = min(max(q, 0.01), 0.98)
+                loss.append(-math.log(held if hit else 1.0 - held))
             hits.book_1(PD, margin, LN_PD, size, records[s], hit)
             rate[s] = rate[s] * 0.85 + ((1.0, 0.0) if hit else (0.0, PD))
     return ours, alone, truth
