@@ -80,7 +80,7 @@ def detection_1(full: float, margin: float, ln_pd: float, size: F8, record: F8) 
         size: (SIZES,) of the track, PRIOR at its birth.
         record: (2,) of the track and sensor, probabilities of blind and half, RECORD at its birth.
     """
-    return float(full * total)
+    return float(min(expected_1(full, margin, ln_pd, size) * (1.0 - record[0] - 0.5 * record[1]), CERTAIN))
 
 
 @njit("void(float64, float64, float64, float64[::1], float64[::1], boolean)", cache=True, nogil=True)
