@@ -100,6 +100,7 @@ class SensorSpec:
     detection_probability: float = 0.9  # of an ordinary target in full view
     clutter_per_scan: float = 10.0  # expected false plots in one period
     latency_s: float = 0.5  # typical measurement-to-arrival delay
+    reference_rcs_m2: float = 1.0  # radars: of a target seen with detection_probability at range_max_m
 
     @property
     def has_site(self) -> bool:
