@@ -21,6 +21,7 @@ from fusion.gnss import Interference
 from fusion.sensorbias import SensorBias
 
 F8 = NDArray[np.float64]
+F4 = NDArray[np.float32]
 I8 = NDArray[np.int64]
 I4 = NDArray[np.int32]
 I2 = NDArray[np.int16]
