@@ -252,26 +252,32 @@ def simulate(
     broker: Broker = "",
     site: Site = "",
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Only so much of it.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another draw of noise and clutter.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another draw of noise, clutter and traffic.")] = None,
+    stream: Annotated[Path | None, typer.Option(help="Write plots as `vedette track` reads them (or .gz).")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Write what really was, a line an object and second.")] = None,
+    objects: Annotated[int | None, typer.Option(min=1, help="Draw so many objects: scenes with traffic.")] = None,
 ) -> None:
-    """Make sensor data from a scenario: into a frame log, or to a broker as live sensors would.
+    """Make sensor data from a scenario: into files, or to a broker as live sensors would.
 
-    Without --out and --publish it says what the scenario is.
+    Without --out, --stream, --truth and --publish it says what the scenario is.
 
     \b
     Examples:
       vedette simulate lithuania-2025-07-28
       vedette simulate lithuania-2025-07-28 --out scene.jsonl.zst
       vedette simulate hungary-from-serbia --publish --broker 127.0.0.1:1883
+      vedette simulate mixed-sky --seed 7 --objects 1000 --stream sky.jsonl --truth truth.jsonl
     """
     log.setup()
-    if out is not None and publish:
-        raise typer.BadParameter("take one of --out and --publish")
+    if publish and not (out is None and stream is None and truth is None):
+        raise typer.BadParameter("--publish writes no files: leave out --out, --stream and --truth")
     with _refusals():
         place, settings = _broker(config, broker, site) if publish else ("", None)
         from adapters import simulate_command
 
-        code = simulate_command.simulate(scenario, out, settings, place, seconds, seed, sys.stderr)
+        code = simulate_command.simulate(
+            scenario, out, settings, place, seconds, seed, sys.stderr, stream, truth, objects
+        )
     raise typer.Exit(code)
 
 

@@ -1,10 +1,11 @@
-"""`vedette simulate`: a scenario into a frame log, or live to a broker."""
+"""`vedette simulate`: a scenario into a frame log, into a plain stream with its truth, or live to a broker."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +14,7 @@ from adapters import feed
 from adapters.broker import BrokerSettings, PublishDenied, now_us
 from adapters.errors import ConfigError
 from adapters.formats import plots, readsb
+from adapters.formats import scene as lines
 from adapters.wire import rfc3339
 from fusion.schema import US_PER_S, Plots
 from replay import log, player, scenario
@@ -31,20 +33,20 @@ def formats(scene: Scenario) -> Mapping[str, str]:
     return {sensor.spec.id: sensor.format for sensor in scene.plan.sensors}
 
 
-def load(name_or_path: str | Path, seed: int | None = None) -> Scenario:
+def load(name_or_path: str | Path, seed: int | None = None, objects: int | None = None) -> Scenario:
     """A scenario by name or path, at its own time. Raises ConfigError."""
-    return _load(name_or_path, None, seed, 1)
+    return _load(name_or_path, None, seed, 1, objects)
 
 
-def load_now(name_or_path: str | Path, seed: int | None = None) -> Scenario:
+def load_now(name_or_path: str | Path, seed: int | None = None, objects: int | None = None) -> Scenario:
     """A scenario that begins in a moment, from sensors that have just started. Raises ConfigError."""
     now = now_us()
-    return _load(name_or_path, now + round(LEAD_S * US_PER_S), seed, now // US_PER_S)
+    return _load(name_or_path, now + round(LEAD_S * US_PER_S), seed, now // US_PER_S, objects)
 
 
-def _load(name_or_path: str | Path, start_us: int | None, seed: int | None, boot: int) -> Scenario:
+def _load(name_or_path: str | Path, start_us: int | None, seed: int | None, boot: int, objects: int | None) -> Scenario:
     try:
-        return Scenario.load(name_or_path, start_us, seed, boot)
+        return Scenario.load(name_or_path, start_us, seed, boot, objects)
     except scenario.BadScenario as error:
         raise ConfigError(error.file, error.key, error.problem, error.cure) from error
 
@@ -57,10 +59,14 @@ def simulate(
     seconds: float | None = None,
     seed: int | None = None,
     err: TextIO | None = None,
+    stream: Path | None = None,
+    truth: Path | None = None,
+    objects: int | None = None,
 ) -> int:
-    """Write a scenario as a frame log to `out`, or publish it to a broker as live sensors, in real time from now.
+    """Write a scenario to files, or publish it to a broker as live sensors, in real time from now.
 
-    With neither it prints what the scenario is. `seconds` cuts it short.
+    `out` is a frame log, `stream` the plain stream of `vedette track`, `truth` what really was, a line an object and
+    second. With none of them it prints what the scenario is. `seconds` cuts it short, `objects` says how many to draw.
 
     Returns:
         0; 1 when the broker does not answer or refuses.
@@ -69,17 +75,21 @@ def simulate(
         ConfigError: no such scenario, a bad one, or a file that cannot be written.
     """
     shown = sys.stderr if err is None else err
-    scene = load(name_or_path, seed) if settings is None else load_now(name_or_path, seed)
+    scene = load(name_or_path, seed, objects) if settings is None else load_now(name_or_path, seed, objects)
     end_us = scene.end_us if seconds is None else min(scene.end_us, scene.start_us + round(seconds * US_PER_S))
     shown.write(describe(scene) + "\n")
     if out is not None:
         frames = takewhile(lambda frame: frame.rx_us <= end_us, scene.frames(encode))
-        try:
+        with _writable(out, "--out"):
             count = log.write(out, frames)
-        except OSError as error:
-            cure = "give a path that can be written"
-            raise ConfigError(str(out), "--out", error.strerror or str(error), cure) from error
         shown.write(f"{out}: {count} frames, {(end_us - scene.start_us) / US_PER_S:.0f} s\n")
+    if stream is not None:
+        shown.write(f"{stream}: {_write(stream, '--stream', stream_lines(scene, end_us))} lines\n")
+        left_out = [s.id for s in scene.sensors if s.kind not in lines.CARRIED]
+        if left_out:
+            shown.write(f"  without {', '.join(left_out)}: the plain stream carries radars and ADS-B only\n")
+    if truth is not None:
+        shown.write(f"{truth}: {_write(truth, '--truth', truth_lines(scene, end_us))} lines\n")
     if settings is None:
         return 0
     try:
@@ -89,17 +99,66 @@ def simulate(
         return 0
 
 
+def stream_lines(scene: Scenario, end_us: int, step_us: int = US_PER_S) -> Iterator[bytes]:
+    """The plain stream of a scene in order of arrival, some lines at a time, with a tick every `step_us`.
+
+    A plot that arrives at the very time of a tick comes after it.
+    """
+    yield lines.header(scene.sensors, step_us / US_PER_S)
+    carried = {s.id for s in scene.sensors if s.kind in lines.CARRIED}
+    next_us = scene.start_us + step_us
+    for batch in takewhile(lambda batch: batch.rx_us <= end_us, scene.batches()):
+        while next_us <= batch.rx_us:
+            yield lines.tick((next_us - scene.start_us) / US_PER_S).encode()
+            next_us += step_us
+        if batch.sensor in carried:
+            yield lines.plots(batch, scene.start_us).encode()
+    while next_us <= end_us:
+        yield lines.tick((next_us - scene.start_us) / US_PER_S).encode()
+        next_us += step_us
+
+
+def truth_lines(scene: Scenario, end_us: int, step_us: int = US_PER_S) -> Iterator[bytes]:
+    """The truth of a scene every `step_us` from its start, all lines of one time together."""
+    plan = scene.plan
+    yield lines.truth_header(scene.sensors, scene.start_us, step_us / US_PER_S, plan.name, plan.seed)
+    for t_us in range(scene.start_us, end_us + 1, step_us):
+        yield lines.truth(scene.truth(t_us), scene.start_us).encode()
+
+
+def _write(path: Path, option: str, parts: Iterator[bytes]) -> int:
+    """Write the parts, compressed by the ending; the file appears when it is complete. Returns the number of lines."""
+    part = path.with_name(path.name + ".part")
+    count = 0
+    with _writable(path, option):
+        with log.open_write(part, path.suffix) as file:
+            for text in parts:
+                file.write(text)
+                count += text.count(b"\n")
+        part.replace(path)
+    return count
+
+
+@contextmanager
+def _writable(path: Path, option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        cure = "give a path that can be written"
+        raise ConfigError(str(path), option, error.strerror or str(error), cure) from error
+
+
 def describe(scene: Scenario) -> str:
     """What the scenario is, what is in it and what is expected, in lines."""
     plan = scene.plan
-    lines = [f"{plan.name}: {plan.title}", *(f"  {line}" for line in plan.about)]
-    lines.append(f"  from {rfc3339(scene.start_us)} for {plan.duration_s:.0f} s, seed {plan.seed}")
-    lines.append(f"  sensors: {', '.join(f'{s.id} ({s.kind.name.lower()})' for s in scene.sensors)}")
-    lines.append(f"  objects: {len(plan.objects)}, of them cooperative: {sum(o.cooperative for o in plan.objects)}")
+    said = [f"{plan.name}: {plan.title}", *(f"  {line}" for line in plan.about)]
+    said.append(f"  from {rfc3339(scene.start_us)} for {plan.duration_s:.0f} s, seed {plan.seed}")
+    said.append(f"  sensors: {', '.join(f'{s.id} ({s.kind.name.lower()})' for s in scene.sensors)}")
+    said.append(f"  objects: {len(plan.objects)}, of them cooperative: {sum(o.cooperative for o in plan.objects)}")
     for expect in plan.expect:
         rules = " or ".join(expect.rules)
-        lines.append(f"  expected: {rules} for {expect.object} between {expect.from_s:.0f} and {expect.until_s:.0f} s")
-    return "\n".join(lines)
+        said.append(f"  expected: {rules} for {expect.object} between {expect.from_s:.0f} and {expect.until_s:.0f} s")
+    return "\n".join(said)
 
 
 async def _publish(scene: Scenario, end_us: int, settings: BrokerSettings, site: str, shown: TextIO) -> int:

@@ -154,7 +154,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._part = path.with_name(path.name + ".part")
-        self._stream = _open_write(self._part, path.suffix)
+        self._stream = open_write(self._part, path.suffix)
         self._newest = -1
         self.frames = 0
 
@@ -194,7 +194,8 @@ def _open_read(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _open_write(part: Path, suffix: str) -> BinaryIO:
+def open_write(part: Path, suffix: str) -> BinaryIO:
+    """A new file, compressed by the ending that its name will have."""
     if suffix == ".gz":  # no name and no time inside: the same frames give the same bytes
         return cast(BinaryIO, _GzipFile(part.open("wb")))
     if suffix == ".zst":

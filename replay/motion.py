@@ -13,10 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion import geo
-from fusion.schema import B1, F8
+from fusion.schema import B1, F8, I8
 
 STEP_S = 1.0  # of the knots
 _TURN_CAP_RAD = math.radians(150.0)  # a sharper corner is flown past and turned after, not cut
+_WINDOW = 32  # knots that are resampled at a time
+_KEY_BITS, _KEY_HALF = 40, 2.0**39 - 1  # microseconds of a scene: six days to each side
+_WINDOWS_HELD = 4  # sensors of one scene are never further apart than that
 _LEAD_CAP_RADII = 3.0  # a waypoint closer than this inside the turning circle counts as passed when it falls behind
 
 
@@ -127,39 +130,110 @@ def _wrap(angle_rad: float) -> float:
 
 
 class Fleet:
-    """All flights on one grid of seconds, so that every object's place is found at once."""
+    """All flights on one grid of seconds, so that every object's place is found at once.
+
+    Only windows of the grid are held, the latest few that somebody asked for: a long scene with thousands of objects
+    costs the memory of its knots and no more.
+    """
 
     def __init__(self, flights: Sequence[Flight], from_s: float, until_s: float) -> None:
-        """Resample to a knot each second from `from_s` to `until_s` inclusive."""
-        count = math.ceil((until_s - from_s) / STEP_S) + 1
+        """Knots each second from `from_s` to `until_s` inclusive."""
+        self._count = max(math.ceil((until_s - from_s) / STEP_S) + 1, 2)
         self._from_s = from_s
-        grid = from_s + STEP_S * np.arange(count)
         self._first_s = np.array([f.t_s[0] for f in flights], np.float64)
         self._last_s = np.array([f.t_s[-1] for f in flights], np.float64)
-        self._xyz: F8 = np.empty((len(flights), count, 3))
-        for row, flight in enumerate(flights):
-            for axis in range(3):
-                self._xyz[row, :, axis] = np.interp(grid, flight.t_s, flight.xyz_m[:, axis])
-        self._velocity: F8 = np.zeros_like(self._xyz)
-        if count > 1:
-            self._velocity = np.asarray(np.gradient(self._xyz, STEP_S, axis=1), np.float64)
+        self._t_s = np.concatenate([np.empty(0), *(f.t_s for f in flights)])  # all knots, one flight after the other
+        self._xyz_m = np.concatenate([np.empty((0, 3)), *(f.xyz_m for f in flights)])
+        self._ends = np.cumsum([0, *(len(f.t_s) for f in flights)])
+        self._keys = self._key(np.repeat(np.arange(len(flights)), np.diff(self._ends)), self._t_s)
+        self._windows: dict[int, tuple[F8, F8]] = {}  # the latest asked for last
 
     def __len__(self) -> int:
-        return len(self._xyz)
+        return len(self._first_s)
 
-    def at(self, t_s: F8 | float) -> tuple[F8, F8, B1]:
-        """Where every object is: one time for all, or one each, shape (n,).
+    def at(self, t_s: F8 | float, rows: I8 | None = None) -> tuple[F8, F8, B1]:
+        """Where objects are: all of them or the given rows, at one time for all, or one each, shape (n,).
 
         Returns:
             ECEF place (n, 3) m, ECEF velocity (n, 3) m/s, and whether the object exists then (n,).
         """
-        n, count = self._xyz.shape[:2]
-        t = np.broadcast_to(np.asarray(t_s, np.float64), (n,))
-        place = np.clip((t - self._from_s) / STEP_S, 0.0, count - 1)
-        low = np.minimum(place.astype(np.int64), max(count - 2, 0))
-        high = np.minimum(low + 1, count - 1)
+        who = np.arange(len(self)) if rows is None else rows
+        t = np.broadcast_to(np.asarray(t_s, np.float64), who.shape)
+        place = np.clip((t - self._from_s) / STEP_S, 0.0, self._count - 1)
+        low = np.minimum(place.astype(np.int64), self._count - 2)
         part = (place - low)[:, None]
-        rows = np.arange(n)
-        xyz = self._xyz[rows, low] * (1 - part) + self._xyz[rows, high] * part
-        velocity = self._velocity[rows, low] * (1 - part) + self._velocity[rows, high] * part
-        return xyz, velocity, (t >= self._first_s) & (t <= self._last_s)
+        number = low // _WINDOW
+        windows = np.unique(number).tolist()
+        if len(windows) == 1:
+            xyz, velocity = (_mix(table, low - windows[0] * _WINDOW, who, part) for table in self._window(windows[0]))
+        else:
+            xyz, velocity = np.empty((len(who), 3)), np.empty((len(who), 3))
+            for window in windows:
+                here = np.flatnonzero(number == window)
+                for out, table in zip((xyz, velocity), self._window(window), strict=True):
+                    out[here] = _mix(table, low[here] - window * _WINDOW, who[here], part[here])
+        return xyz, velocity, (t >= self._first_s[who]) & (t <= self._last_s[who])
+
+    def about(self, t_s: float) -> F8:
+        """ECEF places (n, 3) of all objects at the last full second: quick, for finding who is near."""
+        low = min(max(int((t_s - self._from_s) / STEP_S), 0), self._count - 2)
+        places, _ = self._window(low // _WINDOW)
+        return np.asarray(places[low % _WINDOW], np.float64)
+
+    def _window(self, number: int) -> tuple[F8, F8]:
+        """Places and velocities (knots, n, 3) of one window and the first knot of the next."""
+        found = self._windows.pop(number, None)
+        if found is None:
+            found = self._resample(number * _WINDOW)
+            while len(self._windows) >= _WINDOWS_HELD:
+                del self._windows[next(iter(self._windows))]
+        self._windows[number] = found
+        return found
+
+    def _key(self, row: I8, t_s: F8) -> I8:
+        """Rises with row, then time: one search finds the knots of all flights."""
+        found: I8 = (row << _KEY_BITS) + np.clip(np.floor(t_s * 1e6), -_KEY_HALF, _KEY_HALF).astype(np.int64)
+        return found
+
+    def _resample(self, first: int) -> tuple[F8, F8]:
+        """Straight lines between knots; beyond the ends they go on straight, so that velocity there is the flight's."""
+        last = min(first + _WINDOW, self._count - 1)
+        low, high = max(first - 1, 0), min(last + 1, self._count - 1)  # a knot more at each end, for the velocity
+        grid = self._from_s + STEP_S * np.arange(low, high + 1, dtype=np.float64)
+        t_s, rows = np.broadcast_to(grid[:, None], (len(grid), len(self))), np.arange(len(self))
+        t_s = np.clip(t_s, self._first_s - STEP_S, self._last_s + STEP_S)  # before and after it stands there
+        knot = np.searchsorted(self._keys, self._key(rows, t_s).T.ravel(), "right").reshape(len(self), len(grid)).T - 1
+        knot = np.clip(knot, self._ends[:-1], self._ends[1:] - 2)
+        t0, xyz0 = self._t_s[knot], self._xyz_m[knot]
+        slope = (self._xyz_m[knot + 1] - xyz0) / (self._t_s[knot + 1] - t0)[..., None]
+        xyz: F8 = slope * (t_s - t0)[..., None] + xyz0
+        velocity = np.asarray(np.gradient(xyz, STEP_S, axis=0), np.float64)
+        kept = slice(first - low, last - low + 1)
+        return np.ascontiguousarray(xyz[kept]), np.ascontiguousarray(velocity[kept])
+
+
+def _mix(table: F8, low: I8, rows: I8, part: F8) -> F8:
+    """Between knot `low` and the next of each row."""
+    n = table.shape[1]
+    flat, at = table.reshape(-1, 3), low * n + rows
+    found: F8 = flat[at] * (1 - part) + flat[at + n] * part
+    return found
+
+
+def thin(flight: Flight, within_m: float = 0.1) -> Flight:
+    """The same flight with fewer knots: runs of up to 16 s become one straight line where no knot is further off.
+
+    Straight flight then costs a tenth of the memory, and circles as much as before.
+    """
+    keep = np.ones(len(flight.t_s), np.bool_)
+    for size in (2, 4, 8, 16):
+        starts = np.arange(0, len(keep) - size, size)
+        inner = starts[:, None] + np.arange(1, size)
+        ends = flight.xyz_m[starts], flight.xyz_m[starts + size]
+        times = flight.t_s[inner] - flight.t_s[starts][:, None]
+        part = times / (flight.t_s[starts + size] - flight.t_s[starts])[:, None]
+        line = ends[0][:, None] * (1 - part[..., None]) + ends[1][:, None] * part[..., None]
+        off = np.linalg.norm(flight.xyz_m[inner] - line, axis=2).max(axis=1)
+        halves = keep[inner].sum(axis=1) <= 1  # both halves are straight lines already
+        keep[inner[(off < within_m) & halves]] = False
+    return Flight(flight.t_s[keep], flight.xyz_m[keep])

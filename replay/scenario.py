@@ -1,27 +1,56 @@
-"""A scenario as written: sensors, objects, and what is expected to happen, from one TOML file.
+"""A scenario as written: sensors, objects, traffic, and what is expected to happen, from one TOML file.
 
-The file says degrees, because people write it; everything read from it is SI and radians (see `fusion.schema`).
+The file says degrees, because people write it; everything read from it is SI and radians (see `replay.plan`).
 Unknown keys, wrong types, numbers out of range and references to nothing are refused with file, key and cure.
 """
 
 from __future__ import annotations
 
-import datetime
 import math
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import msgspec
 
 from fusion.schema import US_PER_S, SensorKind, SensorSpec
-from replay.motion import Agility, Flight, Waypoint, fly
+from replay import objects, traffic
+from replay.motion import Agility, Waypoint, fly
+from replay.plan import (
+    Beacon,
+    ClaimFault,
+    ClutterSector,
+    Expect,
+    Interference,
+    Plan,
+    SimObject,
+    SimSensor,
+    Transponder,
+)
+from replay.scenefile import (
+    InterferenceFile,
+    ObjectFile,
+    PlanFile,
+    SectorFile,
+    SensorFile,
+    TrafficFile,
+    TransponderFile,
+)
+from replay.traffic import Traffic
+
+__all__ = ["BadScenario", "Expect", "Plan", "SimObject", "SimSensor", "Transponder", "load_plan", "names"]
 
 SHIPPED = Path(__file__).parent / "scenarios"
-MAX_OBJECTS = 5_000
-MAX_DURATION_S = 86_400.0
-_KINDS = {"radar-2d": SensorKind.RADAR_2D, "radar-3d": SensorKind.RADAR_3D, "adsb": SensorKind.ADSB}
+_KINDS = {
+    "radar-2d": SensorKind.RADAR_2D,
+    "radar-3d": SensorKind.RADAR_3D,
+    "adsb": SensorKind.ADSB,
+    "remote-id": SensorKind.REMOTE_ID,
+    "bearing": SensorKind.BEARING,
+    "sighting": SensorKind.SIGHTING,
+}
+_HEARS = {"remote-id": ("remote-id", "flarm"), "bearing": ("sound", "radio")}
+_SITED = ("radar-2d", "radar-3d", "bearing", "sighting")
+_CLUTTER_PER_SCAN = {"radar-2d": 10.0, "radar-3d": 10.0}  # 0 for the others
 
 
 class BadScenario(ValueError):
@@ -35,172 +64,15 @@ class BadScenario(ValueError):
         self.cure = cure
 
 
-@dataclass(frozen=True, slots=True)
-class Transponder:
-    """What the object says of itself."""
-
-    address: int = -1  # 24-bit ICAO
-    callsign: bytes = b""
-    mode3a: int = -1
-    category: int = -1  # emitter category, CAT021 I020 numbering
-    adsb: bool = True  # also broadcasts its place; without: answers secondary radar only
-    nacp: int = 9  # position accuracy category (ED-102A): 9 = 30 m, 95 %
-    nacv: int = 2  # velocity accuracy category: 2 = 3 m/s, 95 %
-    nic: int = 8
-    sil: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class SimObject:
-    """One thing in the air."""
-
-    id: str
-    flight: Flight
-    rcs_m2: float = 3.0  # radar cross-section
-    transponder: Transponder | None = None  # None: silent
-
-    @property
-    def cooperative(self) -> bool:
-        """True for an object that says who it is."""
-        return self.transponder is not None
-
-
-@dataclass(frozen=True, slots=True)
-class SimSensor:
-    """One sensor: what Vedette is told of it (`spec`), and what it is like in truth."""
-
-    spec: SensorSpec
-    format: str = "plots"  # wire format of its messages
-    primary: bool = True  # a radar that sees the object itself
-    secondary: bool = False  # a radar that also interrogates transponders: Mode 3/A and pressure height
-    mode_s: bool = False  # and reads their 24-bit address and callsign
-    rpm_phase: float = 0.0  # part of a turn past north at the start of the scene
-    sigma_pressure_m: float = 8.0  # of a reported pressure height before its rounding to 25 ft
-    jitter_s: float = 0.05  # mean of the exponential extra delay of a message
-    bias_range_m: float = 0.0  # true registration error, unknown to Vedette
-    bias_azimuth_rad: float = 0.0
-    outages_s: tuple[tuple[float, float], ...] = ()  # says nothing from..until, seconds of the scene
-
-
-@dataclass(frozen=True, slots=True)
-class Expect:
-    """An alert that must come: for this object, by one of these rules, raised within this time of the scene."""
-
-    object: str
-    rules: tuple[str, ...]
-    from_s: float
-    until_s: float
-    near_state: str = ""  # ISO code of the allied state concerned; "" any
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A whole scene, ready to be simulated."""
-
-    name: str
-    title: str
-    about: tuple[str, ...]  # what you see, a line each
-    seed: int
-    start_us: int
-    duration_s: float
-    geoid_m: float  # height of mean sea level above the ellipsoid, for pressure heights
-    qnh_hpa: float
-    ground_m: float  # height above the ellipsoid of the surface that makes the radio horizon
-    sensors: tuple[SimSensor, ...]  # in order of id; spec.index is the place in this tuple
-    objects: tuple[SimObject, ...]
-    expect: tuple[Expect, ...] = ()
-    quiet: tuple[str, ...] = ()  # ids of objects that must not raise any alert
-
-
-Finite = Annotated[float, msgspec.Meta(gt=-1e9, lt=1e9)]
-Positive = Annotated[float, msgspec.Meta(gt=0.0, lt=1e9)]
-Part = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Lat = Annotated[float, msgspec.Meta(ge=-90.0, le=90.0)]
-Lon = Annotated[float, msgspec.Meta(ge=-180.0, le=180.0)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
-
-
-class _SensorFile(msgspec.Struct, forbid_unknown_fields=True):
-    id: Name
-    kind: Literal["radar-2d", "radar-3d", "adsb"]
-    format: Literal["plots", "readsb"] = "plots"
-    lat_deg: Lat | None = None
-    lon_deg: Lon | None = None
-    height_m: Finite | None = None
-    period_s: Annotated[float, msgspec.Meta(ge=0.2, le=60.0)] = 1.0
-    range_max_m: Positive = 400_000.0
-    sigma_range_m: Positive = 100.0
-    sigma_azimuth_deg: Positive = 0.15
-    sigma_elevation_deg: Positive | None = None
-    detection_probability: Part = 0.9
-    clutter_per_scan: Annotated[float, msgspec.Meta(ge=0.0, le=5_000.0)] = 10.0
-    latency_s: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 0.5
-    primary: bool = True
-    secondary: bool = False
-    mode_s: bool = False
-    rpm_phase: Part = 0.0
-    jitter_s: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.05
-    bias_range_m: Finite = 0.0
-    bias_azimuth_deg: Finite = 0.0
-    outages_s: list[tuple[Finite, Finite]] = []
-
-
-class _TransponderFile(msgspec.Struct, forbid_unknown_fields=True):
-    address: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f]{6}$")] | None = None
-    callsign: Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{0,8}$")] = ""
-    mode3a: Annotated[str, msgspec.Meta(pattern=r"^[0-7]{4}$")] | None = None
-    category: Annotated[int, msgspec.Meta(ge=0, le=24)] | None = None
-    adsb: bool = True
-    nacp: Annotated[int, msgspec.Meta(ge=1, le=11)] = 9
-    nacv: Annotated[int, msgspec.Meta(ge=1, le=4)] = 2
-    nic: Annotated[int, msgspec.Meta(ge=0, le=11)] = 8
-    sil: Annotated[int, msgspec.Meta(ge=0, le=3)] = 3
-
-
-class _ObjectFile(msgspec.Struct, forbid_unknown_fields=True):
-    id: Name
-    speed_mps: Annotated[float, msgspec.Meta(ge=0.5, le=1_000.0)]
-    way: Annotated[list[list[Finite]], msgspec.Meta(min_length=2, max_length=1_000)]
-    departs_s: Finite = 0.0
-    repeat: bool = False
-    rcs_m2: Positive = 3.0
-    turn_degps: Positive = 3.0
-    climb_mps: Positive = 8.0
-    accelerate_mps2: Positive = 1.5
-    transponder: _TransponderFile | None = None
-
-
-class _ExpectFile(msgspec.Struct, forbid_unknown_fields=True):
-    object: Name
-    rules: Annotated[list[str], msgspec.Meta(min_length=1)]
-    from_s: Finite
-    until_s: Finite
-    near_state: str = ""
-
-
-class _PlanFile(msgspec.Struct, forbid_unknown_fields=True):
-    title: str
-    about: list[str]
-    start: datetime.datetime
-    duration_s: Annotated[float, msgspec.Meta(ge=1.0, le=MAX_DURATION_S)]
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
-    geoid_m: Finite = 0.0
-    qnh_hpa: Annotated[float, msgspec.Meta(ge=850.0, le=1_100.0)] = 1013.25
-    ground_m: Finite = 0.0
-    sensor: Annotated[list[_SensorFile], msgspec.Meta(min_length=1, max_length=64)] = []
-    object: Annotated[list[_ObjectFile], msgspec.Meta(max_length=MAX_OBJECTS)] = []
-    expect: list[_ExpectFile] = []
-    quiet: list[Name] = []
-
-
 def names() -> tuple[str, ...]:
     """The shipped scenarios, in order of name."""
     return tuple(sorted(path.stem for path in SHIPPED.glob("*.toml")))
 
 
-def load_plan(name_or_path: str | Path) -> Plan:
+def load_plan(name_or_path: str | Path, seed: int | None = None, total: int | None = None) -> Plan:
     """Read a shipped scenario by name, or any scenario file by path.
 
+    `seed` replaces that of the file; with `total` the drawn traffic has so many objects, in the file's proportions.
     Raises:
         BadScenario: there is no such scenario, or the file is refused; says key, problem and cure.
     """
@@ -212,7 +84,7 @@ def load_plan(name_or_path: str | Path) -> Plan:
             raise BadScenario(str(name_or_path), "scenario", "not known", cure)
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-        parsed = msgspec.convert(table, _PlanFile)
+        parsed = msgspec.convert(table, PlanFile)
     except OSError as error:
         raise BadScenario(str(path), "file", error.strerror or str(error), "give a file that can be read") from error
     except UnicodeDecodeError as error:
@@ -222,10 +94,10 @@ def load_plan(name_or_path: str | Path) -> Plan:
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at ")
         raise BadScenario(str(path), where.strip("`$.") or "file", problem, "see docs on scenarios") from error
-    return _plan(path, parsed)
+    return _plan(path, parsed, parsed.seed if seed is None else seed, total)
 
 
-def _plan(path: Path, file: _PlanFile) -> Plan:
+def _plan(path: Path, file: PlanFile, seed: int, total: int | None) -> Plan:
     _refuse_doubles(path, "sensor", [s.id for s in file.sensor])
     _refuse_doubles(path, "object", [o.id for o in file.object])
     known = {o.id for o in file.object}
@@ -236,20 +108,23 @@ def _plan(path: Path, file: _PlanFile) -> Plan:
     if file.start.tzinfo is None:
         raise BadScenario(str(path), "start", "no time zone", "end it with Z")
     ordered = sorted(enumerate(file.sensor), key=lambda pair: pair[1].id)
+    written = [_object(path, at, o, file.duration_s) for at, o in enumerate(file.object)]
     return Plan(
         name=path.stem,
         title=file.title,
         about=tuple(file.about),
-        seed=file.seed,
+        seed=seed,
         start_us=round(file.start.timestamp() * US_PER_S),
         duration_s=file.duration_s,
         geoid_m=file.geoid_m,
         qnh_hpa=file.qnh_hpa,
         ground_m=file.ground_m,
         sensors=tuple(_sensor(path, at, index, s) for index, (at, s) in enumerate(ordered)),
-        objects=tuple(_object(path, at, o, file.duration_s) for at, o in enumerate(file.object)),
+        objects=(*written, *_drawn(path, file, seed, total)),
         expect=tuple(Expect(e.object, tuple(e.rules), e.from_s, e.until_s, e.near_state) for e in file.expect),
         quiet=tuple(file.quiet),
+        warmer_k=file.warmer_k,
+        interference=tuple(_interference(i) for i in file.interference),
     )
 
 
@@ -259,16 +134,26 @@ def _refuse_doubles(path: Path, key: str, ids: list[str]) -> None:
             raise BadScenario(str(path), f"{key}[{number}].id", f"{name!r} is there twice", "give each its own id")
 
 
-def _sensor(path: Path, at: int, index: int, s: _SensorFile) -> SimSensor:
-    radar = s.kind != "adsb"
-    if radar and None in (s.lat_deg, s.lon_deg, s.height_m):
-        raise BadScenario(str(path), f"sensor[{at}]", "a radar without a site", "give lat_deg, lon_deg and height_m")
-    if radar and s.format != "plots":
-        raise BadScenario(str(path), f"sensor[{at}].format", "readsb carries no radar plots", 'use "plots"')
+def _check_sensor(path: Path, at: int, s: SensorFile) -> None:
+    radar = s.kind in ("radar-2d", "radar-3d")
+    if s.kind in _SITED and None in (s.lat_deg, s.lon_deg, s.height_m):
+        kind = "radar" if radar else s.kind
+        raise BadScenario(str(path), f"sensor[{at}]", f"a {kind} without a site", "give lat_deg, lon_deg and height_m")
+    if s.kind != "adsb" and s.format != "plots":
+        what = "radar plots" if radar else s.kind
+        raise BadScenario(str(path), f"sensor[{at}].format", f"readsb carries no {what}", 'use "plots"')
     if s.kind == "radar-3d" and s.sigma_elevation_deg is None:
         raise BadScenario(str(path), f"sensor[{at}]", "a 3D radar without elevation", "give sigma_elevation_deg")
-    if s.kind != "radar-3d" and s.sigma_elevation_deg is not None:
+    if s.kind not in ("radar-3d", "bearing") and s.sigma_elevation_deg is not None:
         raise BadScenario(str(path), f"sensor[{at}].sigma_elevation_deg", "not a 3D radar", "remove the key")
+    if s.hears not in _HEARS.get(s.kind, ("",)):
+        choice = " or ".join(repr(word) for word in _HEARS.get(s.kind, ("nothing",)))
+        raise BadScenario(str(path), f"sensor[{at}].hears", f"a {s.kind} does not hear {s.hears!r}", f"write {choice}")
+
+
+def _sensor(path: Path, at: int, index: int, s: SensorFile) -> SimSensor:
+    _check_sensor(path, at, s)
+    clutter = _CLUTTER_PER_SCAN.get(s.kind, 0.0) if s.clutter_per_scan is None else s.clutter_per_scan
     spec = SensorSpec(
         id=s.id,
         index=index,
@@ -281,8 +166,9 @@ def _sensor(path: Path, at: int, index: int, s: _SensorFile) -> SimSensor:
         sigma_range_m=s.sigma_range_m,
         sigma_azimuth_rad=math.radians(s.sigma_azimuth_deg),
         sigma_elevation_rad=_radians(s.sigma_elevation_deg),
+        sigma_position_m=s.sigma_position_m,
         detection_probability=s.detection_probability,
-        clutter_per_scan=s.clutter_per_scan,
+        clutter_per_scan=clutter,
         latency_s=s.latency_s,
     )
     return SimSensor(
@@ -296,10 +182,29 @@ def _sensor(path: Path, at: int, index: int, s: _SensorFile) -> SimSensor:
         bias_range_m=s.bias_range_m,
         bias_azimuth_rad=math.radians(s.bias_azimuth_deg),
         outages_s=tuple(s.outages_s),
+        hears=s.hears,
+        sigma_doppler_mps=math.nan if s.sigma_doppler_mps is None else s.sigma_doppler_mps,
+        gain_range=s.gain_range,
+        bias_elevation_rad=math.radians(s.bias_elevation_deg),
+        bias_time_s=s.bias_time_s,
+        clock_steps_s=tuple(s.clock_steps_s),
+        north_turns=tuple((from_s, math.radians(turn)) for from_s, turn in s.north_turns_deg),
+        frozen_s=tuple(s.frozen_s),
+        overtakes=s.overtakes,
+        loss=s.loss,
+        garble=s.garble,
+        sectors=tuple(_sector(path, f"sensor[{at}].sector[{n}]", c) for n, c in enumerate(s.sector)),
     )
 
 
-def _object(path: Path, at: int, o: _ObjectFile, duration_s: float) -> SimObject:
+def _sector(path: Path, key: str, s: SectorFile) -> ClutterSector:
+    if s.until_m <= s.from_m:
+        raise BadScenario(str(path), f"{key}.until_m", "not further than from_m", "give the further range")
+    low, high = math.radians(s.from_azimuth_deg), math.radians(s.until_azimuth_deg)
+    return ClutterSector(s.per_scan, low, high, s.from_m, s.until_m)
+
+
+def _object(path: Path, at: int, o: ObjectFile, duration_s: float) -> SimObject:
     way = []
     for number, point in enumerate(o.way):
         key = f"object[{at}].way[{number}]"
@@ -312,14 +217,35 @@ def _object(path: Path, at: int, o: _ObjectFile, duration_s: float) -> SimObject
             raise BadScenario(str(path), key, "speed is not above 0", "give speed_mps above 0")
         way.append(Waypoint(math.radians(point[0]), math.radians(point[1]), point[2], speed))
     agility = Agility(math.radians(o.turn_degps), o.climb_mps, o.accelerate_mps2)
+    if o.kind:
+        _known(path, f"object[{at}].kind", o.kind)
     try:
         flight = fly(way, o.departs_s, duration_s, agility, o.repeat)
     except ValueError as error:
         raise BadScenario(str(path), f"object[{at}]", str(error), "correct way, departs_s or duration_s") from error
-    return SimObject(o.id, flight, o.rcs_m2, None if o.transponder is None else _transponder(o.transponder))
+    spec = objects.CATALOGUE.get(o.kind)
+    return SimObject(
+        id=o.id,
+        flight=flight,
+        rcs_m2=o.rcs_m2,
+        transponder=None if o.transponder is None else _transponder(o.transponder),
+        kind=o.kind,
+        beacon=None if not o.remote_id else Beacon("remote-id", o.remote_id.encode("ascii")),
+        data_link=bool(spec and spec.emits.data_link > 0),
+        heard_m=spec.heard_m if spec else 0.0,
+        blade_mps=spec.blade_mps if spec else 0.0,
+        nothing=o.nothing,
+        faults=tuple(ClaimFault(f.kind, f.from_s, f.until_s, f.value, math.radians(f.bearing_deg)) for f in o.fault),
+    )
 
 
-def _transponder(t: _TransponderFile) -> Transponder:
+def _known(path: Path, key: str, name: str) -> None:
+    if name not in objects.CATALOGUE:
+        cure = f"one of {', '.join(sorted(objects.CATALOGUE))}"
+        raise BadScenario(str(path), key, f"there is no class {name!r}", cure)
+
+
+def _transponder(t: TransponderFile) -> Transponder:
     return Transponder(
         address=-1 if t.address is None else int(t.address, 16),
         callsign=t.callsign.encode("ascii"),
@@ -330,7 +256,53 @@ def _transponder(t: _TransponderFile) -> Transponder:
         nacv=t.nacv,
         nic=t.nic,
         sil=t.sil,
+        gva=-1 if t.gva is None else t.gva,
     )
+
+
+def _drawn(path: Path, file: PlanFile, seed: int, total: int | None) -> list[SimObject]:
+    """The objects of all blocks of traffic."""
+    blocks = tuple(_traffic(path, at, t) for at, t in enumerate(file.traffic))
+    if total is not None:
+        if not blocks:
+            raise BadScenario(str(path), "traffic", "no traffic to draw more or less of", "take another scenario")
+        blocks = traffic.scaled(blocks, total)
+    drawn: list[SimObject] = []
+    for block, wanted in enumerate(blocks):
+        for name, count in wanted.counts:
+            if count > traffic.MAX_OF_CLASS:
+                cure = f"at most {traffic.MAX_OF_CLASS} of a class"
+                raise BadScenario(str(path), f"traffic[{block}].count.{name}", f"{count} are too many", cure)
+        drawn += traffic.draw(wanted, block, seed, file.duration_s, file.ground_m)
+    return drawn
+
+
+def _traffic(path: Path, at: int, t: TrafficFile) -> Traffic:
+    for name in t.count:
+        _known(path, f"traffic[{at}].count", name)
+    if t.group[1] < t.group[0]:
+        raise BadScenario(str(path), f"traffic[{at}].group", "more at least than at most", "write [least, most]")
+    to_rad = math.radians(t.wind_from_deg) + math.pi
+    return Traffic(
+        name=t.name or f"t{at + 1}",
+        lat_rad=math.radians(t.lat_deg),
+        lon_rad=math.radians(t.lon_deg),
+        radius_m=t.radius_m,
+        counts=tuple(sorted(t.count.items())),
+        come_and_go=t.come_and_go,
+        course_rad=math.radians(t.course_deg),
+        spread_rad=math.radians(t.spread_deg),
+        group=t.group,
+        escorts=t.escorts,
+        wind_east_mps=t.wind_mps * math.sin(to_rad),
+        wind_north_mps=t.wind_mps * math.cos(to_rad),
+        faults=tuple(sorted((str(kind), part) for kind, part in t.faults.items())),
+    )
+
+
+def _interference(i: InterferenceFile) -> Interference:
+    lat, lon = math.radians(i.lat_deg), math.radians(i.lon_deg)
+    return Interference(lat, lon, i.radius_m, i.from_s, i.until_s, i.drift_mps, i.loss, i.declared)
 
 
 def _radians(degrees: float | None) -> float:

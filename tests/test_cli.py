@@ -174,7 +174,7 @@ def test_journal_tells_good_from_changed(tmp_path: Path) -> None:
 def test_simulate_takes_one_destination() -> None:
     run = vedette("simulate", "lithuania-2025-07-28", "--out", "x.jsonl", "--publish")
     assert run.exit_code == 2
-    assert "--out and --publish" in run.stderr
+    assert "--publish writes no files: leave out --out" in run.stderr
 
 
 def test_simulate_writes_a_log_that_replay_takes(tmp_path: Path) -> None:

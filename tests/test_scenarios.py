@@ -20,6 +20,7 @@ from replay.simulate import Scenario
 
 SETTLE_S = 30.0  # after which every object that could be seen has been
 UNTIL_S = 100.0
+TOLD = tuple(n for n in scenario.names() if "[[expect]]" in (scenario.SHIPPED / f"{n}.toml").read_text("utf-8"))
 
 
 def played(scene: Scenario, folder: Path, until_s: float) -> tuple[list[Alert], score.Result, list[str]]:
@@ -45,7 +46,7 @@ def played(scene: Scenario, folder: Path, until_s: float) -> tuple[list[Alert], 
     return alerts, judge.result(), refused
 
 
-@pytest.mark.parametrize("name", scenario.names())
+@pytest.mark.parametrize("name", TOLD)
 def test_a_scenario_keeps_its_word(name: str, tmp_path: Path) -> None:
     scene = Scenario.load(name)
     assert scene.plan.expect
@@ -66,7 +67,7 @@ def test_a_scenario_keeps_its_word(name: str, tmp_path: Path) -> None:
     assert all(len(o.tracks) == 1 for o in picture.objects)
 
 
-@pytest.mark.parametrize("name", scenario.names())
+@pytest.mark.parametrize("name", TOLD)
 def test_the_drone_crosses_the_border_at_second_180(name: str, tmp_path: Path) -> None:
     scene = Scenario.load(name)
     demo._write_config(tmp_path, demo.CONFIG, scene, BrokerSettings("127.0.0.1", 1), 2)

@@ -11,10 +11,12 @@ import pytest
 
 from fusion import geo
 from fusion.schema import PlotKind, Plots, SensorKind, SensorSpec, check_plots
-from replay import motion, scenario, simulate
+from replay import motion, scenario
 from replay.motion import Agility, Waypoint
-from replay.scenario import BadScenario, Plan, SimObject, SimSensor, Transponder
+from replay.plan import Plan, SimObject, SimSensor, Transponder
+from replay.scenario import BadScenario
 from replay.simulate import Scenario
+from replay.sky import swerling
 
 START_US = 1_753_673_400_000_000
 LAT, LON = math.radians(54.6), math.radians(25.3)
@@ -118,7 +120,7 @@ def test_the_beam_meets_objects_at_its_own_time() -> None:
 def test_small_objects_fade_with_the_fourth_power_of_range() -> None:
     part = np.array([1.0, 0.5, 0.47, 1.0])
     rcs = np.array([1.0, 1.0, 0.05, 0.05])
-    factor = simulate._swerling(rcs, part, 0.9)
+    factor = swerling(rcs, part, 0.9)
     assert factor[0] == pytest.approx(1.0, abs=1e-12)  # the reference itself
     assert factor[1] == 1.0  # nearer is never better than declared
     assert factor[2] == pytest.approx(1.0, abs=0.02)  # 0.05 m2 at 47 % of the range is as 1 m2 at the full range
@@ -185,7 +187,7 @@ def test_clutter_comes_at_the_declared_rate_and_an_outage_is_silent() -> None:
     assert not ((t_s >= 100.0) & (t_s < 200.0)).any()
 
 
-@pytest.mark.parametrize("name", scenario.names())
+@pytest.mark.parametrize("name", ["hungary-from-serbia", "lithuania-2025-07-28"])
 def test_shipped_scenarios_arrive_in_order_numbered_and_valid(name: str) -> None:
     scene = Scenario(replace(scenario.load_plan(name), duration_s=60.0))
     newest, seq = 0, dict.fromkeys((s.id for s in scene.sensors), -1)
