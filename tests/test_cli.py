@@ -53,7 +53,7 @@ def process(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str
 
 
 def test_the_commands_are_the_promised_ones() -> None:
-    assert set(COMMANDS) == {"run", "check", "track", "tail", "replay", "simulate", "journal", "demo"}
+    assert set(COMMANDS) == {"run", "check", "track", "tail", "replay", "simulate", "score", "journal", "demo"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
