@@ -128,15 +128,15 @@ def _writing(path: Path, key: str) -> Iterator[None]:
 
 def show(found: Score, rules: Rules, out: TextIO) -> None:
     """The whole picture in a few lines, then a row per class."""
-    series, overall = found.series, found.overall.siap
+    gospa, overall = found.gospa, found.overall.siap
     away = "true distances" if rules.origin_rad is None else "distances in the plane of the origin"
     span = f"{len(found.time_s)} samples, {found.time_s[0]:g} to {found.time_s[-1]:g} s"
     lines = [
-        ("GOSPA", f"{series.gospa_m.mean():.1f} m", "mean of the samples, p = 2, alpha = 2"),
+        ("GOSPA", f"{gospa.total_m.mean():.1f} m", "mean of the samples, p = 2, alpha = 2"),
         ("  localisation", f"{found.rms_localisation_m:.1f} m", "root mean square of the pairs"),
-        ("  missed", f"{series.missed.mean():.2f}", "objects per sample"),
-        ("  false", f"{series.false.mean():.2f}", "tracks per sample"),
-        ("OSPA", f"{series.ospa_m.mean():.1f} m", "mean of the samples, p = 1"),
+        ("  missed", f"{gospa.missed.mean():.2f}", "objects per sample"),
+        ("  false", f"{gospa.false.mean():.2f}", "tracks per sample"),
+        ("OSPA", f"{found.ospa_m.mean():.1f} m", "mean of the samples, p = 1"),
         ("spuriousness", _number(overall.spuriousness, 4), "part of the tracks that are on nothing"),
         ("ignored", f"{found.ignored}", "states of tracks near what nobody could see"),
     ]
@@ -199,7 +199,7 @@ def _number(value: float, digits: int) -> str:
 
 def as_json(found: Score, rules: Rules, truth: Path, malformed: int) -> bytes:
     """All numbers of a score as one JSON object; what could not be counted is null."""
-    series = found.series
+    gospa = found.gospa
     value = {
         "score": 1,
         "truth": truth.name,
@@ -207,16 +207,20 @@ def as_json(found: Score, rules: Rules, truth: Path, malformed: int) -> bytes:
         "samples": len(found.time_s),
         "malformed_lines": malformed,
         "ignored_states": found.ignored,
-        "gospa_m": float(series.gospa_m.mean()),
+        "gospa_m": float(gospa.total_m.mean()),
         "gospa_localisation_rms_m": found.rms_localisation_m,
-        "gospa_missed": float(series.missed.mean()),
-        "gospa_false": float(series.false.mean()),
-        "ospa_m": float(series.ospa_m.mean()),
+        "gospa_missed": float(gospa.missed.mean()),
+        "gospa_false": float(gospa.false.mean()),
+        "ospa_m": float(found.ospa_m.mean()),
         "overall": _part(found.overall),
         "classes": {part.name: _part(part) for part in found.classes},
         "series": {
             "time_s": found.time_s.tolist(),
-            **{name: getattr(series, name).tolist() for name in series.__dataclass_fields__},
+            "gospa_m": gospa.total_m.tolist(),
+            "localisation_m": gospa.localisation_m.tolist(),
+            "missed": gospa.missed.tolist(),
+            "false": gospa.false.tolist(),
+            "ospa_m": found.ospa_m.tolist(),
         },
     }
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"

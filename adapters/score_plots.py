@@ -64,17 +64,17 @@ def _dots(axes: Axes, states: States, which: B1, colour: str, size: float, marke
 
 
 def _gospa(found: Score) -> Figure:
-    series, time_s = found.series, found.time_s
+    said, time_s = found.gospa, found.time_s
     figure = Figure(figsize=(10, 8))
     gospa, counts, ospa = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
-    gospa.plot(time_s, series.gospa_m, color="black", label=f"GOSPA, mean {series.gospa_m.mean():.0f} m")
-    gospa.plot(time_s, series.localisation_m, color=GOOD, label="localisation part")
+    gospa.plot(time_s, said.total_m, color="black", label=f"GOSPA, mean {said.total_m.mean():.0f} m")
+    gospa.plot(time_s, said.localisation_m, color=GOOD, label="localisation part")
     gospa.set(ylabel="m", title="GOSPA, its parts, and OSPA over time")
-    counts.step(time_s, series.missed, color=MISSED, where="mid", label=f"missed, mean {series.missed.mean():.2f}")
-    counts.step(time_s, series.false, color=FALSE, where="mid", label=f"false, mean {series.false.mean():.2f}")
+    counts.step(time_s, said.missed, color=MISSED, where="mid", label=f"missed, mean {said.missed.mean():.2f}")
+    counts.step(time_s, said.false, color=FALSE, where="mid", label=f"false, mean {said.false.mean():.2f}")
     counts.set(ylabel="objects, tracks")
     counts.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ospa.plot(time_s, series.ospa_m, color="#7f7f7f", label=f"OSPA, mean {series.ospa_m.mean():.0f} m")
+    ospa.plot(time_s, found.ospa_m, color="#7f7f7f", label=f"OSPA, mean {found.ospa_m.mean():.0f} m")
     ospa.set(ylabel="m", xlabel="time, s")
     for axes in (gospa, counts, ospa):
         axes.set_ylim(bottom=0)

@@ -100,11 +100,15 @@ class Scorer:
         self._tracks += len(judged)
         self._matched += len(pairs)
         self._spurious += len(free) - len(excused)
-        left = away[visible][:, judged]
-        pairs_left = pairing.assign(pairing.near_of(left, self._cut_off_m), self._cut_off_m, GOSPA_ORDER)
-        self._gospa_sum += pairing.gospa(len(left), len(judged), pairs_left, self._cut_off_m, GOSPA_ORDER).total_m
+        self._gospa_sum += self._gospa(away[visible][:, judged])
         for row in visible:
             self._note(truth, int(row), tracks, pairs, away)
+
+    def _gospa(self, away: F8) -> float:
+        pairs = pairing.assign(pairing.near_of(away, self._cut_off_m), self._cut_off_m, GOSPA_ORDER)
+        n, m = (np.array([size]) for size in away.shape)
+        sample = np.zeros(len(pairs.truth), np.int64)
+        return float(pairing.gospa(pairs, sample, n, m, self._cut_off_m, GOSPA_ORDER).total_m[0])
 
     def _pair(self, truth: Truth, tracks: Sequence[str], away: F8) -> dict[int, int]:
         """Row of a visible object -> column of its track: old pairs first, the rest by least squares."""

@@ -37,12 +37,15 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Gospa:
-    """Generalised optimal sub-pattern assignment, alpha = 2 (Rahmathullah, Garcia-Fernandez, Svensson 2017)."""
+    """Generalised optimal sub-pattern assignment, alpha = 2 (Rahmathullah, Garcia-Fernandez, Svensson 2017).
 
-    total_m: float
-    localisation_m: float  # p-th root of the sum of distances to the p of the pairs
-    missed: int
-    false: int
+    All (samples,).
+    """
+
+    total_m: F8
+    localisation_m: F8  # p-th root of the sum of distances to the p of the pairs
+    missed: I8
+    false: I8
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ def assign(near: Near, cut_off_m: float, order: float) -> Near:
     """The pairs of the best assignment: the least sum of d^p, where an object left alone costs c^p with its track.
 
     Groups that share no pair are solved one by one, so the work grows with the crowd of the largest group and not with
-    the whole picture. A pair that nobody contests, which most are, needs no solving.
+    the whole picture, and many samples can be solved in one call. A pair that nobody contests, which most are, needs
+    no solving.
     """
     if not len(near.truth):
         return near
@@ -83,11 +87,11 @@ def assign(near: Near, cut_off_m: float, order: float) -> Near:
     ends = (near.truth, near.track + objects)
     graph = coo_matrix((np.ones(len(near.truth)), ends), shape=(objects + tracks,) * 2)
     group = connected_components(graph, directed=False)[1][near.truth]
-    by_group = np.argsort(group, kind="stable")
-    edges = np.flatnonzero(np.diff(group[by_group])) + 1
-    chosen = np.zeros(len(group), np.bool_)
-    for members in np.split(by_group, edges):
-        chosen[members if len(members) == 1 else members[_best(near, members, cut_off_m, order)]] = True
+    chosen = np.bincount(group)[group] == 1
+    contested = np.flatnonzero(~chosen)
+    contested = contested[np.argsort(group[contested], kind="stable")]
+    for members in np.split(contested, np.flatnonzero(np.diff(group[contested])) + 1) if len(contested) else ():
+        chosen[members[_best(near, members, cut_off_m, order)]] = True
     return near.take(chosen)
 
 
@@ -103,21 +107,24 @@ def _best(near: Near, members: I8, cut_off_m: float, order: float) -> I8:
     return np.asarray(found[found != NONE], np.int64)
 
 
-def gospa(objects: int, tracks: int, pairs: Near, cut_off_m: float, order: float = 2.0) -> Gospa:
-    """GOSPA of so many objects and tracks, given the pairs that `assign` chose with the same order."""
-    missed, false = objects - len(pairs.truth), tracks - len(pairs.truth)
-    localisation = float((pairs.distance_m**order).sum())
+def gospa(pairs: Near, sample: I8, objects: I8, tracks: I8, cut_off_m: float, order: float = 2.0) -> Gospa:
+    """GOSPA of samples with so many objects and tracks, from the pairs that `assign` chose with the same order.
+
+    `sample` is that of each pair, `objects` and `tracks` are (samples,).
+    """
+    paired = np.bincount(sample, minlength=len(objects))
+    missed, false = objects - paired, tracks - paired
+    localisation = np.bincount(sample, pairs.distance_m**order, len(objects))
     total = (localisation + cut_off_m**order / 2 * (missed + false)) ** (1 / order)
-    return Gospa(float(total), localisation ** (1 / order), missed, false)
+    return Gospa(np.asarray(total), np.asarray(localisation ** (1 / order)), missed, false)
 
 
-def ospa(objects: int, tracks: int, pairs: Near, cut_off_m: float, order: float = 1.0) -> float:
-    """OSPA (Schuhmacher, Vo, Vo 2008), given the pairs that `assign` chose with the same order; 0 of two empty sets."""
-    most = max(objects, tracks)
-    if not most:
-        return 0.0
-    alone = cut_off_m**order * (most - len(pairs.truth))
-    return float((((pairs.distance_m**order).sum() + alone) / most) ** (1 / order))
+def ospa(pairs: Near, sample: I8, objects: I8, tracks: I8, cut_off_m: float, order: float = 1.0) -> F8:
+    """OSPA (Schuhmacher, Vo, Vo 2008) of samples, (samples,), as `gospa`. It is 0 where there is nothing at all."""
+    most = np.maximum(objects, tracks)
+    alone = cut_off_m**order * (most - np.bincount(sample, minlength=len(objects)))
+    summed = np.bincount(sample, pairs.distance_m**order, len(objects)) + alone
+    return np.asarray((summed / np.maximum(most, 1)) ** (1 / order))
 
 
 def associate(track: I8, sample: I8, truth: I8, confirm: int = 3, end: int = 2) -> list[Association]:

@@ -113,25 +113,25 @@ class Side:
         """The same for SIAP."""
         return Sampled(who, self.sample, self.place_m, self.velocity_mps)
 
-    def edges(self, samples: int) -> I8:
-        """Where each sample begins, (samples + 1,)."""
-        return np.searchsorted(self.sample, np.arange(samples + 1))
+    def count(self, samples: int) -> I8:
+        """How many states each sample has, (samples,)."""
+        return np.bincount(self.sample, minlength=samples)
+
+    def apart(self, reach_m: float) -> F8:
+        """The places with one axis more that puts samples so far apart that nothing within reach is of another."""
+        return np.column_stack([self.place_m, self.sample * (2.0 * reach_m)])
 
 
-def near_what(truth: Side, stretch: I8, tracks: Side, samples: int, threshold_m: float) -> tuple[I8, B1]:
+def near_what(truth: Side, stretch: I8, tracks: Side, threshold_m: float) -> tuple[I8, B1]:
     """For each state of a track the nearest stretch within the threshold (NONE), and whether it is to be ignored."""
-    nearest, ignored = np.full(len(tracks.row), NONE), np.zeros(len(tracks.row), np.bool_)
-    truth_edges, track_edges = truth.edges(samples), tracks.edges(samples)
-    for k in range(samples):
-        here, there = slice(*truth_edges[k : k + 2]), slice(*track_edges[k : k + 2])
-        in_view = stretch[here] != NONE
-        names = stretch[here][in_view]
-        away_m, row = _query(truth.place_m[here][in_view], tracks.place_m[there])
-        hidden_m, _ = _query(truth.place_m[here][~in_view], tracks.place_m[there])
-        close = away_m < threshold_m
-        nearest[there][close] = names[row[close]]
-        ignored[there] = (hidden_m < threshold_m) & ~close
-    return nearest, ignored
+    in_view = stretch != NONE
+    where = tracks.apart(threshold_m)
+    away_m, row = _query(truth.take(in_view).apart(threshold_m), where)
+    hidden_m, _ = _query(truth.take(~in_view).apart(threshold_m), where)
+    close = away_m < threshold_m
+    nearest = np.full(len(where), NONE)
+    nearest[close] = stretch[in_view][row[close]]
+    return nearest, (hidden_m < threshold_m) & ~close
 
 
 def _query(among_m: F8, places_m: F8) -> tuple[F8, I8]:
@@ -142,34 +142,19 @@ def _query(among_m: F8, places_m: F8) -> tuple[F8, I8]:
     return np.asarray(distance), np.asarray(row, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """GOSPA and OSPA of each sample; all (samples,)."""
-
-    gospa_m: F8
-    localisation_m: F8
-    missed: I8
-    false: I8
-    ospa_m: F8
-
-
-def compare(truth: Side, tracks: Side, samples: int, cut_off_m: float) -> tuple[Series, B1]:
-    """GOSPA and OSPA over time, and which states of objects have a track of their own."""
+def compare(truth: Side, tracks: Side, samples: int, cut_off_m: float) -> tuple[Gospa, F8, B1]:
+    """GOSPA and OSPA of each sample, and which states of objects have a track of their own (GOSPA)."""
+    near = pairing.near_pairs(truth.apart(cut_off_m), tracks.apart(cut_off_m), cut_off_m)
+    counts = truth.count(samples), tracks.count(samples)
+    for_gospa = pairing.assign(near, cut_off_m, GOSPA_ORDER)
+    for_ospa = pairing.assign(near, cut_off_m, OSPA_ORDER)
     paired = np.zeros(len(truth.row), np.bool_)
-    found: list[Gospa] = []
-    ospa_m = np.empty(samples)
-    truth_edges, track_edges = truth.edges(samples), tracks.edges(samples)
-    for k in range(samples):
-        here, there = slice(*truth_edges[k : k + 2]), slice(*track_edges[k : k + 2])
-        near = pairing.near_pairs(truth.place_m[here], tracks.place_m[there], cut_off_m)
-        counts = int(here.stop - here.start), int(there.stop - there.start)
-        pairs = pairing.assign(near, cut_off_m, GOSPA_ORDER)
-        paired[here][pairs.truth] = True
-        found.append(pairing.gospa(*counts, pairs, cut_off_m, GOSPA_ORDER))
-        ospa_m[k] = pairing.ospa(*counts, pairing.assign(near, cut_off_m, OSPA_ORDER), cut_off_m, OSPA_ORDER)
-    columns = [(g.total_m, g.localisation_m, g.missed, g.false) for g in found]
-    total, localisation, missed, false = np.array(columns).reshape(-1, 4).T
-    return Series(total, localisation, missed.astype(np.int64), false.astype(np.int64), ospa_m), paired
+    paired[for_gospa.truth] = True
+    return (
+        pairing.gospa(for_gospa, truth.sample[for_gospa.truth], *counts, cut_off_m, GOSPA_ORDER),
+        pairing.ospa(for_ospa, truth.sample[for_ospa.truth], *counts, cut_off_m, OSPA_ORDER),
+        paired,
+    )
 
 
 def first_tracked(truth: TruthFile, tracks: States, end_ms: int, threshold_m: float, origin_rad: Origin) -> F8:
@@ -180,7 +165,8 @@ def first_tracked(truth: TruthFile, tracks: States, end_ms: int, threshold_m: fl
     found_s = np.full(len(truth.names), np.nan)
     times_ms = np.unique(tracks.time_ms[tracks.time_ms <= end_ms])
     for time_ms in times_ms.tolist():
-        rows = np.arange(len(truth.states))[truth.states.at(time_ms)]
+        here = truth.states.at(time_ms)
+        rows = np.arange(here.start, here.stop)
         who = truth.states.who[rows]
         waiting = np.isnan(found_s[who]) & (truth.first_hit_s[who] * 1_000 <= time_ms)
         if not waiting.any():

@@ -15,8 +15,8 @@ import numpy as np
 from fusion import geo
 from fusion.schema import B1, F8, I8
 from replay import pairing, sampling
-from replay.pairing import NONE
-from replay.sampling import Grid, Origin, Series, Side, Stretches
+from replay.pairing import NONE, Gospa
+from replay.sampling import Grid, Origin, Side, Stretches
 from replay.scorefiles import MS_PER_S, States, TracksFile, TruthFile
 from replay.siap import Matches, Siap, Whole, match, siap, wholeness
 
@@ -79,15 +79,16 @@ class Score:
     time_s: F8  # (samples,)
     overall: Part
     classes: tuple[Part, ...]
-    series: Series
+    gospa: Gospa
+    ospa_m: F8  # (samples,)
     scene: Scene
     ignored: int  # states of tracks near what exists and is not in view
 
     @property
     def rms_localisation_m(self) -> float:
         """Root mean square distance of the pairs of GOSPA; NaN without a pair."""
-        pairs = len(self.scene.truth) - int(self.series.missed.sum())
-        return float(((self.series.localisation_m**2).sum() / pairs) ** 0.5) if pairs else float("nan")
+        pairs = len(self.scene.truth) - int(self.gospa.missed.sum())
+        return float(((self.gospa.localisation_m**2).sum() / pairs) ** 0.5) if pairs else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +130,10 @@ def score(truth: TruthFile, tracks: TracksFile, rules: Rules) -> Score:
     in_view = stretch != NONE
     if not in_view.any():
         raise ValueError("no object is in view at any sample")
-    nearest, ignored = sampling.near_what(there, stretch, said, grid.samples, rules.threshold_m)
+    nearest, ignored = sampling.near_what(there, stretch, said, rules.threshold_m)
     there, stretch = there.take(in_view), stretch[in_view]
     said, nearest = said.take(~ignored), nearest[~ignored]
-    series, paired = sampling.compare(there, said, grid.samples, rules.threshold_m)
+    gospa, ospa_m, paired = sampling.compare(there, said, grid.samples, rules.threshold_m)
     matches, whole = _associate(there, stretch, said, tracks.states.who[said.row], nearest, found, grid, rules)
     end_ms, threshold_m = grid.end_ms, rules.threshold_m
     tracked_s = sampling.first_tracked(truth, tracks.states, end_ms, threshold_m, rules.origin_rad)
@@ -153,7 +154,8 @@ def score(truth: TruthFile, tracks: TracksFile, rules: Rules) -> Score:
         (grid.start_ms + grid.step_ms * np.arange(grid.samples)) / MS_PER_S,
         judged.part("all", None),
         tuple(judged.part(name, kind) for kind, name in enumerate(truth.classes)),
-        series,
+        gospa,
+        ospa_m,
         _scene(judged, truth.states.take(there.row), tracks.states.take(said.row)),
         int(ignored.sum()),
     )

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -28,7 +28,7 @@ from fusion.schema import B1, F8, I8
 from replay import log
 
 MAX_LINE_BYTES = 65_536
-MOST_ROWS = 50_000_000  # states in one file: 3 GB in memory; longer recordings are judged in parts
+MOST_ROWS = 50_000_000  # states in one file: 2.4 GB in memory; longer recordings are judged in parts
 MS_PER_S = 1_000
 MAX_TIME_S = 1e11  # the year 5138: in milliseconds still exact in int64 and float64
 NAN = float("nan")
@@ -133,40 +133,46 @@ class _TrackLine(msgspec.Struct, gc=False):
     cov: tuple[float, float, float] | None = None
 
 
-@dataclass(slots=True)
 class _Columns:
     """States while they are read: flat arrays that grow, and the numbers given to names."""
 
-    time_ms: array[int] = field(default_factory=lambda: array("q"))
-    who: array[int] = field(default_factory=lambda: array("q"))
-    numbers: array[float] = field(default_factory=lambda: array("d"))  # lat, lon, ve, vn of each row
-    names: dict[str, int] = field(default_factory=dict)
-    newest_ms: list[int] = field(default_factory=list)  # by number
+    def __init__(self) -> None:
+        self.time_ms, self.who = array("q"), array("q")
+        self.lat, self.lon, self.east, self.north = array("d"), array("d"), array("d"), array("d")
+        self.names: dict[str, int] = {}
+        self.newest_ms = array("q")  # by number
 
-    def add(self, name: str, time_s: float, numbers: tuple[float, float, float, float]) -> int:
+    def add(self, name: str, time_s: float, lat: float, lon: float, east: float, north: float) -> int:
         """One state; the number of its object. Raises ValueError when time does not rise or there is no room."""
         time_ms = round(time_s * MS_PER_S)
         number = self.names.get(name)
-        if number is None:
-            number = self.names[name] = len(self.newest_ms)
-            self.newest_ms.append(time_ms)
-        elif time_ms <= self.newest_ms[number]:
+        if number is not None and time_ms <= self.newest_ms[number]:
             raise ValueError(f"time {time_s:g} of {name} does not rise")
         if len(self.who) >= MOST_ROWS:
             raise OverflowError(f"more than {MOST_ROWS} states")
+        if number is None:
+            number = self.names[name] = len(self.newest_ms)
+            self.newest_ms.append(time_ms)
         self.newest_ms[number] = time_ms
         self.time_ms.append(time_ms)
         self.who.append(number)
-        self.numbers.extend(numbers)
+        self.lat.append(lat)
+        self.lon.append(lon)
+        self.east.append(east)
+        self.north.append(north)
         return number
 
-    def states(self) -> tuple[States, I8]:
-        """The states in order of time, then of number; and the order that puts other columns so."""
-        time_ms, who = np.array(self.time_ms, np.int64), np.array(self.who, np.int64)
-        numbers = np.array(self.numbers).reshape(-1, 4)
-        order = np.lexsort((who, time_ms))
-        lat, lon, east, north = np.ascontiguousarray(numbers[order].T)
-        return States(time_ms[order], who[order], np.radians(lat), np.radians(lon), east, north), order
+    def states(self) -> tuple[States, I8 | slice]:
+        """The states in order of time, and what puts other columns in that order. Nothing is copied without need."""
+        lat, lon, east, north = (np.frombuffer(c, np.float64) for c in (self.lat, self.lon, self.east, self.north))
+        np.radians(lat, out=lat)
+        np.radians(lon, out=lon)
+        time_ms = np.frombuffer(self.time_ms, np.int64)
+        states = States(time_ms, np.frombuffer(self.who, np.int64), lat, lon, east, north)
+        if (np.diff(time_ms) >= 0).all():
+            return states, slice(None)
+        order = np.argsort(time_ms, kind="stable")
+        return states.take(order), order
 
 
 def lines(stream: BinaryIO, number: int = 0) -> Iterator[tuple[int, bytes]]:
@@ -187,14 +193,16 @@ def read_tracks(stream: BinaryIO, report: Callable[[int, str], None]) -> TracksF
         BadTracks: a compressed file that is damaged, or more states than there is room for.
     """
     decode = msgspec.json.Decoder(_TrackLine).decode
-    columns, covariance, malformed = _Columns(), array("d"), 0
+    columns, with_covariance, covariance, malformed = _Columns(), array("q"), array("d"), 0
     try:
         for number, text in lines(stream):
             try:
                 got = decode(text)
                 if _is_track(got):
-                    columns.add(str(got.track_id), got.time, (got.lat, got.lon, _known(got.ve), _known(got.vn)))  # type: ignore[arg-type]
-                    covariance.extend(got.cov or (NAN, NAN, NAN))
+                    columns.add(str(got.track_id), got.time, got.lat, got.lon, _known(got.ve), _known(got.vn))  # type: ignore[arg-type]
+                    if got.cov is not None:
+                        with_covariance.append(len(columns.who) - 1)
+                        covariance.extend(got.cov)
             except ValueError as error:  # msgspec's errors are ValueErrors too
                 malformed += 1
                 report(number, str(error))
@@ -203,7 +211,11 @@ def read_tracks(stream: BinaryIO, report: Callable[[int, str], None]) -> TracksF
     except (*GONE, OSError) as error:
         raise BadTracks(f"damaged or cut off ({error})") from error
     states, order = columns.states()
-    return TracksFile(states, tuple(columns.names), np.array(covariance).reshape(-1, 3)[order], malformed)
+    known: F8 = np.broadcast_to(np.full((1, 3), NAN), (len(states), 3))  # takes no room
+    if with_covariance:
+        known = known.copy()
+        known[np.frombuffer(with_covariance, np.int64)] = np.frombuffer(covariance).reshape(-1, 3)
+    return TracksFile(states, tuple(columns.names), known[order], malformed)
 
 
 def _is_track(got: _TrackLine) -> bool:
@@ -239,7 +251,7 @@ def _read_lines(path: Path) -> TruthFile:
                 raise ValueError("is not a truth of version 1")
             for number, text in lines(stream, 1):  # noqa: B007 (it names the line of an error)
                 got = decode(text)
-                who = columns.add(str(got.id), got.time, (got.lat, got.lon, got.ve, got.vn))
+                who = columns.add(str(got.id), got.time, got.lat, got.lon, got.ve, got.vn)
                 kind = classes.setdefault(got.kind, len(classes))
                 if who == len(class_of):
                     class_of.append(kind)
@@ -253,37 +265,36 @@ def _read_lines(path: Path) -> TruthFile:
             raise BadTruth(path, f"line {number}", str(error)) from error
     states, order = columns.states()
     about = tuple(columns.names), tuple(classes), np.array(class_of, np.int64)
-    return _checked(path, TruthFile(states, np.array(seen, np.bool_)[order], *about, np.array(first_hit_s)))
+    return _checked(path, TruthFile(states, np.frombuffer(seen, np.bool_)[order], *about, np.array(first_hit_s)))
 
 
 def _read_archive(path: Path) -> TruthFile:
     """A row per object and a column per second from 0 on. Classes may be names or numbers (CLASSES)."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             part = {name: archive[name] for name in ARCHIVE}
-    except KeyError as error:
-        raise BadTruth(path, "archive", f"{error.args[0]}") from error
-    except (*GONE, ValueError) as error:
-        raise BadTruth(path, "archive", f"is damaged ({error})") from error
-    grids = [part[name] for name in ARCHIVE if name not in {"T_cls", "meas"}]
-    alive = part["T_alive"]
-    if alive.ndim != 2 or any(grid.shape != alive.shape for grid in grids) or len(part["T_cls"]) != len(alive):
-        raise BadTruth(
-            path, "archive", "T_lat, T_lon, T_ve, T_vn, T_cov and T_alive differ in shape, or T_cls in length"
-        )
-    second, who = np.nonzero(np.asarray(alive, np.bool_).T)
-    lat, lon, east, north = (part[name][who, second].astype(np.float64) for name in ("T_lat", "T_lon", "T_ve", "T_vn"))
+        return _checked(path, _from_arrays(part))
+    except (*GONE, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        if isinstance(error, BadTruth):
+            raise
+        raise BadTruth(path, "archive", f"{error}") from error
+
+
+def _from_arrays(part: dict[str, Any]) -> TruthFile:
+    alive = np.asarray(part["T_alive"], np.bool_)
+    grids = [part[name] for name in ("T_lat", "T_lon", "T_ve", "T_vn", "T_cov")]
+    if alive.ndim != 2 or any(grid.shape != alive.shape for grid in grids) or part["T_cls"].shape != alive.shape[:1]:
+        raise ValueError("T_lat, T_lon, T_ve, T_vn, T_cov and T_alive differ in shape, or T_cls in length")
+    second, who = np.nonzero(alive.T)
+    lat, lon, east, north = (np.asarray(grid[who, second], np.float64) for grid in grids[:4])
     numbers, class_of = np.unique(part["T_cls"], return_inverse=True)
-    return _checked(
-        path,
-        TruthFile(
-            States(second * MS_PER_S, who, np.radians(lat), np.radians(lon), east, north),
-            part["T_cov"][who, second].astype(np.bool_),
-            tuple(str(number) for number in range(len(alive))),
-            tuple(_class_name(number) for number in numbers),
-            class_of.astype(np.int64),
-            _first_hits(part["meas"], len(alive)),
-        ),
+    return TruthFile(
+        States(second * MS_PER_S, who, np.radians(lat), np.radians(lon), east, north),
+        np.asarray(grids[4][who, second], np.bool_),
+        tuple(str(number) for number in range(len(alive))),
+        tuple(_class_name(number) for number in numbers),
+        class_of.astype(np.int64),
+        _first_hits(part["meas"], len(alive)),
     )
 
 
@@ -294,6 +305,8 @@ def _class_name(value: Any) -> str:
 
 def _first_hits(measured: Any, objects: int) -> F8:
     """Time of the first measurement of each object; NaN never."""
+    if not {"t", "truth"} <= set(measured.dtype.names or ()) or measured["truth"].max(initial=-1) >= objects:
+        raise ValueError("meas must have fields t and truth, and truth must be the row of an object, or -1")
     first = np.full(objects, np.inf)
     real = measured["truth"] >= 0
     np.minimum.at(first, measured["truth"][real], measured["t"][real])

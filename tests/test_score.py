@@ -21,7 +21,7 @@ def test_every_number_is_stone_soups(seed: int) -> None:
     truth, tracks = truth_of(rows), tracks_of(said)
     found = score(truth, tracks, FLAT)
     theirs = stone_soup(truth, tracks, FLAT.threshold_m, (LAT, LON))
-    siap, series = found.overall.siap, found.series
+    siap, gospa = found.overall.siap, found.gospa
     assert found.ignored == 0
     assert siap.completeness == pytest.approx(theirs["SIAP Completeness"], rel=WHOLE)
     assert siap.ambiguity == pytest.approx(theirs["SIAP Ambiguity"], rel=WHOLE)
@@ -33,11 +33,11 @@ def test_every_number_is_stone_soups(seed: int) -> None:
         assert siap.longest_segment <= theirs["SIAP Longest Track Segment"]
     else:
         assert siap.longest_segment == pytest.approx(theirs["SIAP Longest Track Segment"], rel=WHOLE)
-    assert series.gospa_m == pytest.approx(theirs["GOSPA"], rel=WHOLE)
-    assert series.localisation_m == pytest.approx(np.abs(theirs["localisation"]), rel=WHOLE)
-    assert series.missed == pytest.approx(np.abs(theirs["missed"]))
-    assert series.false == pytest.approx(np.abs(theirs["false"]))
-    assert series.ospa_m == pytest.approx(theirs["OSPA"], rel=WHOLE)
+    assert gospa.total_m == pytest.approx(theirs["GOSPA"], rel=WHOLE)
+    assert gospa.localisation_m == pytest.approx(np.abs(theirs["localisation"]), rel=WHOLE)
+    assert gospa.missed == pytest.approx(np.abs(theirs["missed"]))
+    assert gospa.false == pytest.approx(np.abs(theirs["false"]))
+    assert found.ospa_m == pytest.approx(theirs["OSPA"], rel=WHOLE)
 
 
 def test_the_scenes_for_stone_soup_hold_every_fault() -> None:
@@ -66,7 +66,7 @@ def test_a_perfect_picture_scores_perfectly() -> None:
     siap = found.overall.siap
     assert (siap.completeness, siap.ambiguity, siap.spuriousness, siap.longest_segment) == (1.0, 1.0, 0.0, 1.0)
     assert (siap.position_accuracy_m, siap.velocity_accuracy_mps, siap.number_changes_per_s) == (0.0, 0.0, 0.0)
-    assert found.series.gospa_m.max() == 0.0
+    assert found.gospa.total_m.max() == 0.0
     assert (len(found.time_s), found.overall.missed, found.ignored) == (13, 0.0, 0)
     assert (found.overall.delays.p50_s, found.overall.delays.never, found.overall.delays.of) == (0.0, 0, 3)
     assert math.isnan(found.overall.nees)
@@ -86,7 +86,7 @@ def test_classes_are_counted_apart_and_together() -> None:
     assert found.overall.siap.completeness == pytest.approx((13 + 7) / 39)
     assert one.missed == 0.0
     assert other.missed == pytest.approx((13 + 6) / 13)
-    assert found.overall.missed == pytest.approx(float(found.series.missed.mean()))
+    assert found.overall.missed == pytest.approx(float(found.gospa.missed.mean()))
     assert (other.delays.p50_s, other.delays.never, other.delays.of) == (30.0, 1, 2)
     assert math.isnan(one.siap.spuriousness)
 
@@ -162,7 +162,7 @@ def test_without_tracks_all_is_missed_and_nothing_is_a_number_that_was_not_count
         math.isnan(x) for x in (siap.ambiguity, siap.spuriousness, siap.rms_position_m, found.rms_localisation_m)
     )
     assert (found.overall.delays.never, found.overall.delays.of) == (1, 1)
-    assert found.series.ospa_m.tolist() == [1_000.0] * 13
+    assert found.ospa_m.tolist() == [1_000.0] * 13
 
 
 def test_warm_up_start_and_end_choose_the_samples() -> None:
