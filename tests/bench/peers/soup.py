@@ -37,11 +37,12 @@ from stonesoup.updater.kalman import ExtendedKalmanUpdater
 from fusion import geo
 from fusion.schema import F8, I8
 from tests.bench.peers.plane import Plane, Seen
-from tests.bench.peers.tracker import SPEED_SIGMA_MPS, Classical, Settings
+from tests.bench.peers.tracker import CLAIM_SCORE, SPEED_SIGMA_MPS, Classical, Settings
 
 START = datetime(2000, 1, 1)
 PLACE = (0, 2, 4)
 JOINT_MOST = 6
+HEIGHTS_RAD = 0.1  # over which a 3D radar spreads its false plots
 DETECTION, GATE_PROBABILITY = 0.8, 0.999
 
 
@@ -113,7 +114,7 @@ class Soup(Classical):
     def _probabilistic(self, sensor: int) -> Any:
         """Clutter is declared per scan; its density is that over the measurement space of the sensor."""
         spec = self.plane.sensors[sensor]
-        space = 2 * np.pi * spec.range_max_m * (0.1 if not np.isnan(spec.sigma_elevation_rad) else 1.0)
+        space = 2 * np.pi * spec.range_max_m * (HEIGHTS_RAD if not np.isnan(spec.sigma_elevation_rad) else 1.0)
         if not spec.has_site:
             return self._distance
         return PDAHypothesiser(
@@ -129,9 +130,7 @@ class Soup(Classical):
         three = not np.isnan(plot["c"])
         values: list[Any] = [[plot["a"]], [Bearing(plot["b"])]] + ([[Elevation(plot["c"])]] if three else [])
         sigmas = (plot["s_a"], plot["s_b"], plot["s_c"])[: 3 if three else 2]
-        model = SitePolar(
-            ndim_state=6, mapping=PLACE, noise_covar=np.diag(np.square(sigmas)), site_m=site, axes=axes
-        )
+        model = SitePolar(ndim_state=6, mapping=PLACE, noise_covar=np.diag(np.square(sigmas)), site_m=site, axes=axes)
         return Detection(StateVector(values), timestamp=when, measurement_model=model)
 
     def _claimed(self, plot: Seen, when: datetime) -> Any:
@@ -158,12 +157,14 @@ class Soup(Classical):
                 if track >= 0:
                     free[i] = False
                     self._single(track, found[i], plots[i : i + 1])
-        n = self.tracks.n
+        n, radar = self.tracks.n, bool(plots["radar"][0])
         for public in (True, False):
             choosing = np.flatnonzero(self.tracks.public[:n] == public)
             left = np.flatnonzero(free)
             if len(left) and len(choosing):
                 self._clusters(choosing, left, plots, height, sigma, found, free, self._joint and public)
+            if radar and public:
+                self._clutter.learn(plots, free)
         for i in np.flatnonzero(free):
             self._new(plots[i : i + 1], height[i : i + 1], sigma[i : i + 1])
 
@@ -200,13 +201,14 @@ class Soup(Classical):
                 if hypotheses:
                     row = row_of[id(hypotheses.measurement)]
                     free[row] = False
-                    self._store(slot, self._updater.update(hypotheses), plots[row : row + 1])
+                    plot = plots[row : row + 1]
+                    self._store(slot, self._updater.update(hypotheses), plot, self._gain(hypotheses, plot))
                 continue
             self._mixture(slot, hypotheses, row_of, plots, free)
 
     def _mixture(self, slot: int, hypotheses: Any, row_of: dict[int, int], plots: Seen, free: Any) -> None:
         """Moments over the association probabilities, as Stone Soup's JPDA tutorial has it."""
-        means, covs, weights, best, row = [], [], [], 0.0, -1
+        means, covs, weights, best, row, chosen = [], [], [], 0.0, -1, None
         for one in hypotheses:
             weight = float(one.probability)
             state = self._updater.update(one) if one else one.prediction
@@ -217,13 +219,13 @@ class Soup(Classical):
                 at = row_of[id(one.measurement)]
                 free[at] &= weight < 0.2
                 if weight > best:
-                    best, row = weight, at
+                    best, row, chosen = weight, at, one
         if best < 0.2:
             return
         mean, cov = gm_reduce_single(StateVectors(means), np.stack(covs, axis=2), np.array(weights))
         when = max(one.measurement.timestamp for one in hypotheses if one)
         state = GaussianStateUpdate(mean, cov, hypotheses, when)
-        self._store(slot, state, plots[row : row + 1])
+        self._store(slot, state, plots[row : row + 1], self._gain(chosen, plots[row : row + 1]))
 
     def _single(self, slot: int, detection: Any, plot: Seen) -> None:
         track = self.tracks.filters[slot]
@@ -232,10 +234,22 @@ class Soup(Classical):
         answer = self._distance.hypothesise(track, {detection}, detection.timestamp)
         hypothesis = next((one for one in answer if one), None)
         if hypothesis is not None:
-            self._store(slot, self._updater.update(hypothesis), plot)
+            self._store(slot, self._updater.update(hypothesis), plot, CLAIM_SCORE)
 
-    def _store(self, slot: int, state: Any, plot: Seen) -> None:
+    def _gain(self, hypothesis: Any, plot: Seen) -> float:
+        """Log-likelihood ratio of a plot against clutter, in the space that is measured."""
+        if not plot["radar"][0]:
+            return CLAIM_SCORE
+        predicted, got = hypothesis.measurement_prediction, hypothesis.measurement
+        apart = np.asarray(got.state_vector - predicted.state_vector, float)[:, 0]
+        cov = np.asarray(predicted.covar, float)
+        spread = float(apart @ np.linalg.solve(cov, apart) + np.linalg.slogdet(2 * np.pi * cov)[1])
+        per_m_rad = float(self._clutter.log_density(plot)[0] + np.log(plot["a"][0]))
+        return np.log(DETECTION) - 0.5 * spread - per_m_rad + (np.log(HEIGHTS_RAD) if len(apart) == 3 else 0.0)
+
+    def _store(self, slot: int, state: Any, plot: Seen, gain: float) -> None:
         tracks = self.tracks
+        tracks.score[slot] += gain
         tracks.filters[slot].append(state)
         del tracks.filters[slot].states[:-1]  # it keeps its whole history otherwise
         x, cov = np.asarray(state.state_vector, float)[:, 0], np.asarray(state.covar, float)
@@ -272,6 +286,7 @@ class Soup(Classical):
         tracks.x[slot, [1, 3]] = x[1], x[3]
         tracks.p[slot], tracks.h[slot], tracks.sh[slot] = cov[:4, :4], height[0], sigma[0]
         tracks.id[slot], tracks.address[slot], tracks.hits[slot], tracks.public[slot] = self._next_id, -1, 0, False
+        tracks.score[slot] = 0.0
         tracks.seen[slot] = -1e9
         self._next_id += 1
         self._hit(slot, plot)

@@ -19,11 +19,14 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from fusion.schema import F8, I8, Plots
+from tests.bench.peers.clutter import Clutter
 from tests.bench.peers.filters import Filter, noise
 from tests.bench.peers.plane import UNKNOWN_SIGMA_M, Plane, Seen
 
 SLICE_S = 0.25
-SPEED_SIGMA_MPS = 110.0  # of each axis after one radar plot
+DETECTION = 0.8
+CLAIM_SCORE = 10.0  # of an ADS-B plot: it carries a checksum
+SPEED_SIGMA_MPS = 80.0  # of each axis after one radar plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class Settings:
 
     gate: float = 14.0  # squared Mahalanobis distance, two degrees of freedom
     hold_s: float = 1.0
-    hits: int = 3  # that make a track
+    hits: int = 2  # that make a track, if its score is enough
+    score: float = 8.0  # sum of log-likelihood ratios against clutter (Blackman and Popoli 1999, 6.2)
     tentative_looks: float = 2.4  # effective periods without a plot that end a tentative track
     looks: float = 5.0  # and a published one
     gate_q: float = 20.0  # process noise that widens the gate, m2/s3
@@ -55,7 +59,7 @@ class Tracks:
         old = self.n
         for name, shape, kind in (
             ("x", (4,), float), ("p", (4, 4), float), ("t", (), float), ("h", (), float), ("sh", (), float),
-            ("id", (), int), ("address", (), int), ("hits", (), int), ("public", (), bool), ("born", (), float),
+            ("score", (), float), ("id", (), int), ("address", (), int), ("hits", (), int), ("public", (), bool), ("born", (), float),
             ("seen", (self.sensors,), float),
         ):  # fmt: skip
             fresh = np.zeros((size, *shape), kind)
@@ -70,6 +74,7 @@ class Tracks:
     h: F8
     sh: F8
     born: F8
+    score: F8
     id: I8
     address: I8
     hits: I8
@@ -79,7 +84,7 @@ class Tracks:
     def keep(self, which: NDArray[np.bool_]) -> None:
         """Drop the others."""
         at = np.flatnonzero(which)
-        for name in ("x", "p", "t", "h", "sh", "id", "address", "hits", "public", "born", "seen"):
+        for name in ("x", "p", "t", "h", "sh", "id", "address", "hits", "public", "born", "seen", "score"):
             column = getattr(self, name)
             column[: len(at)] = column[at]
         self.filters = [self.filters[i] for i in at]
@@ -96,6 +101,7 @@ class Classical:
         self._buffer: list[Seen] = []
         self._next_id = 1
         self._merged_s = 0.0
+        self._clutter = Clutter(plane.sensors)
         self.by_address: dict[int, int] = {}
 
     def step(self, batches: Sequence[Plots], now_us: int, owners: Sequence[I8] | None = None) -> int:
@@ -129,18 +135,24 @@ class Classical:
 
     def _fuse(self, plots: Seen) -> None:
         height, sigma = self.plane.heights(plots)
-        track_of = np.full(len(plots), -1)
+        track_of, gain = np.full(len(plots), -1), np.zeros(len(plots))
         if not plots["radar"][0]:
+            gain[:] = CLAIM_SCORE
             track_of[:] = [self.by_address.get(int(a), -1) for a in plots["address"]]
         pending = np.flatnonzero(track_of < 0)
         public = self.tracks.public[: self.tracks.n]
-        for choosing in (np.flatnonzero(public), np.flatnonzero(~public)):
-            choosing = np.setdiff1d(choosing, track_of)
+        for kind in (public, ~public):
+            choosing = np.setdiff1d(np.flatnonzero(kind), track_of)
             if len(pending) and len(choosing):
-                track_of[pending] = self._assign(choosing, plots[pending], height[pending], sigma[pending])
+                found = self._assign(choosing, plots[pending], height[pending], sigma[pending])
+                track_of[pending], gain[pending] = found[0], gain[pending] + found[1]
                 pending = np.flatnonzero(track_of < 0)
+        if plots["radar"][0]:
+            taken = np.append(self.tracks.public[: self.tracks.n], False)[track_of]
+            self._clutter.learn(plots, ~taken)
         for i in range(len(plots)):
             if track_of[i] >= 0:
+                self.tracks.score[track_of[i]] += gain[i]
                 self._update(int(track_of[i]), plots[i : i + 1], height[i], sigma[i])
             else:
                 self._new(plots[i : i + 1], height[i : i + 1], sigma[i : i + 1])
@@ -165,12 +177,12 @@ class Classical:
         found = cKDTree(place).query_ball_point(rough, float(np.percentile(reach, 99)) + wide)
         return np.repeat(np.arange(len(plots)), [len(f) for f in found]), np.concatenate(found).astype(np.int64)
 
-    def _assign(self, choosing: I8, plots: Seen, height: F8, sigma: F8) -> I8:
-        """Global nearest neighbour: the track of each plot, or -1."""
-        tracks, out = self.tracks, np.full(len(plots), -1)
+    def _assign(self, choosing: I8, plots: Seen, height: F8, sigma: F8) -> tuple[I8, F8]:
+        """Global nearest neighbour: the track of each plot, or -1, and what the pairing adds to its score."""
+        tracks, out, gain = self.tracks, np.full(len(plots), -1), np.zeros(len(plots))
         row, col = self._near(choosing, plots, height, sigma)
         if not len(row):
-            return out
+            return out, gain
         track = choosing[col]
         free = (plots["address"][row] < 0) | (tracks.address[track] < 0)
         dh = height[row] - tracks.h[track]
@@ -178,7 +190,7 @@ class Classical:
         ok = free & (dh**2 < 16.0 * s_h)
         row, col, track = row[ok], col[ok], track[ok]
         if not len(row):
-            return out
+            return out, gain
         dt = plots["t"][row] - tracks.t[track]
         fused, fused_s = _blend(tracks.h[track], tracks.sh[track], height[row], sigma[row])
         place, cov = self.plane.places(plots[row], fused, fused_s)
@@ -194,7 +206,11 @@ class Classical:
         cost = dist + np.log(det)
         for plot, chosen in _pairs(row[ok], col[ok], cost[ok], len(plots), len(choosing)):
             out[plot] = choosing[chosen]
-        return out
+            best = np.flatnonzero((row == plot) & (col == chosen))[0]
+            gain[plot] = -0.5 * cost[best]
+        if plots["radar"][0]:
+            gain += np.log(DETECTION / (2 * np.pi)) - self._clutter.log_density(plots)
+        return out, np.where(out >= 0, gain, 0.0)
 
     def _update(self, i: int, plot: Seen, height: float, sigma: float) -> None:
         tracks, kf = self.tracks, self.tracks.filters[i]
@@ -218,8 +234,7 @@ class Classical:
         if plot["address"][0] >= 0 and tracks.address[i] < 0:
             tracks.address[i] = plot["address"][0]
             self.by_address[int(plot["address"][0])] = i
-        claimed = not plot["radar"][0]
-        tracks.public[i] |= tracks.hits[i] >= (min(2, self.settings.hits) if claimed else self.settings.hits)
+        tracks.public[i] |= tracks.hits[i] >= self.settings.hits and tracks.score[i] >= self.settings.score
 
     def _new(self, plot: Seen, height: F8, sigma: F8) -> None:
         tracks = self.tracks
@@ -234,6 +249,7 @@ class Classical:
         tracks.x[i], tracks.p[i], tracks.t[i], tracks.born[i] = x, p, plot["t"][0], plot["t"][0]
         tracks.h[i], tracks.sh[i], tracks.id[i] = height[0], sigma[0], self._next_id
         tracks.address[i], tracks.hits[i], tracks.public[i] = -1, 0, False
+        tracks.score[i] = 0.0
         tracks.seen[i] = -1e9
         tracks.filters.append(self._start(x, p))
         self._next_id += 1
@@ -276,7 +292,9 @@ class Classical:
             apart[[0, 2]] = place[a] - place[b]
             cov = tracks.p[i] + tracks.p[j] + noise(float(ahead[a, 0] + ahead[b, 0]) + 0.1, self.settings.gate_q)
             if apart @ np.linalg.solve(cov, apart) < self.settings.merge_gate * 1.5:
-                drop[j if tracks.address[i] >= 0 or tracks.id[i] < tracks.id[j] and tracks.address[j] < 0 else i] = True
+                drop[j if tracks.address[i] >= 0 or (tracks.id[i] < tracks.id[j] and tracks.address[j] < 0) else i] = (
+                    True
+                )
         return drop
 
 
