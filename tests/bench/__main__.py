@@ -108,8 +108,8 @@ def qualities(out: Table) -> None:
     for name in QUALITY.peers:
         _judged(out, judge_peer(sky, name))
     out.note(
-        f"Quality: {QUALITY.objects} objects, {QUALITY.seconds:g} s, {sky.plots:,} plots, judged by replay/score.py every "
-        "5 s from 30 s on, 1,000 m, in the plane. Delays count from an object's first plot."
+        f"Quality: {QUALITY.objects} objects, {QUALITY.seconds:g} s, {sky.plots:,} plots, judged by replay/score.py "
+        "every 5 s from 30 s on, 1,000 m, in the plane. Delays count from an object's first plot."
     )
     out.note(f'"{PERFECT}" is told by the truth which plot is whose: no tracker can be, and it is the upper mark.')
 
@@ -122,7 +122,10 @@ def judge_peer(sky: Scene, name: str) -> Judged:
 
 def _judged(out: Table, got: Judged) -> None:
     whole, parts = got.score.overall, {part.name: part for part in got.score.classes}
-    put = lambda row, value, form: out.put(f"quality: {row}", got.name, value, form)  # noqa: E731
+
+    def put(row: str, value: float, form: str) -> None:
+        out.put(f"quality: {row}", got.name, value, form)
+
     put("completeness", whole.siap.completeness, ".4f")
     put("completeness, drones", parts["drones"].siap.completeness, ".4f")
     put("completeness, slow", parts["slow"].siap.completeness, ".4f")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusion import geo
 from fusion.schema import F8, I8, US_PER_S, PlotKind, Plots, SensorSpec
@@ -79,7 +81,7 @@ def _told(scenario: Scenario, windows: list[list[Plots]], seconds: float) -> Sce
     row_of = {thing.id: row for row, thing in enumerate(objects)}
     steps = int(seconds) + 1
     place = np.full((len(objects), steps, 3), np.nan)
-    columns: list[list[F8]] = []
+    columns: list[list[NDArray[Any]]] = []
     for second in range(steps):
         at = scenario.truth(second * US_PER_S)
         rows = np.array([row_of[name] for name in at.id], np.int64)

@@ -41,12 +41,10 @@ class Table:
         lines += [[row, *(cells.get(c, NOT_RUN) for c in columns)] for row, cells in self._cells.items()]
         width = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
         rule = ["-" * width[0], *("-" * (w - 1) + ":" for w in width[1:])]
-        shown = [lines[0], rule, *lines[1:]]
-        body = [
-            "| " + " | ".join([line[0].ljust(width[0]), *(c.rjust(w) for c, w in zip(line[1:], width[1:], strict=True))])
-            + " |"
-            for line in shown
-        ]  # fmt: skip
+        body = []
+        for line in [lines[0], rule, *lines[1:]]:
+            cells = [line[0].ljust(width[0]), *(c.rjust(w) for c, w in zip(line[1:], width[1:], strict=True))]
+            body.append("| " + " | ".join(cells) + " |")
         return "\n".join([*body, "", *(f"- {note}" for note in self._notes)])
 
 
@@ -68,7 +66,8 @@ def machine() -> str:
 
 
 def _commit() -> str:
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    asking = ["git", "describe", "--always", "--dirty"]
+    asked = subprocess.run(asking, check=False, cwd=ROOT, capture_output=True, text=True)
     return asked.stdout.strip() if asked.returncode == 0 else "unknown"
 
 
@@ -76,8 +75,8 @@ def write(about: str, table: Table, minutes: float) -> None:
     """Replace docs/benchmarks.md."""
     PAGE.write_text(
         "# Benchmarks\n\n"
-        "Written by `make bench ARGS=--write`, never by hand. Every figure is of this one run; how each is measured, and\n"
-        "how the peers are set up, is in `tests/bench`.\n\n"
+        "Written by `make bench ARGS=--write`, never by hand. Every figure is of this one run; how each is measured,\n"
+        "and how the peers are set up, is in `tests/bench`.\n\n"
         f"{about}\n- the run took {minutes:.0f} minutes\n\n{table.text()}\n",
         encoding="utf-8",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.schema import F8, SensorSpec
+from fusion.schema import B1, F8, I8, SensorSpec
 from tests.bench.peers.plane import Seen
 
 RINGS = 25
@@ -22,9 +22,9 @@ class Clutter:
         self._per_scan = np.array([spec.clutter_per_scan for spec in sensors])[:, None] * np.diff(edges)
         self._t = np.full(len(sensors), np.nan)
 
-    def _ring(self, plots: Seen) -> np.ndarray:
+    def _ring(self, plots: Seen) -> I8:
         part = plots["a"] / self._range_m[plots["sensor"]]
-        return np.clip((part * RINGS).astype(np.int64), 0, RINGS - 1)
+        return np.asarray(np.clip((part * RINGS).astype(np.int64), 0, RINGS - 1))
 
     def log_density(self, plots: Seen) -> F8:
         """Log of false plots per scan and square metre where these radar plots (n,) are."""
@@ -33,7 +33,7 @@ class Clutter:
         width_m = self._range_m[sensor] / RINGS
         return np.asarray(np.log(count / (width_m * 2 * np.pi * np.maximum(plots["a"], 1_000.0))))
 
-    def learn(self, plots: Seen, false: np.ndarray) -> None:
+    def learn(self, plots: Seen, false: B1) -> None:
         """Take the plots of one slice of one radar, and which of them nobody took."""
         sensor, now_s = int(plots["sensor"][0]), float(plots["t"][-1])
         if now_s > self._t[sensor]:

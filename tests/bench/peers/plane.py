@@ -28,13 +28,13 @@ class Plane:
         self.index = {spec.id: i for i, spec in enumerate(sensors)}
         self.period_s = np.array([spec.period_s for spec in sensors])
         self.sites = geo.site_table(sensors)
-        self._origin = geo.site_row(lat_rad, lon_rad, 0.0)
+        self.frame = geo.site_row(lat_rad, lon_rad, 0.0)
         self.site_xy = np.array([self.xy(np.array([s[12]]), np.array([s[13]]))[0] for s in self.sites])
 
     def xy(self, lat_rad: F8, lon_rad: F8) -> F8:
         """Places in the plane, (n, 2)."""
-        away = geo.ecef(lat_rad, lon_rad, np.zeros(len(lat_rad))) - self._origin[:3]
-        return np.stack([away @ self._origin[3:6], away @ self._origin[6:9]], axis=1)
+        away = geo.ecef(lat_rad, lon_rad, np.zeros(len(lat_rad))) - self.frame[:3]
+        return np.stack([away @ self.frame[3:6], away @ self.frame[6:9]], axis=1)
 
     def geodetic(self, xy: F8) -> tuple[F8, F8]:
         """Latitude and longitude (n,) of places in the plane: the point of zero height, found by two refinements."""
@@ -42,7 +42,7 @@ class Plane:
         lat = lon = up
         for _ in range(3):
             frame = np.concatenate([xy, up[:, None]], axis=1)
-            place = self._origin[:3] + frame @ self._origin[3:12].reshape(3, 3)
+            place = self.frame[:3] + frame @ self.frame[3:12].reshape(3, 3)
             lat, lon, height = geo.geodetic(place)
             up = up - height
         return lat, lon

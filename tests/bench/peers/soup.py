@@ -37,16 +37,16 @@ from stonesoup.updater.kalman import ExtendedKalmanUpdater
 from fusion import geo
 from fusion.schema import F8, I8
 from tests.bench.peers.plane import Plane, Seen
-from tests.bench.peers.tracker import CLAIM_SCORE, SPEED_SIGMA_MPS, Classical, Settings
+from tests.bench.peers.tracker import CLAIM_SCORE, DETECTION, HEIGHTS_RAD, SPEED_SIGMA_MPS, Classical, Settings
 
 START = datetime(2000, 1, 1)
 PLACE = (0, 2, 4)
 JOINT_MOST = 6
-HEIGHTS_RAD = 0.1  # over which a 3D radar spreads its false plots
-DETECTION, GATE_PROBABILITY = 0.8, 0.999
+CLIMB_SIGMA_MPS = 10.0
+GATE_PROBABILITY = 0.999
 
 
-class SitePolar(NonLinearGaussianMeasurement):
+class SitePolar(NonLinearGaussianMeasurement):  # type: ignore[misc] # Stone Soup publishes no types
     """Slant range, azimuth and perhaps elevation at a site whose axes are tilted against the frame."""
 
     site_m: F8 = Property(doc="The antenna in the frame, (3,)")
@@ -103,7 +103,7 @@ class Soup(Classical):
         self._gnn = GNNWith2DAssignment(distance)
         self._distance = distance
         self._by_sensor = [self._probabilistic(i) for i in range(len(plane.sensors))]
-        self._frame = plane._origin
+        self._frame = plane.frame
         axes = self._frame[3:12].reshape(3, 3)
         self._sites = [(axes @ (s[:3] - self._frame[:3]), s[3:12].reshape(3, 3) @ axes.T) for s in plane.sites]
 
@@ -165,8 +165,8 @@ class Soup(Classical):
                 self._clusters(choosing, left, plots, height, sigma, found, free, self._joint and public)
             if radar and public:
                 self._clutter.learn(plots, free)
-        for i in np.flatnonzero(free):
-            self._new(plots[i : i + 1], height[i : i + 1], sigma[i : i + 1])
+        for new in np.flatnonzero(free):
+            self._new(plots[new : new + 1], height[new : new + 1], sigma[new : new + 1])
 
     def _clusters(
         self, choosing: I8, left: I8, plots: Seen, height: F8, sigma: F8, found: list[Any], free: Any, joint: bool
@@ -245,7 +245,7 @@ class Soup(Classical):
         cov = np.asarray(predicted.covar, float)
         spread = float(apart @ np.linalg.solve(cov, apart) + np.linalg.slogdet(2 * np.pi * cov)[1])
         per_m_rad = float(self._clutter.log_density(plot)[0] + np.log(plot["a"][0]))
-        return np.log(DETECTION) - 0.5 * spread - per_m_rad + (np.log(HEIGHTS_RAD) if len(apart) == 3 else 0.0)
+        return float(np.log(DETECTION) - 0.5 * spread - per_m_rad + (np.log(HEIGHTS_RAD) if len(apart) == 3 else 0.0))
 
     def _store(self, slot: int, state: Any, plot: Seen, gain: float) -> None:
         tracks = self.tracks
@@ -262,31 +262,20 @@ class Soup(Classical):
         self._hit(slot, plot)
 
     def _new(self, plot: Seen, height: F8, sigma: F8) -> None:
-        tracks = self.tracks
-        if tracks.n == tracks.size:
-            tracks.grow(2 * tracks.size)
-        slot, tracks.n = tracks.n, tracks.n + 1
-        _, cov2 = self.plane.places(plot, height, sigma)
+        place2, cov2 = self.plane.places(plot, height, sigma)
         if plot["radar"][0]:
             site = self.plane.sites[plot["sensor"][0]]
             xyz = geo.ecef_from_range_height(site, plot["a"], plot["b"], height)
         else:
             xyz = geo.ecef(plot["a"], plot["b"], plot["c"])
         place = self._enu(xyz)[0]
-        cov = np.diag([0.0, SPEED_SIGMA_MPS**2, 0.0, SPEED_SIGMA_MPS**2, sigma[0] ** 2, 10.0**2])
+        cov = np.diag([0.0, SPEED_SIGMA_MPS**2, 0.0, SPEED_SIGMA_MPS**2, sigma[0] ** 2, CLIMB_SIGMA_MPS**2])
         cov[np.ix_([0, 2], [0, 2])] = cov2[0]
         x = np.array([place[0], 0.0, place[1], 0.0, place[2], 0.0])
         if not plot["radar"][0] and not np.isnan(plot["vx"][0]):
             x[1], x[3] = plot["vx"][0], plot["vy"][0]
             cov[1, 1] = cov[3, 3] = plot["s_v"][0] ** 2
         when = START + timedelta(seconds=float(plot["t"][0]))
-        tracks.filters.append(Track([GaussianState(StateVector(x[:, None]), cov, timestamp=when)]))
-        tracks.t[slot] = tracks.born[slot] = plot["t"][0]
-        tracks.x[slot] = np.append(self.plane.places(plot, height, sigma)[0][0], [0, 0])[[0, 2, 1, 3]]
-        tracks.x[slot, [1, 3]] = x[1], x[3]
-        tracks.p[slot], tracks.h[slot], tracks.sh[slot] = cov[:4, :4], height[0], sigma[0]
-        tracks.id[slot], tracks.address[slot], tracks.hits[slot], tracks.public[slot] = self._next_id, -1, 0, False
-        tracks.score[slot] = 0.0
-        tracks.seen[slot] = -1e9
-        self._next_id += 1
-        self._hit(slot, plot)
+        track = Track([GaussianState(StateVector(x[:, None]), cov, timestamp=when)])
+        flat = np.array([place2[0, 0], x[1], place2[0, 1], x[3]])
+        self._begin(plot, flat, cov[:4, :4], (height[0], sigma[0]), track)

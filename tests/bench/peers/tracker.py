@@ -24,7 +24,9 @@ from tests.bench.peers.filters import Filter, noise
 from tests.bench.peers.plane import UNKNOWN_SIGMA_M, Plane, Seen
 
 SLICE_S = 0.25
+LONG_AGO_S = -1e9
 DETECTION = 0.8
+HEIGHTS_RAD = 0.1  # of elevation, over which a 3D radar spreads its false plots
 CLAIM_SCORE = 10.0  # of an ADS-B plot: it carries a checksum
 SPEED_SIGMA_MPS = 80.0  # of each axis after one radar plot
 
@@ -47,44 +49,45 @@ class Settings:
 class Tracks:
     """Columns of every live track, so that gating is one array operation; the filters are objects beside them."""
 
-    def __init__(self, sensors: int) -> None:
-        self.n = 0
-        self.sensors = sensors
-        self._f = np.zeros((0, 0))
-        self.grow(64)
-        self.filters: list[Any] = []
-
-    def grow(self, size: int) -> None:
-        """Make room."""
-        old = self.n
-        for name, shape, kind in (
-            ("x", (4,), float), ("p", (4, 4), float), ("t", (), float), ("h", (), float), ("sh", (), float),
-            ("score", (), float), ("id", (), int), ("address", (), int), ("hits", (), int), ("public", (), bool), ("born", (), float),
-            ("seen", (self.sensors,), float),
-        ):  # fmt: skip
-            fresh = np.zeros((size, *shape), kind)
-            if old:
-                fresh[:old] = getattr(self, name)[:old]
-            setattr(self, name, fresh)
-        self.size = size
-
-    x: F8
-    p: F8
-    t: F8
-    h: F8
-    sh: F8
+    x: F8  # (n, 4) x, vx, y, vy of the plane
+    p: F8  # (n, 4, 4)
+    t: F8  # of the last plot, s
+    h: F8  # height, m
+    sh: F8  # its sigma
     born: F8
-    score: F8
+    score: F8  # log-likelihood ratio against clutter
     id: I8
-    address: I8
+    address: I8  # 24 bits, -1 none
     hits: I8
     public: NDArray[np.bool_]
     seen: F8  # (n, sensors) time of the last plot of each sensor
 
+    def __init__(self, sensors: int) -> None:
+        self.n, self.size = 0, 0
+        self.filters: list[Any] = []
+        self._shapes: dict[str, tuple[tuple[int, ...], type]] = {
+            **dict.fromkeys(("t", "h", "sh", "born", "score"), ((), float)),
+            **dict.fromkeys(("id", "address", "hits"), ((), int)),
+            "x": ((4,), float),
+            "p": ((4, 4), float),
+            "seen": ((sensors,), float),
+            "public": ((), bool),
+        }
+        self.grow(64)
+
+    def grow(self, size: int) -> None:
+        """Make room."""
+        for name, (shape, kind) in self._shapes.items():
+            fresh: NDArray[Any] = np.zeros((size, *shape), kind)
+            if self.n:
+                fresh[: self.n] = getattr(self, name)[: self.n]
+            setattr(self, name, fresh)
+        self.size = size
+
     def keep(self, which: NDArray[np.bool_]) -> None:
         """Drop the others."""
         at = np.flatnonzero(which)
-        for name in ("x", "p", "t", "h", "sh", "id", "address", "hits", "public", "born", "seen", "score"):
+        for name in self._shapes:
             column = getattr(self, name)
             column[: len(at)] = column[at]
         self.filters = [self.filters[i] for i in at]
@@ -188,7 +191,7 @@ class Classical:
         dh = height[row] - tracks.h[track]
         s_h = sigma[row] ** 2 + tracks.sh[track] ** 2 + 900.0
         ok = free & (dh**2 < 16.0 * s_h)
-        row, col, track = row[ok], col[ok], track[ok]
+        row, col, track, dh, s_h = row[ok], col[ok], track[ok], dh[ok], s_h[ok]
         if not len(row):
             return out, gain
         dt = plots["t"][row] - tracks.t[track]
@@ -204,12 +207,15 @@ class Classical:
         dist = (s[:, 1, 1] * miss[:, 0] ** 2 + s[:, 0, 0] * miss[:, 1] ** 2 - 2 * s[:, 0, 1] * miss.prod(axis=1)) / det
         ok = dist < self.settings.gate
         cost = dist + np.log(det)
+        rises = not np.isnan(plots["c"][0])  # one sensor, so all of them or none
+        if rises:
+            cost += dh**2 / s_h + np.log(s_h)
         for plot, chosen in _pairs(row[ok], col[ok], cost[ok], len(plots), len(choosing)):
             out[plot] = choosing[chosen]
-            best = np.flatnonzero((row == plot) & (col == chosen))[0]
-            gain[plot] = -0.5 * cost[best]
+            gain[plot] = -0.5 * cost[(row == plot) & (col == chosen)][0]
         if plots["radar"][0]:
             gain += np.log(DETECTION / (2 * np.pi)) - self._clutter.log_density(plots)
+            gain += np.log(plots["a"] * HEIGHTS_RAD / np.sqrt(2 * np.pi)) if rises else 0.0
         return out, np.where(out >= 0, gain, 0.0)
 
     def _update(self, i: int, plot: Seen, height: float, sigma: float) -> None:
@@ -237,21 +243,24 @@ class Classical:
         tracks.public[i] |= tracks.hits[i] >= self.settings.hits and tracks.score[i] >= self.settings.score
 
     def _new(self, plot: Seen, height: F8, sigma: F8) -> None:
-        tracks = self.tracks
-        if tracks.n == tracks.size:
-            tracks.grow(2 * tracks.size)
-        i, tracks.n = tracks.n, tracks.n + 1
         z, cov = self.plane.places(plot, height, sigma)
         x, p = np.zeros(4), np.diag([0.0, SPEED_SIGMA_MPS**2, 0.0, SPEED_SIGMA_MPS**2])
         x[[0, 2]], p[np.ix_([0, 2], [0, 2])] = z[0], cov[0]
         if not plot["radar"][0] and not np.isnan(plot["vx"][0]):
             x[1], x[3], p[1, 1], p[3, 3] = plot["vx"][0], plot["vy"][0], plot["s_v"][0] ** 2, plot["s_v"][0] ** 2
+        self._begin(plot, x, p, (height[0], sigma[0]), self._start(x, p))
+
+    def _begin(self, plot: Seen, x: F8, p: F8, height: tuple[float, float], kf: Any) -> None:
+        """A new tentative track."""
+        tracks = self.tracks
+        if tracks.n == tracks.size:
+            tracks.grow(2 * tracks.size)
+        i, tracks.n = tracks.n, tracks.n + 1
         tracks.x[i], tracks.p[i], tracks.t[i], tracks.born[i] = x, p, plot["t"][0], plot["t"][0]
-        tracks.h[i], tracks.sh[i], tracks.id[i] = height[0], sigma[0], self._next_id
-        tracks.address[i], tracks.hits[i], tracks.public[i] = -1, 0, False
-        tracks.score[i] = 0.0
-        tracks.seen[i] = -1e9
-        tracks.filters.append(self._start(x, p))
+        tracks.h[i], tracks.sh[i] = height
+        tracks.id[i], tracks.address[i], tracks.hits[i], tracks.public[i] = self._next_id, -1, 0, False
+        tracks.seen[i], tracks.score[i] = LONG_AGO_S, 0.0
+        tracks.filters.append(kf)
         self._next_id += 1
         self._hit(i, plot)
 
