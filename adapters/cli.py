@@ -183,9 +183,9 @@ def track() -> None:
     Example:
       vedette track < plots.jsonl > tracks.jsonl
     """
-    from adapters import stream
+    from adapters import main as entry
 
-    raise typer.Exit(stream.run(sys.stdin.buffer, sys.stdout, sys.stderr))
+    raise typer.Exit(entry.track())
 
 
 @app.command()
@@ -390,7 +390,7 @@ def _close_stdout() -> None:
 
 
 def main() -> None:
-    """Entry point of the `vedette` command."""
+    """The command line; `adapters.main` is the entry point of the `vedette` command."""
     log.prepare_numerics()
     app()
 

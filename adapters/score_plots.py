@@ -21,6 +21,7 @@ except ImportError as error:
 
 MISSED, FALSE, GOOD, TRUE = "#d62728", "#ff7f0e", "#1f77b4", "#b8b8b8"
 DPI = 130
+CROWD = 20_000  # states of objects; more are drawn finer
 CYCLE = ("#1f77b4", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f", "#ff7f0e")
 STYLES = ("-", "--", ":", "-.")
 
@@ -45,15 +46,16 @@ def _map(found: Score) -> Figure:
     figure = Figure(figsize=(11, 9))
     axes = figure.add_subplot()
     missed, false = ~scene.truth_is_tracked, ~scene.track_is_used
-    _dots(axes, scene.truth, scene.truth_is_tracked, TRUE, 14, "o", "object, tracked")
-    _dots(axes, scene.tracks, scene.track_is_used, GOOD, 2, "o", "track on an object")
-    _dots(axes, scene.truth, missed, MISSED, 16, "o", "object, missed")
-    _dots(axes, scene.tracks, false, FALSE, 22, "x", "false track")
+    fine = min(1.0, max(0.1, CROWD / max(1, len(scene.truth))))
+    _dots(axes, scene.truth, scene.truth_is_tracked, TRUE, 14 * fine, "o", "object, tracked")
+    _dots(axes, scene.tracks, scene.track_is_used, GOOD, 2 * fine, "o", "track on an object")
+    _dots(axes, scene.truth, missed, MISSED, 16 * fine, "o", "object, missed")
+    _dots(axes, scene.tracks, false, FALSE, 22 * max(fine, 0.5), "x", "false track")
     lat_rad = scene.truth.lat_rad
     axes.set_aspect(1.0 / max(0.05, float(np.cos(lat_rad.mean()))))
     axes.set(xlabel="longitude, degrees", ylabel="latitude, degrees", title="Objects in view and tracks at the samples")
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, markerscale=1.5)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, markerscale=1.5 / fine**0.5)
     return figure
 
 

@@ -10,6 +10,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
+
 from adapters import feed
 from adapters.broker import BrokerSettings, PublishDenied, now_us
 from adapters.errors import ConfigError
@@ -121,9 +123,21 @@ def stream_lines(scene: Scenario, end_us: int, step_us: int = US_PER_S) -> Itera
 def truth_lines(scene: Scenario, end_us: int, step_us: int = US_PER_S) -> Iterator[bytes]:
     """The truth of a scene every `step_us` from its start, all lines of one time together."""
     plan = scene.plan
+    first_hit_s = first_hits(scene, end_us)
     yield lines.truth_header(scene.sensors, scene.start_us, step_us / US_PER_S, plan.name, plan.seed)
     for t_us in range(scene.start_us, end_us + 1, step_us):
-        yield lines.truth(scene.truth(t_us), scene.start_us).encode()
+        yield lines.truth(scene.truth(t_us), scene.start_us, first_hit_s).encode()
+
+
+def first_hits(scene: Scenario, end_us: int) -> dict[str, float]:
+    """Seconds of the scene at which the first plot of each object was measured, by radar or ADS-B; none: not there."""
+    first = np.full(len(scene.plan.objects), np.inf)
+    carried = {s.id for s in scene.sensors if s.kind in lines.CARRIED}
+    for batch, owner in takewhile(lambda pair: pair[0].rx_us <= end_us, scene.owned()):
+        if batch.sensor in carried:
+            of = owner >= 0
+            np.minimum.at(first, owner[of], (batch.t_us[of] - scene.start_us) / US_PER_S)
+    return {o.id: second for o, second in zip(scene.plan.objects, first.tolist(), strict=True) if second < np.inf}
 
 
 def _write(path: Path, option: str, parts: Iterator[bytes]) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion import geo
-from fusion.schema import B1, F8, I8, Plots, SensorKind
-from replay.door import Door, Look, only
+from fusion.schema import B1, F8, I8, SensorKind
+from replay.door import Door, Look, Owned, only
 from replay.plan import Interference, SimSensor
 from replay.radar import SECTOR_S
 from replay.sky import Sky, generator
@@ -50,6 +50,8 @@ class Faults:
 
     def apply(self, said: _Said, who: I8, xyz: F8, rng: np.random.Generator) -> None:
         """Make wrong what is wrong; `xyz` is where the objects are."""
+        if not len(who):
+            return
         place = np.full(len(self._drift_rad), -1)
         place[who] = np.arange(len(who))
         at = place[self._row] if len(self._row) else self._row
@@ -98,7 +100,7 @@ def in_area(area: Interference, xyz: F8, t_s: F8) -> B1:
     return np.asarray((away < area.radius_m) & (t_s >= area.from_s) & (t_s < area.until_s), np.bool_)
 
 
-def claims(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Plots]:
+def claims(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Owned]:
     """The messages of one receiver: every object's broadcast once a period, in order of arrival."""
     plan, spec, n = sky.plan, sensor.spec, len(sky)
     rng, extra = generator(plan.seed, spec.id), generator(plan.seed, spec.id, 1)
@@ -143,6 +145,7 @@ def _told(sky: Sky, sensor: SimSensor, who: I8, said: _Said, rng: np.random.Gene
     enu = np.einsum("nij,nj->ni", axes, velocity) + rng.standard_normal((n, 3))[who] * sigma_velocity[:, None]
     look: Look = {
         "t_s": said.t_s,
+        "owner": who,
         "lat_rad": lat,
         "lon_rad": lon,
         "sigma_position_m": sigma,

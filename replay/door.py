@@ -15,7 +15,9 @@ from fusion.schema import I8, US_PER_S, PlotKind, Plots, SensorKind, plots
 from replay.plan import SimSensor
 from replay.sky import is_out, steps_at
 
-Look = dict[str, NDArray[Any]]  # columns of plots in the making: "t_s" (seconds of the scene), then as schema.Plots
+# Columns of plots in the making: "t_s" (seconds of the scene), "owner" (row of the object, -1 none), as schema.Plots.
+Look = dict[str, NDArray[Any]]
+Owned = tuple[Plots, I8]  # a message, and the row of the object that each of its plots is of; -1 none
 
 _KINDS = {
     SensorKind.RADAR_2D: PlotKind.POLAR,
@@ -55,9 +57,9 @@ class Door:
         self._seq = 0
         self._newest_us = 0
         self._kind = _KINDS.get(sensor.spec.kind, PlotKind.POSITION)
-        self._waiting: list[tuple[int, int, Plots]] = []  # messages that a later one may overtake
+        self._waiting: list[tuple[int, int, Owned]] = []  # messages that a later one may overtake
 
-    def messages(self, look: Look, together_s: float, until_s: float, next_s: float) -> Iterator[Plots]:
+    def messages(self, look: Look, together_s: float, until_s: float, next_s: float) -> Iterator[Owned]:
         """The messages of one look; what was measured outside the scene or in an outage is not there.
 
         `together_s` of measurements make one message; nothing of a later look is measured before `next_s`.
@@ -71,13 +73,13 @@ class Door:
             least_s = np.floor(max(next_s, 0.0) / together_s) * together_s + together_s + self._sensor.spec.latency_s
             yield from self._arrived(self._start_us + round(float(least_s) * US_PER_S))
 
-    def rest(self) -> Iterator[Plots]:
+    def rest(self) -> Iterator[Owned]:
         """What is still on its way when the scene is over."""
         yield from self._arrived(None)
 
-    def _cut(self, look: Look, together_s: float) -> Iterator[Plots]:
+    def _cut(self, look: Look, together_s: float) -> Iterator[Owned]:
         """Checked as one batch, sent in parts: the check costs more than all the rest."""
-        true_s = look.pop("t_s")
+        true_s, owner = look.pop("t_s"), look.pop("owner")
         clock_s = true_s + self._sensor.bias_time_s + steps_at(self._sensor.clock_steps_s, true_s)
         t_us: I8 = self._start_us + np.round(clock_s * US_PER_S).astype(np.int64)
         whole = plots(self._sensor.spec.id, self._kind, 0, t_us, -1, -1, **look)
@@ -93,12 +95,12 @@ class Door:
                 continue
             columns = (getattr(whole, name)[first:last] for name in _COLUMNS)
             stamps = rx_us, whole.t_us[first:last], self._boot, self._seq - 1
-            message = Plots(whole.sensor, whole.kind, *stamps, *columns)
+            message = Plots(whole.sensor, whole.kind, *stamps, *columns), owner[first:last]
             if self._sensor.overtakes:
-                heapq.heappush(self._waiting, (rx_us, message.seq, message))
+                heapq.heappush(self._waiting, (rx_us, self._seq, message))
             else:
                 yield message
 
-    def _arrived(self, until_us: int | None) -> Iterator[Plots]:
+    def _arrived(self, until_us: int | None) -> Iterator[Owned]:
         while self._waiting and (until_us is None or self._waiting[0][0] < until_us):
             yield heapq.heappop(self._waiting)[2]

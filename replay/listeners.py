@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusion import geo
-from fusion.schema import Plots
-from replay.door import Door, Look, joined, only
+from replay.door import Door, Look, Owned, joined, only
 from replay.plan import SimSensor
 from replay.radar import SECTOR_S
 from replay.sky import SOUND_MPS, Sky, generator
@@ -16,7 +15,7 @@ from replay.sky import SOUND_MPS, Sky, generator
 SIGHTING_SIGMA_HEIGHT_M = 300.0  # of a height said by a person
 
 
-def bearings(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Plots]:
+def bearings(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Owned]:
     """The messages of one acoustic array or direction finder: a direction to each thing heard, once a period.
 
     Sound points to where the object was when it made it: 2.9 s ago for each kilometre. The time stamped is that of
@@ -38,6 +37,7 @@ def bearings(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[
         noise = rng.normal(0.0, spec.sigma_azimuth_rad, n)[rows] + sensor.bias_azimuth_rad
         look: Look = {
             "t_s": np.full(len(rows), t_s),
+            "owner": rows,
             "azimuth_rad": azimuth + noise,
             "elevation_rad": elevation + rng.normal(size=n)[rows] * spec.sigma_elevation_rad,
         }
@@ -52,7 +52,7 @@ def bearings(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[
     yield from door.rest()
 
 
-def sightings(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Plots]:
+def sightings(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Owned]:
     """The reports of people around one place: each object that passes is reported once, coarsely, minutes later."""
     plan, spec, n = sky.plan, sensor.spec, len(sky)
     rng = generator(plan.seed, spec.id)
@@ -70,6 +70,7 @@ def sightings(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator
         lat, lon, _ = geo.geodetic(xyz + axes[:, 0] * off[:, :1] + axes[:, 1] * off[:, 1:])
         look: Look = {
             "t_s": t_s + rng.random(n)[rows] * SECTOR_S,
+            "owner": rows,
             "lat_rad": lat,
             "lon_rad": lon,
             "sigma_position_m": np.full(len(rows), spec.sigma_position_m),

@@ -142,10 +142,9 @@ class Fleet:
         self._from_s = from_s
         self._first_s = np.array([f.t_s[0] for f in flights], np.float64)
         self._last_s = np.array([f.t_s[-1] for f in flights], np.float64)
-        self._t_s = np.concatenate([np.empty(0), *(f.t_s for f in flights)])  # all knots, one flight after the other
-        self._xyz_m = np.concatenate([np.empty((0, 3)), *(f.xyz_m for f in flights)])
-        self._ends = np.cumsum([0, *(len(f.t_s) for f in flights)])
-        self._keys = self._key(np.repeat(np.arange(len(flights)), np.diff(self._ends)), self._t_s)
+        self._first_m = np.array([f.xyz_m[0] for f in flights], np.float64).reshape(-1, 3)
+        self._last_m = np.array([f.xyz_m[-1] for f in flights], np.float64).reshape(-1, 3)
+        self._flights = tuple(flights)
         self._windows: dict[int, tuple[F8, F8]] = {}  # the latest asked for last
 
     def __len__(self) -> int:
@@ -190,26 +189,43 @@ class Fleet:
         self._windows[number] = found
         return found
 
-    def _key(self, row: I8, t_s: F8) -> I8:
-        """Rises with row, then time: one search finds the knots of all flights."""
-        found: I8 = (row << _KEY_BITS) + np.clip(np.floor(t_s * 1e6), -_KEY_HALF, _KEY_HALF).astype(np.int64)
-        return found
-
     def _resample(self, first: int) -> tuple[F8, F8]:
         """Straight lines between knots; beyond the ends they go on straight, so that velocity there is the flight's."""
         last = min(first + _WINDOW, self._count - 1)
         low, high = max(first - 1, 0), min(last + 1, self._count - 1)  # a knot more at each end, for the velocity
         grid = self._from_s + STEP_S * np.arange(low, high + 1, dtype=np.float64)
-        t_s, rows = np.broadcast_to(grid[:, None], (len(grid), len(self))), np.arange(len(self))
-        t_s = np.clip(t_s, self._first_s - STEP_S, self._last_s + STEP_S)  # before and after it stands there
-        knot = np.searchsorted(self._keys, self._key(rows, t_s).T.ravel(), "right").reshape(len(self), len(grid)).T - 1
-        knot = np.clip(knot, self._ends[:-1], self._ends[1:] - 2)
-        t0, xyz0 = self._t_s[knot], self._xyz_m[knot]
-        slope = (self._xyz_m[knot + 1] - xyz0) / (self._t_s[knot + 1] - t0)[..., None]
-        xyz: F8 = slope * (t_s - t0)[..., None] + xyz0
+        gone = self._last_s < grid[0] - STEP_S
+        xyz = np.repeat(np.where(gone[:, None], self._last_m, self._first_m)[None], len(grid), axis=0)
+        rows = np.flatnonzero(~gone & (self._first_s <= grid[-1] + STEP_S))
+        if len(rows):
+            xyz[:, rows] = _lines([self._flights[row] for row in rows.tolist()], grid)
         velocity = np.asarray(np.gradient(xyz, STEP_S, axis=0), np.float64)
         kept = slice(first - low, last - low + 1)
         return np.ascontiguousarray(xyz[kept]), np.ascontiguousarray(velocity[kept])
+
+
+def _lines(flights: Sequence[Flight], grid_s: F8) -> F8:
+    """Places (knots, n, 3) of flights on the grid, all at once: one search in keys that rise with flight, then time."""
+    parts = [np.searchsorted(f.t_s, (grid_s[0], grid_s[-1])) for f in flights]
+    spans = [(max(min(a - 1, len(f.t_s) - 2), 0), max(b + 1, 2)) for f, (a, b) in zip(flights, parts, strict=True)]
+    t_s = np.concatenate([f.t_s[a:b] for f, (a, b) in zip(flights, spans, strict=True)])
+    xyz_m = np.concatenate([f.xyz_m[a:b] for f, (a, b) in zip(flights, spans, strict=True)])
+    ends = np.cumsum([0, *(min(b, len(f.t_s)) - a for f, (a, b) in zip(flights, spans, strict=True))])
+    rows = np.arange(len(flights))
+    keys = _key(np.repeat(rows, np.diff(ends)), t_s)
+    ask_s = np.broadcast_to(grid_s[:, None], (len(grid_s), len(flights)))
+    first_s, last_s = np.array([(f.t_s[0], f.t_s[-1]) for f in flights]).T
+    ask_s = np.clip(ask_s, first_s - 2 * STEP_S, last_s + 2 * STEP_S)  # further out it stands
+    knot = np.searchsorted(keys, _key(rows, ask_s).T.ravel(), "right").reshape(len(rows), len(grid_s)).T - 1
+    knot = np.clip(knot, ends[:-1], ends[1:] - 2)
+    slope = (xyz_m[knot + 1] - xyz_m[knot]) / (t_s[knot + 1] - t_s[knot])[..., None]
+    found: F8 = slope * (ask_s - t_s[knot])[..., None] + xyz_m[knot]
+    return found
+
+
+def _key(row: I8, t_s: F8) -> I8:
+    found: I8 = (row << _KEY_BITS) + np.clip(np.floor(t_s * 1e6), -_KEY_HALF, _KEY_HALF).astype(np.int64)
+    return found
 
 
 def _mix(table: F8, low: I8, rows: I8, part: F8) -> F8:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusion import geo
-from fusion.schema import F8, I8, Plots
-from replay.door import Door, Look, joined, only
+from fusion.schema import F8, I8
+from replay.door import Door, Look, Owned, joined, only
 from replay.plan import ClutterSector, SimSensor
 from replay.sky import Sky, generator, steps_at
 
@@ -21,7 +21,7 @@ FLASH = 0.3  # part of the looks in which a blade stands across the beam
 CODE_BITS = 12
 
 
-def scans(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Plots]:
+def scans(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Owned]:
     """The messages of one turning radar, in order of arrival."""
     plan, spec = sky.plan, sensor.spec
     rng, extra = generator(plan.seed, spec.id), generator(plan.seed, spec.id, 1)
@@ -31,7 +31,7 @@ def scans(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Plo
         north_s = (scan - sensor.rpm_phase) * spec.period_s
         look = _errors(sensor, _scan(sky, sensor, rng, extra, north_s))
         if before is not None and any(a <= north_s < b for a, b in sensor.frozen_s):
-            look = before | {"t_s": before["t_s"] + spec.period_s}
+            look = before | {"t_s": before["t_s"] + spec.period_s, "owner": np.full(len(before["t_s"]), -1)}
         before = look
         yield from door.messages(look, SECTOR_S, plan.duration_s, north_s + spec.period_s)
     yield from door.rest()
@@ -53,6 +53,7 @@ def _scan(sky: Sky, sensor: SimSensor, rng: np.random.Generator, extra: np.rando
     address = np.where(heard & sensor.mode_s & sky.mode_s[rows], sky.address[rows], -1)
     look: Look = {
         "t_s": t_s,
+        "owner": rows,
         "range_m": range_m + sensor.bias_range_m + rng.normal(0.0, spec.sigma_range_m, n)[rows],
         "azimuth_rad": azimuth + sensor.bias_azimuth_rad + rng.normal(0.0, spec.sigma_azimuth_rad, n)[rows],
         # NaN where none is measured

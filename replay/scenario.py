@@ -93,7 +93,9 @@ def load_plan(name_or_path: str | Path, seed: int | None = None, total: int | No
         raise BadScenario(str(path), "file", f"not TOML: {error}", "correct the line named") from error
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at ")
-        raise BadScenario(str(path), where.strip("`$.") or "file", problem, "see docs on scenarios") from error
+        raise BadScenario(
+            str(path), where.replace("`key` in ", "").strip("`$.") or "file", problem, "see docs on scenarios"
+        ) from error
     return _plan(path, parsed, parsed.seed if seed is None else seed, total)
 
 

@@ -34,6 +34,8 @@ MAX_TIME_S = 1e11  # the year 5138: in milliseconds still exact in int64 and flo
 NAN = float("nan")
 ARCHIVE = ("T_lat", "T_lon", "T_ve", "T_vn", "T_cov", "T_alive", "T_cls", "meas")
 CLASSES = ("airliner", "ga", "shahed", "slow")  # what the numbers in T_cls stand for
+CLAIMS = ("ghost", "replayed")  # faults of what was only ever broadcast: nothing is there, and its track is false
+UNNAMED = "unnamed"  # class of objects that are given none
 GONE = zipfile.BadZipFile, zlib.error, zstandard.ZstdError, EOFError
 
 _Latitude = Annotated[float, Meta(ge=-90, le=90)]
@@ -113,13 +115,14 @@ class _Header(msgspec.Struct):
 class _TruthLine(msgspec.Struct, gc=False):
     time: _Time
     id: Annotated[str, Meta(min_length=1, max_length=200)] | int
-    kind: Annotated[str, Meta(min_length=1, max_length=100)] = msgspec.field(name="class")
+    kind: Annotated[str, Meta(max_length=100)] = msgspec.field(name="class")
     lat: _Latitude
     lon: _Longitude
     ve: _Speed
     vn: _Speed
     seen: bool
     first_hit: _Time | None = None
+    fault: str = ""
 
 
 class _TrackLine(msgspec.Struct, gc=False):
@@ -251,8 +254,10 @@ def _read_lines(path: Path) -> TruthFile:
                 raise ValueError("is not a truth of version 1")
             for number, text in lines(stream, 1):  # noqa: B007 (it names the line of an error)
                 got = decode(text)
+                if got.fault in CLAIMS:
+                    continue
                 who = columns.add(str(got.id), got.time, got.lat, got.lon, got.ve, got.vn)
-                kind = classes.setdefault(got.kind, len(classes))
+                kind = classes.setdefault(got.kind or UNNAMED, len(classes))
                 if who == len(class_of):
                     class_of.append(kind)
                     first_hit_s.append(NAN)

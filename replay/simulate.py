@@ -5,9 +5,11 @@
     truth = scenario.truth(scenario.start_us + 60_000_000)
 
 Radars turn: an object is hit when the beam passes it, measured in range, azimuth and perhaps elevation with the noise
-of the sensor, and reported a tenth of a second's sector at a time. Transponders answer secondary radar and broadcast
-ADS-B once a second. All chance comes from generators seeded by the scenario and the sensor's id: the same scenario
-gives the same batches, and another sensor more or less changes nothing for the rest.
+of the sensor, and reported a tenth of a second's sector at a time (`radar`). Transponders answer secondary radar and
+broadcast ADS-B once a second (`claims`). Microphones hear where things were, and people tell late (`listeners`). Every
+message goes through a `door` that numbers, delays and perhaps loses it. All chance comes from generators seeded by the
+scenario and the sensor's id: the same scenario gives the same batches, and another sensor more or less changes nothing
+for the rest.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from typing import Self
 import numpy as np
 
 from fusion import geo
-from fusion.schema import B1, F8, US_PER_S, Frame, Plots, SensorKind, SensorSpec
+from fusion.schema import B1, CLAIM, F8, US_PER_S, Frame, Plots, SensorKind, SensorSpec
 from replay import claims, listeners, player, radar
+from replay.door import Owned
 from replay.plan import Plan, SimSensor
 from replay.scenario import load_plan
-from replay.sky import Sky, is_out
+from replay.sky import Sky, is_blind
 
 SEEN_PROBABILITY = 0.05  # less than this from every sensor: nobody could know of the object
 
@@ -80,8 +83,15 @@ class Scenario:
 
     def batches(self) -> Iterator[Plots]:
         """All batches of all sensors in order of arrival (rx_us, then sensor id)."""
+        return (batch for batch, _ in self.owned())
+
+    def owned(self) -> Iterator[Owned]:
+        """The same, each with the place in `plan.objects` of the object that each plot is of, -1 for none: (n,).
+
+        For judges: a tracker never learns it.
+        """
         streams = [_stream(self._sky, s, self.start_us, self.boot) for s in self.plan.sensors]
-        return heapq.merge(*streams, key=lambda batch: (batch.rx_us, batch.sensor))
+        return heapq.merge(*streams, key=lambda pair: (pair[0].rx_us, pair[0].sensor))
 
     def frames(self, encode: Callable[[SimSensor, Plots], bytes], ticks: bool = True) -> Iterator[Frame]:
         """All batches as the raw frames of the door, numbered from 0; with ticks every 100 ms from start to end."""
@@ -97,10 +107,13 @@ class Scenario:
         t_s = (t_us - self.start_us) / US_PER_S
         xyz, velocity, alive = self._sky.fleet.at(t_s)
         lat, lon, height = geo.geodetic(xyz)
-        visible = np.zeros(len(xyz), np.bool_)
+        visible, silent = np.zeros(len(xyz), np.bool_), np.zeros(len(xyz), np.bool_)
+        for row, thing in self._faulty:
+            silent[row] = any(f.kind == "outage" and f.from_s <= t_s < f.until_s for f in thing.faults)
         for sensor in self.plan.sensors:
-            if not is_out(sensor, np.full(1, t_s))[0]:
-                visible |= self._sky.visible(sensor, xyz) >= SEEN_PROBABILITY
+            if not is_blind(sensor, t_s):
+                mute = silent if sensor.spec.kind in CLAIM else np.zeros_like(silent)
+                visible |= (self._sky.visible(sensor, xyz) >= SEEN_PROBABILITY) & ~mute
         objects = self.plan.objects
         rows = np.flatnonzero(alive).tolist()
         fault = self._faults(t_s, xyz)
@@ -122,21 +135,22 @@ class Scenario:
         """What is wrong with the claims of each object that has something wrong, by row."""
         found: dict[int, list[str]] = {}
         for row, thing in self._faulty:
-            words = [thing.nothing] if thing.nothing else []
-            words += [f.kind for f in thing.faults if f.from_s <= t_s < f.until_s]
+            words = [f.kind for f in thing.faults if f.from_s <= t_s < f.until_s]
+            if thing.nothing:
+                words = [thing.nothing]
             if words:
                 found[row] = words
         for area in self.plan.interference:
-            inside = claims.in_area(area, xyz, np.full(len(xyz), t_s)) & self._sky.adsb
+            inside = claims.in_area(area, xyz, np.full(len(xyz), t_s)) & self._sky.adsb & self._sky.real
             for row in np.flatnonzero(inside).tolist():
                 found.setdefault(row, []).append("interference")
         return {row: ",".join(words) for row, words in found.items()}
 
 
-def _stream(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Plots]:
+def _stream(sky: Sky, sensor: SimSensor, start_us: int, boot: int) -> Iterator[Owned]:
     """The messages of one sensor."""
     kind = sensor.spec.kind
-    if kind in (SensorKind.ADSB, SensorKind.REMOTE_ID):
+    if kind in CLAIM:
         return claims.claims(sky, sensor, start_us, boot)
     if kind == SensorKind.BEARING:
         return listeners.bearings(sky, sensor, start_us, boot)

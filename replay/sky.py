@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion import coverage, geo
-from fusion.schema import B1, F8, I8, SensorKind, SensorSpec
+from fusion.schema import B1, CLAIM, F8, I8, SensorKind, SensorSpec
 from replay.motion import Fleet
 from replay.plan import Plan, SimSensor
 
@@ -124,7 +124,7 @@ class Sky:
         if sensor.spec.kind in (SensorKind.RADAR_2D, SensorKind.RADAR_3D):
             own, reply = self.radar_chance(sensor, rows, xyz)
             return np.asarray(1.0 - (1.0 - own) * (1.0 - reply), np.float64)
-        if sensor.spec.kind in (SensorKind.ADSB, SensorKind.REMOTE_ID):
+        if sensor.spec.kind in CLAIM:
             told = np.isin(rows, self.claims(sensor)) & self.real
             return np.where(told, self.view(sensor.spec, xyz) * sensor.spec.detection_probability, 0.0)
         return np.zeros(len(self))
@@ -150,6 +150,11 @@ def is_out(sensor: SimSensor, t_s: F8) -> B1:
     for from_s, until_s in sensor.outages_s:
         out |= (t_s >= from_s) & (t_s < until_s)
     return out
+
+
+def is_blind(sensor: SimSensor, t_s: float) -> bool:
+    """True while the sensor is silent, or frozen: what it repeats is no news."""
+    return any(from_s <= t_s < until_s for from_s, until_s in (*sensor.outages_s, *sensor.frozen_s))
 
 
 def steps_at(steps: tuple[tuple[float, float], ...], t_s: F8) -> F8:

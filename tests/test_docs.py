@@ -19,6 +19,7 @@ from adapters import configfile, docs, rulefile, zonefiles
 from adapters.cli import app
 from adapters.formats import alert, plots
 from fusion.schema import SensorKind, SensorSpec
+from replay import scenario
 from tests.conftest import ROOT, need
 
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")] + sorted(
@@ -216,6 +217,12 @@ def test_toml_examples_are_taken_by_their_readers(block: Block, tmp_path: Path) 
         path = tmp_path / "rules.toml"
         path.write_text(block.text, encoding="utf-8")
         assert len(rulefile.load(path).rules) == len(value["rule"])
+    elif "traffic" in value:
+        path = tmp_path / "sky.toml"
+        head = 'title = ""\nabout = []\nstart = 2025-01-01T00:00:00Z\nduration_s = 60.0\n'
+        sensor = '[[sensor]]\nid = "A1"\nkind = "adsb"\n'
+        path.write_text(head + sensor + block.text, encoding="utf-8")
+        assert len(scenario.load_plan(path).objects) >= sum(value["traffic"][0]["count"].values())
     elif "sensors" in value:
         assert len(configfile.SensorsFile.model_validate(value).sensors) == len(value["sensors"])
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from fusion import geo
 from fusion.schema import F8
-from replay import company, manners, objects
+from replay import objects
 from replay.manners import Start
 from replay.motion import Flight
 
@@ -114,54 +113,6 @@ def test_the_same_seed_gives_the_same_flight_and_another_another() -> None:
     assert one.tobytes() != other.tobytes()
 
 
-def test_a_way_over_the_ellipsoid_is_as_long_as_its_speed_says() -> None:
-    k = 3_601
-    flight = manners.along(Start(LAT, LON, 0.0), np.full(k, 120.0), np.full(k, 160.0), np.full(k, 10_000.0))
-    assert np.linalg.norm(np.diff(flight.xyz_m, axis=0), axis=1) == pytest.approx(200.0, abs=0.02)
-    height = geo.geodetic(flight.xyz_m)[2]
-    assert height == pytest.approx(10_000.0, abs=1e-3)
-
-
-def test_a_paraglider_in_a_thermal_drifts_with_the_wind() -> None:
-    calm, windy = (
-        objects.draw(objects.CATALOGUE["paraglider"], np.random.default_rng(8), at, 1_200.0)
-        for at in (Start(LAT, LON, 0.0), Start(LAT, LON, 0.0, wind_east_mps=5.0))
-    )
-    away = geo.enu_axes(LAT, LON)[0] @ (windy.xyz_m[-1] - calm.xyz_m[-1])
-    assert away[0] == pytest.approx(5.0 * 1_200.0, rel=0.01)
-    assert abs(away[1]) < 30.0
-
-
-def test_a_balloon_rises_and_then_floats() -> None:
-    rng = np.random.default_rng(3)
-    spec = objects.CATALOGUE["smuggling-balloon"]
-    heights = [geo.geodetic(objects.draw(spec, rng, start(rng), 3_600.0).xyz_m)[2] for _ in range(20)]
-    rising = [h for h in heights if h[600] - h[0] > 500.0]
-    assert len(rising) >= 4
-    for height in rising:
-        assert height[-1] >= height[600] - 60.0
-        assert np.percentile(np.diff(height), 95) <= 6.5
-
-
-def test_low_drones_follow_the_ground_and_high_ones_do_not() -> None:
-    rng = np.random.default_rng(2)
-    shahed = objects.CATALOGUE["shahed"]
-    assert isinstance(shahed.manner, manners.Legs)
-    level = replace(shahed.manner, hold_s=(1e5, 1e5))
-    for at_m, least_m, most_m in ((150.0, 8.0, 40.0), (2_500.0, 0.0, 0.1)):
-        spec = replace(shahed, manner=level, bands_m=((at_m, at_m, 1.0),))
-        height = geo.geodetic(objects.draw(spec, rng, start(rng), 1_200.0).xyz_m)[2]
-        assert least_m <= np.abs(height - at_m).max() <= most_m
-        assert np.abs(np.diff(height)).max() < 4.0
-
-
-def test_a_lancet_ends_in_a_dive_to_the_ground() -> None:
-    rng = np.random.default_rng(4)
-    flight = objects.draw(objects.CATALOGUE["lancet"], rng, start(rng), 600.0)
-    assert geo.geodetic(flight.xyz_m)[2][-1] == pytest.approx(0.0, abs=5.0)
-    assert np.linalg.norm(flight.xyz_m[-1] - flight.xyz_m[-4]) / 3 == pytest.approx(80.0, rel=0.1)
-
-
 def test_radar_cross_sections_are_in_their_range_and_a_lens_makes_half_of_the_gerberas_large() -> None:
     rng = np.random.default_rng(6)
     for spec in objects.CATALOGUE.values():
@@ -173,27 +124,3 @@ def test_radar_cross_sections_are_in_their_range_and_a_lens_makes_half_of_the_ge
             assert small.all()
         else:
             assert 0.4 < small.mean() < 0.6
-
-
-def test_a_group_keeps_its_distances_and_its_way() -> None:
-    rng = np.random.default_rng(7)
-    lead = objects.draw(objects.CATALOGUE["shahed"], rng, start(rng), 900.0)
-    members = company.group(lead, 6, rng)
-    assert members[0] is lead
-    places = np.array([[np.interp(300.0, m.t_s, m.xyz_m[:, axis]) for axis in range(3)] for m in members])
-    apart = np.linalg.norm(places[:, None] - places[None], axis=2)
-    nearest = np.where(np.eye(6, dtype=bool), np.inf, apart).min(axis=1)
-    assert 250.0 < nearest.min() <= nearest.max() < 2_300.0
-    for member in members:
-        assert np.median(steps(member)[0]) == pytest.approx(np.median(steps(lead)[0]), rel=0.03)
-
-
-def test_an_escort_stays_beside_a_slow_object_at_its_own_speed_in_s_turns() -> None:
-    rng = np.random.default_rng(9)
-    lead = objects.draw(objects.CATALOGUE["gerbera"], rng, start(rng), 900.0)
-    jet = company.escort(lead, 110.0, rng)
-    speed, _, turn, _ = steps(jet, every=1)
-    assert np.percentile(speed, [1, 50, 99]) == pytest.approx(110.0, rel=0.15)
-    assert np.linalg.norm(jet.xyz_m - lead.xyz_m, axis=1).max() < 4_000.0
-    assert 4.0 < np.percentile(turn, 90) < 25.0
-    assert np.percentile(np.radians(turn) * speed[1:], 99) < 3.2 * 9.81

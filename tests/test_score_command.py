@@ -180,8 +180,6 @@ def test_the_command_reads_standard_input_and_its_status_tells(files: tuple[Path
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("7 samples, 40 to 100 s; threshold 500 m, distances in the plane of the origin\n")
-    refused = subprocess.run(
-        [*command, str(files[1]), str(files[1])], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert (refused.returncode, refused.stdout) == (2, "")
+    refused = CliRunner().invoke(app, ["score", str(files[1]), str(files[1])], catch_exceptions=False)
+    assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith(f"vedette: {files[1]}: line 1: ")

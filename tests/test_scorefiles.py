@@ -67,6 +67,17 @@ def test_a_first_hit_that_is_told_is_taken_and_then_the_others_had_none(tmp_path
     assert math.isnan(truth.first_hit_s[1])
 
 
+def test_what_is_only_claimed_is_no_object_and_a_class_may_be_left_open(tmp_path: Path) -> None:
+    rows = [
+        {**OBJECT, "class": ""},
+        {**OBJECT, "id": "g", "fault": "ghost"},
+        {**OBJECT, "id": "r", "fault": "replayed"},
+    ]
+    truth = scorefiles.read_truth(write_truth(tmp_path, HEADER, *rows, {**OBJECT, "id": "n", "fault": "frozen"}))
+    assert truth.names == ("a", "n")
+    assert truth.classes == ("unnamed", "gerbera")
+
+
 def test_truth_in_the_order_of_objects_is_put_in_the_order_of_time(tmp_path: Path) -> None:
     rows = [{**OBJECT, "time": t, "id": name, "seen": name == "a"} for name in ("a", "b") for t in (0.0, 1.0)]
     truth = scorefiles.read_truth(write_truth(tmp_path, HEADER, *rows))

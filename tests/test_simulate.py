@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,16 @@ def ring(count: int, range_m: float, height_m: float, duration_s: float = 400.0,
         )
         for n in range(count)
     ]
+
+
+def together(batches: list[Plots]) -> Plots:
+    """All plots of one sensor as one batch, with the stamps of the first."""
+    columns: dict[str, Any] = {
+        f.name: np.concatenate([getattr(b, f.name) for b in batches])
+        for f in fields(Plots)
+        if isinstance(getattr(batches[0], f.name), np.ndarray)
+    }
+    return replace(batches[0], **columns)
 
 
 def spread(found: np.ndarray, expected: float) -> None:
@@ -223,6 +234,31 @@ def test_a_sensor_less_changes_nothing_for_the_rest() -> None:
     kept = [s for s in short.sensors if s.spec.id != "A1"]
     fewer = tuple(replace(s, spec=replace(s.spec, index=n)) for n, s in enumerate(kept))
     assert signature(Scenario(short), "R2") == signature(Scenario(replace(short, sensors=fewer)), "R2")
+
+
+def test_every_plot_knows_whose_it_is() -> None:
+    talk = Transponder(address=1)
+    hears = SimSensor(SensorSpec("A1", 1, SensorKind.ADSB))
+    scene = Scenario(
+        plan([SimSensor(radar(clutter_per_scan=10.0)), hears], ring(8, 30_000.0, 3_000.0, transponder=talk))
+    )
+    site, clutter, real = geo.site_table(scene.sensors)[0], 0, 0
+    for batch, owner in scene.owned():
+        for k, row in enumerate(owner.tolist()):
+            if row < 0:
+                clutter += 1
+                continue
+            real += 1
+            there = scene.truth(int(batch.t_us[k])).xyz_m[row]
+            if batch.sensor == "A1":
+                place = geo.ecef(batch.lat_rad[k], batch.lon_rad[k], batch.height_m[k])[0]
+                assert np.linalg.norm(place - there) < 200.0
+            else:
+                r, a, _ = geo.polar(site, there)
+                assert abs(batch.range_m[k] - r[0]) < 300.0
+                assert abs((batch.azimuth_rad[k] - a[0] + math.pi) % math.tau - math.pi) < 0.018
+    assert clutter == pytest.approx(1_000, abs=160)
+    assert real > 3_000
 
 
 def test_a_scenario_can_be_moved_in_time() -> None:

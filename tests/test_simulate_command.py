@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from adapters import simulate_command
 from adapters.broker import BrokerSettings, now_us
 from adapters.errors import ConfigError
-from adapters.formats import plots, readsb
+from adapters.formats import plots, readsb, stream
 from fusion.schema import Plots
 from replay import log, scenario
 from replay.simulate import Scenario
@@ -101,3 +103,49 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
         simulate_command.simulate("atlantis")
     with pytest.raises(ConfigError, match="--out"):
         simulate_command.simulate(NAME, out=tmp_path / "no" / "such.jsonl", seconds=1.0, err=io.StringIO())
+
+
+def test_a_stream_and_its_truth_share_one_clock(tmp_path: Path) -> None:
+    said = io.StringIO()
+    sky, true = tmp_path / "sky.jsonl", tmp_path / "truth.jsonl.gz"
+    assert simulate_command.simulate("mixed-sky", seconds=6.0, objects=50, err=said, stream=sky, truth=true) == 0
+    assert "without D1, F1, M1" in said.getvalue()
+    lines = sky.read_bytes().splitlines()
+    specs = stream.decode_header(lines[0])
+    assert {s.id for s in specs} == {"A1", "P1", "R1", "R2", "R3", "R4", "R5", "R6", "S1", "S2"}
+    read = [stream.decode_line(line) for line in lines[1:]]
+    clock_us = 0
+    for found in read:
+        if isinstance(found, stream.Tick):
+            assert found.t_us == clock_us + 1_000_000
+            clock_us = found.t_us
+        else:
+            assert clock_us <= found.rx_us < clock_us + 1_000_000
+    assert clock_us == 6_000_000
+    assert sum(isinstance(found, stream.Plot) for found in read) > 500
+    with gzip.open(true, "rt", encoding="utf-8") as opened:
+        truth = [json.loads(line) for line in opened]
+    assert truth[0]["scenario"] == "mixed-sky"
+    assert {row["time"] for row in truth[1:]} == {float(second) for second in range(7)}
+    scene = Scenario.load("mixed-sky", total=50)
+    assert truth[0]["start"] == scene.start_us / 1e6
+    assert [row["id"] for row in truth[1:] if row["time"] == 4.0] == list(scene.truth(scene.start_us + 4_000_000).id)
+    assert all(row["class"] for row in truth[1:])
+    hits = {row["id"]: row["first_hit"] for row in truth[1:] if "first_hit" in row}
+    assert len(hits) > 20
+    assert min(hits.values()) < 1.0 < max(hits.values()) < 6.0
+
+
+def test_the_same_seed_gives_the_same_stream_and_truth(tmp_path: Path) -> None:
+    texts = []
+    for number, seed in enumerate((3, 3, 4)):
+        sky, true = tmp_path / f"s{number}", tmp_path / f"t{number}"
+        simulate_command.simulate(
+            "mixed-sky", seconds=2.0, seed=seed, objects=40, err=io.StringIO(), stream=sky, truth=true
+        )
+        texts.append((sky.read_bytes(), true.read_bytes()))
+    assert texts[0] == texts[1]
+    assert texts[0][0] != texts[2][0]
+    assert texts[0][1] != texts[2][1]
+    with pytest.raises(ConfigError, match="--truth"):
+        simulate_command.simulate(NAME, truth=tmp_path / "no" / "such", seconds=1.0, err=io.StringIO())

@@ -7,6 +7,8 @@ that `time` of a track and `time` of a truth are the same clock. Numbers end whe
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,6 +19,8 @@ from fusion.schema import US_PER_S, PlotKind, Plots, SensorKind, SensorSpec
 from replay.simulate import Truth
 
 CARRIED = (SensorKind.RADAR_2D, SensorKind.RADAR_3D, SensorKind.ADSB)  # what the plain stream has words for
+
+NOBODY: Mapping[str, float] = MappingProxyType({})
 
 
 def header(sensors: tuple[SensorSpec, ...], tick_s: float) -> bytes:
@@ -86,8 +90,8 @@ def truth_header(sensors: tuple[SensorSpec, ...], start_us: int, step_s: float, 
     return _dump(said | {"sensors": rows})
 
 
-def truth(at: Truth, start_us: int) -> str:
-    """One line for every object in the air.
+def truth(at: Truth, start_us: int, first_hit_s: Mapping[str, float] = NOBODY) -> str:
+    """One line for every object in the air, with the second of its first plot where that is known.
 
     `seen`: some sensor that measures places has a real chance to see it, or hears it. An object with `fault` ghost or
     replayed is only a broadcast, and never `seen`: no track of it is right, and what follows it was deceived.
@@ -95,14 +99,15 @@ def truth(at: Truth, start_us: int) -> str:
     seconds = (at.t_us - start_us) / US_PER_S
     axes = enu_axes(at.lat_rad, at.lon_rad)
     enu = np.einsum("nij,nj->ni", axes, at.velocity_mps)
-    names = zip(at.id, at.kind or ("",) * len(at.id), at.fault or ("",) * len(at.id), strict=True)
+    hits = [f',"first_hit":{first_hit_s[name]:.3f}' if name in first_hit_s else "" for name in at.id]
+    names = zip(at.id, at.kind or ("",) * len(at.id), at.fault or ("",) * len(at.id), hits, strict=True)
     columns = (np.degrees(at.lat_rad), np.degrees(at.lon_rad), at.height_m, *enu.T, at.visible, at.cooperative)
     rows = zip(names, *(c.tolist() for c in columns), strict=True)
     word = ("false", "true")
     return "".join(
         f'{{"time":{seconds},"id":"{name}","class":"{kind}","lat":{la:.8f},"lon":{lo:.8f},"alt":{al:.2f},'
-        f'"ve":{ve:.3f},"vn":{vn:.3f},"vu":{vu:.3f},"seen":{word[seen]},"cooperative":{word[says]},"fault":"{fault}"}}\n'
-        for (name, kind, fault), la, lo, al, ve, vn, vu, seen, says in rows
+        f'"ve":{ve:.3f},"vn":{vn:.3f},"vu":{vu:.3f},"seen":{word[seen]},"cooperative":{word[says]},"fault":"{fault}"{hit}}}\n'
+        for (name, kind, fault, hit), la, lo, al, ve, vn, vu, seen, says in rows
     )
 
 
