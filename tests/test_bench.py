@@ -19,8 +19,8 @@ from tests.bench.table import NOT_RUN, OURS, Table
 
 @pytest.fixture(scope="module")
 def sky() -> Scene:
-    """Thirty objects for three quarters of a minute."""
-    return scene(30, 45.0, seed=3, told=True)
+    """Twenty-four objects for as long as it takes to judge them three times."""
+    return scene(24, 41.0, seed=3, told=True)
 
 
 def test_owners_follow_the_addresses_that_plots_carry(sky: Scene) -> None:

@@ -1,6 +1,6 @@
 """Stone Soup: its extended Kalman filter, hypothesisers, GNN and JPDA, in three dimensions of the tangent frame.
 
-The body is the same as for filterpy (tracker.py): buffer, coarse gate by array operations, M of N, end by silence.
+The body is the same as for filterpy (tracker.py): buffer, coarse gate by arrays, start by hits and score, ends.
 Without that gate every track would be asked about every plot, one Python call each. JPDA lists joint hypotheses, of
 which a cluster has exponentially many: where a cluster has more than JOINT_MOST pairs, Stone Soup's own loopy belief
 propagation takes the place of the list.

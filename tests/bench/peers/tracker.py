@@ -1,4 +1,4 @@
-"""The body of a classical tracker, the same for every peer: buffer, gate, assign, start by M of N, end by silence.
+"""The body of a classical tracker, one for every peer: buffer, gate, assign, start by hits and score, end by silence.
 
 Plots wait in a buffer until `hold_s` old, so that most late ones are fused in order; what comes later than that is
 fused out of order if its track is not newer, else dropped. A slice holds the plots of one sensor in `SLICE_S`.
@@ -33,14 +33,14 @@ SPEED_SIGMA_MPS = 80.0  # of each axis after one radar plot
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Found by the search that `peers/search.py` repeats; see there for what was tried."""
+    """Found by a short search; choice.py says what was tried."""
 
     gate: float = 14.0  # squared Mahalanobis distance, two degrees of freedom
     hold_s: float = 1.0
     hits: int = 2  # that make a track, if its score is enough
     score: float = 8.0  # sum of log-likelihood ratios against clutter (Blackman and Popoli 1999, 6.2)
     tentative_looks: float = 2.4  # effective periods without a plot that end a tentative track
-    looks: float = 5.0  # and a published one
+    looks: float = 7.0  # and a published one
     gate_q: float = 20.0  # process noise that widens the gate, m2/s3
     height_q: float = 25.0  # of height, m2/s
     merge_gate: float = 6.0
