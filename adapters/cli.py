@@ -172,7 +172,8 @@ def check(
         if found:
             _refuse(found)
         loaded = configuration.load(folder)
-        print(summary(loaded, configuration.load_zones(loaded) if borders else None))
+        zones = configuration.load_zones(loaded) if borders else None
+        print(summary(loaded, zones, configuration.load_coverage(loaded, zones) if zones else None))
 
 
 @app.command()

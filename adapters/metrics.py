@@ -25,6 +25,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from fusion.schema import US_PER_S, Counters, Health, TrackStatus
+from fusion.sensorbias import SensorBias
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, with its start time, that nothing here reads
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,6 +34,7 @@ REJECT_REASONS = (
     "oversized not-utf8 malformed wrong-schema unknown-sensor wrong-sensor-kind missing-field not-finite out-of-range "
     "length future unknown-topic unknown-command bad-time too-many-plots"
 ).split()
+BIAS_PARAMETERS = ("range_m", "range_gain", "azimuth_rad", "elevation_rad", "time_s", "pressure_height_m")
 HEALTH_STATES = ("never", "ok", "stale", "degraded", "off")
 STAGES = ("decode", "fuse", "encode", "publish", "arrival_to_published", "alert")
 # From half a millisecond (one decode) to ten seconds (a backlog); 0.25 s is the promise for arrival to published.
@@ -105,6 +107,10 @@ class Metrics:
         """Alerts that found no room among the open ones, since the start."""
         self._live.alerts_refused = count
 
+    def integrity(self, events: int, open_events: int, unwatched: int) -> None:
+        """GNSS interference events since the start and open now, and claims that found no room in the book."""
+        self._live.integrity = events, open_events, unwatched
+
     def tracks(self, counts: Mapping[str, int]) -> None:
         """Tracks by status name, in either case ("CONFIRMED" or "confirmed"); a status not given is zero."""
         given = {name.lower(): count for name, count in counts.items()}
@@ -162,6 +168,7 @@ class _Live(Collector):
     def __init__(self) -> None:
         self.counters = Counters()
         self.alerts_refused = 0
+        self.integrity = (0, 0, 0)
         self.sensors: dict[str, Health] = {}
 
     def describe(self) -> Iterable[Metric]:
@@ -173,6 +180,12 @@ class _Live(Collector):
             "vedette_alerts_refused",
             "Looks at which an alert was due and found no room: too many are open.",
             value=self.alerts_refused,
+        )
+        events, open_events, unwatched = self.integrity
+        yield CounterMetricFamily("vedette_interference_events", "GNSS interference events.", value=events)
+        yield GaugeMetricFamily("vedette_interference_open", "GNSS interference events not over.", value=open_events)
+        yield CounterMetricFamily(
+            "vedette_claims_unwatched", "Claims not checked, because too many identities are alive.", value=unwatched
         )
         yield from _sensors([self.sensors[name] for name in sorted(self.sensors)])
 
@@ -226,6 +239,24 @@ def _sensors(sensors: list[Health]) -> Iterable[Metric]:
         hits.add_metric(name, health.hits)
         misses.add_metric(name, health.misses)
     yield from (state, measured, arrived, rate, lag, nis, hits, misses)
+    yield from _biases([health.bias for health in sensors if health.bias is not None])
+
+
+def _biases(biases: list[SensorBias]) -> Iterable[Metric]:
+    """Registration: one gauge for the bias and one for its sigma, a label for what is biased; absent while unknown."""
+    labels = ["sensor", "parameter"]
+    value = GaugeMetricFamily("vedette_sensor_bias", "Measured minus true; the unit ends the parameter.", labels=labels)
+    sigma = GaugeMetricFamily("vedette_sensor_bias_sigma", "One sigma of `vedette_sensor_bias`.", labels=labels)
+    believed = _gauge("believed", "1 while registration believes the radar; 0: its plots are not used.")
+    applied = _gauge("bias_applied", "1 while a bias is taken off the radar's plots.")
+    for bias in biases:
+        for parameter in BIAS_PARAMETERS:
+            if math.isfinite(getattr(bias, f"sigma_{parameter}")):
+                value.add_metric([bias.sensor, parameter], getattr(bias, parameter))
+                sigma.add_metric([bias.sensor, parameter], getattr(bias, f"sigma_{parameter}"))
+        believed.add_metric([bias.sensor], float(bias.believed))
+        applied.add_metric([bias.sensor], float(bias.applied))
+    yield from (value, sigma, believed, applied)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

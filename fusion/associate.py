@@ -47,6 +47,8 @@ GRASP_SIGMAS2 = 12.0  # squared sigmas of place within which two plots contend f
 CODE_BONUS = 3.0  # equal Mode 3/A codes
 CODE_PENALTY = 8.0  # different ones: garbled, or just changed
 WEAK = 0.5  # how much a doubtful track yields to a sure one: this times log existence
+FIRST_SEEN = 0.8  # probability of detection before a sensor has looked at a track
+LEAST_SEEN = 0.1  # and at least, where there is a plot after all
 BIG = 1e9
 MOST_EXACT = 64  # plots in a cluster solved exactly
 MOST_PAIRS = 16  # tracks that one plot may contend for
@@ -152,7 +154,7 @@ def weigh_1(
     if not nis <= 12.0 + 2.5 * comps:
         return -1.0
     s = int(sensor[S_INDEX])
-    seen = (rate[slot, s, 0] + 1.0) / (rate[slot, s, 0] + rate[slot, s, 1] + 1.2)
+    seen = max(rate[slot, s, 2], LEAST_SEEN) if rate[slot, s, 2] >= 0.0 else FIRST_SEEN
     gain = ll - false_plots + math.log(seen)
     score = gain + WEAK * log_probability_1(belief[slot, ODDS]) + code_1(plots, i, sensor, slot, meta)
     if sensor[S_RADAR] > 0.0 and abs(t_us - hit_us[slot, s]) < SAME_SCAN * sensor[S_PERIOD_US]:

@@ -28,6 +28,7 @@ from fusion.associate import (
     UPDATE,
 )
 from fusion.filters.params import MODELS
+from fusion.hits import SIZES
 from fusion.kernels import PLOT, SLAB, WIDE, ahead_n
 from fusion.schema import F8, I8
 
@@ -39,7 +40,7 @@ NEXT_ID, TOP, HINT, REFUSED, LEFT_OUT, SPLIT = range(6)
 COUNTS = 6
 # Columns of `recent_n`, for the ring of each radar's recent plots: place of the oldest, number.
 R_FIRST, R_NUMBER = 0, 1
-_FIELDS = "meta belief hit_us look_us rate callsign serial".split()
+_FIELDS = "meta belief hit_us look_us rate size callsign serial".split()
 
 
 class Bank:
@@ -52,7 +53,8 @@ class Bank:
         self.belief = np.zeros((room, BELIEF))
         self.hit_us = np.zeros((room, sensors), np.int64)
         self.look_us = np.zeros((room, sensors), np.int64)
-        self.rate = np.zeros((room, sensors, 2))
+        self.rate = np.zeros((room, sensors, 3))
+        self.size = np.zeros((room, SIZES))
         self.callsign = np.zeros(room, "S8")
         self.serial = np.zeros(room, "S20")
         self.after = np.zeros(room, np.int64)  # grid chains, made anew each step
@@ -65,7 +67,7 @@ class Bank:
 
     def per_track(self) -> tuple[Any, ...]:
         """The arrays that `existence.PER_TRACK` names, in its order."""
-        return self.meta, self.belief, self.hit_us, self.look_us, self.rate
+        return self.meta, self.belief, self.hit_us, self.look_us, self.rate, self.size
 
     def live(self) -> I8:
         """Slots in use, rising."""
@@ -100,11 +102,12 @@ class Bank:
         for column in (ADDRESS, MODE3A, CATEGORY):
             if meta[column] < 0:
                 meta[column] = other[column]
+        if other[HITS] > meta[HITS]:
+            self.rate[keep], self.size[keep] = self.rate[drop], self.size[drop]
         meta[HITS] += other[HITS]
         self.belief[keep, ODDS] = max(self.belief[keep, ODDS], self.belief[drop, ODDS])
         self.hit_us[keep] = np.maximum(self.hit_us[keep], self.hit_us[drop])
         self.look_us[keep] = np.maximum(self.look_us[keep], self.look_us[drop])
-        self.rate[keep] += self.rate[drop]
         if self.callsign[keep] == b"":
             self.callsign[keep] = self.callsign[drop]
         if self.serial[keep] == b"":

@@ -2,7 +2,7 @@
 
 Every track carries the log-odds of its existence (integrated PDA: Musicki, Evans and Stankovic 1994). A plot adds the
 log of how much likelier it is from this object than from clutter; an expected look of a sensor without one subtracts
-by the probability of detection, which coverage gives and the track's own hits and misses with that sensor refine: an
+by the probability of detection, which coverage gives and the hits and misses of all sensors refine (hits.py): an
 object too small for a far radar is not killed by its silence. Sensors are judged by their own newest measured time,
 so a sensor that fell silent takes no track with it.
 """
@@ -35,23 +35,26 @@ from fusion.associate import (
     wide_1,
 )
 from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR
-from fusion.coverage import C_LOOKS, detection_probability_1
+from fusion.coverage import C_LN_PD, C_LOOKS, COVERED, TABLE, best_1, full_1, view_1
 from fusion.filters.params import M_C, M_H, MODELS
+from fusion.hits import book_1, detection_1, expected_1, learn_local_1
 from fusion.kernels import PLOTS, POLAR, SLAB, Rec, T, X, ahead_n, signature
-from fusion.schema import B1, F8, I8, TrackStatus
+from fusion.schema import B1, F4, F8, I8, TrackStatus
+from fusion.screening import SCREEN
 
 TENTATIVE, CONFIRMED_NOW, COASTING = int(TrackStatus.TENTATIVE), int(TrackStatus.CONFIRMED), int(TrackStatus.COASTING)
 PER_TRACK = (
-    "int64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1], float64[:, :, ::1]"  # meta, belief, hit, look, rate
+    "int64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1]"
+    # meta, belief, hit, look, rate (blind, half: see hits.py; Pd expected of the last look, -1 before it), size
 )
-IN_VIEW = 0.3  # probability of detection above which a sensor would have seen what ended
+KNOWN = f"{TABLE}, {SCREEN}, {TABLE}"  # what coverage knows: table, screens, local map
+FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
+PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
 DECAY_EVERY_S = 0.5  # existence fades in steps of this: over its mean life of minutes nobody can tell
 
 # Numbers of existence as one row for compiled code; TrackerParams holds them with their reasons.
-E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_FORGET, E_COAST, E_SIGMA, E_SPEED, E_CLAIM_S = range(
-    11
-)
-RULES = 11
+E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_COAST, E_SIGMA, E_SPEED, E_CLAIM_S = range(10)
+RULES = 10
 
 
 @njit("float64(float64, float64, float64)", cache=True, nogil=True)
@@ -61,11 +64,51 @@ def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
     return math.log(max(lives, 1e-12) / max(1.0 - lives, 1e-12))
 
 
-@njit(signature("void", "int64", PLOTS, "int64", PER_TRACK, "float64[::1], boolean, float64, float64[::1]"),
-      cache=True, nogil=True)  # fmt: skip
+@njit(
+    signature("float64", "int64, int64", PER_TRACK, "float64[:, ::1]", KNOWN, "float64, float64, float64, boolean"),
+    cache=True,
+    nogil=True,
+)
+def settle_look_1(
+    slot: int, s: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sites: F8, cover: F8,
+    screens: F4, local: F8, x: float, y: float, z: float, hit: bool,
+) -> float:  # fmt: skip
+    """Book one look of sensor s at a track at an ECEF place: what it teaches of size, record and local map.
+
+    Returns the Pd of a large object there, 0 where the look could see nothing.
+    """
+    clear, margin, cell = view_1(cover, sites, screens, s, x, y, z)
+    if clear <= 0.0:
+        return 0.0
+    full = full_1(clear, local[s], cell)
+    ln_pd = cover[s, C_LN_PD]
+    if meta[slot, CLAIM] >= 0 and meta[slot, UPDATE] - meta[slot, CLAIM] < FRESH_CLAIM_US:
+        seen = 0
+        for other in range(hit_us.shape[1]):
+            seen += 1 if cover[other, C_LOOKS] > 0.0 and hit_us[slot, other] >= 0 else 0
+        if seen > 0 and meta[slot, HITS] > PROVEN_HITS:
+            learn_local_1(local[s], cell, expected_1(clear, margin, ln_pd, size[slot]), hit)
+    rate[slot, s, 2] = detection_1(full, margin, ln_pd, size[slot], rate[slot, s])
+    book_1(full, margin, ln_pd, size[slot], rate[slot, s], hit)
+    return full
+
+
+@njit(
+    signature(
+        "void",
+        "int64",
+        PLOTS,
+        "int64",
+        PER_TRACK,
+        "float64[::1], boolean, float64, float64[::1], float64[:, ::1]",
+        KNOWN,
+    ),
+    cache=True,
+    nogil=True,
+)
 def mark_1(
-    slot: int, plots: Rec, i: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    sensor: F8, born: bool, gain: float, rules: F8,
+    slot: int, plots: Rec, i: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sensor: F8,
+    born: bool, gain: float, rules: F8, sites: F8, cover: F8, screens: F4, local: F8,
 ) -> None:  # fmt: skip
     """Book plot i on a track, and on the plot where it went."""
     plot = plots[i]
@@ -77,8 +120,13 @@ def mark_1(
     plots[i].hit_us = hit_us[slot, s]
     hit_us[slot, s] = max(hit_us[slot, s], t_us)
     look_us[slot, s] = max(look_us[slot, s], t_us)
-    rate[slot, s, 0] = rate[slot, s, 0] * rules[E_FORGET] + 1.0
-    rate[slot, s, 1] *= rules[E_FORGET]
+    if cover[s, C_LOOKS] > 0.0 and plots[i].booked == 0:
+        place = plots[i].place
+        settle_look_1(
+            slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, place[0], place[1],
+            place[2], True,
+        )  # fmt: skip
+        plots[i].booked = 1
     if sensor[S_CLAIM] > 0.0:
         meta[slot, CLAIM] = max(meta[slot, CLAIM], t_us)
         if plot.address >= 0:
@@ -108,30 +156,34 @@ def mark_1(
         meta[slot, CONFIRMED] = plot.rx_us
 
 
-@njit("boolean(float64[::1], int64, int64, float64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
-def in_view_1(slab: F8, o: int, now_us: int, coverage: F8, sites: F8) -> bool:
+@njit(
+    f"boolean(float64[::1], int64, int64, {TABLE}, {KNOWN}, float64[::1], {TABLE})",
+    cache=True,
+    nogil=True,
+)
+def in_view_1(
+    slab: F8, o: int, now_us: int, sites: F8, cover: F8, screens: F4, local: F8, size: F8, records: F8
+) -> bool:
     """Would any sensor that looks by itself see the object where it should be now?"""
     dt_s = (now_us - slab[o + T]) * 1e-6
     x = slab[o + X] + dt_s * slab[o + X + 3]
     y = slab[o + X + 1] + dt_s * slab[o + X + 4]
     z = slab[o + X + 2] + dt_s * slab[o + X + 5]
-    for s in range(coverage.shape[0]):
-        if coverage[s, C_LOOKS] > 0.0 and detection_probability_1(coverage[s], sites[s], x, y, z) > IN_VIEW:
-            return True
-    return False
+    return bool(best_1(cover, sites, screens, local, x, y, z, size, records) > COVERED)
 
 
 @njit(
     signature(
-        "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1]", PER_TRACK,
+        "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
         "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1]",
     ),
     cache=True,
     nogil=True,
 )  # fmt: skip
 def look_1(
-    top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, coverage: F8, sites: F8,
-    meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, slab: F8, rules: F8, ended: I8, in_view: B1, stats: I8,
+    top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, sites: F8, cover: F8, screens: F4, local: F8,
+    meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, slab: F8, rules: F8, ended: I8, in_view: B1,
+    stats: I8,
 ) -> int:  # fmt: skip
     """Count expected looks that gave nothing, let existence decay, set status. Fills `ended` with dying slots below
     top, and `in_view` with whether a sensor that looks by itself would see the object where it should be now.
@@ -156,7 +208,7 @@ def look_1(
             fresh = fresh or (hit_us[slot, s] >= 0 and hit_us[slot, s] > fresh_us[s])
             if look_us[slot, s] > due_us[s]:
                 continue
-            if coverage[s, 0] == 0.0:
+            if cover[s, C_LOOKS] == 0.0:
                 look_us[slot, s] = sensor_us[s] - np.int64(sensors[s, 0])
                 continue
             due_now = True
@@ -164,18 +216,16 @@ def look_1(
             while look_us[slot, s] <= due_us[s]:
                 look_us[slot, s] += period
                 dt_s = (look_us[slot, s] - slab[o + T]) * 1e-6
-                seen = detection_probability_1(
-                    coverage[s], sites[s], slab[o + X] + dt_s * slab[o + X + 3],
-                    slab[o + X + 1] + dt_s * slab[o + X + 4], slab[o + X + 2] + dt_s * slab[o + X + 5],
+                seen = settle_look_1(
+                    slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local,
+                    slab[o + X] + dt_s * slab[o + X + 3], slab[o + X + 1] + dt_s * slab[o + X + 4],
+                    slab[o + X + 2] + dt_s * slab[o + X + 5], False,
                 )  # fmt: skip
                 if seen <= 0.0:
                     continue
                 if sensors[s, 2] > 0.0 and meta[slot, CLAIM] >= 0:
                     belief[slot, UNSEEN] += math.log1p(-min(0.95 * seen, 0.95))
-                mine = seen * (rate[slot, s, 0] + 1.0) / (rate[slot, s, 0] + rate[slot, s, 1] + 1.0)
-                belief[slot, ODDS] += math.log1p(-min(mine, 0.98))
-                rate[slot, s, 1] = rate[slot, s, 1] * rules[E_FORGET] + seen
-                rate[slot, s, 0] *= rules[E_FORGET]
+                belief[slot, ODDS] += math.log1p(-rate[slot, s, 2])
                 if hit_us[slot, s] >= 0:
                     stats[s, 1] += 1
         dt_s = newest_s - belief[slot, DECAYED]
@@ -195,7 +245,7 @@ def look_1(
             dead = True
         if dead:
             ended[dying] = slot
-            in_view[dying] = in_view_1(slab, o, newest_us, coverage, sites)
+            in_view[dying] = in_view_1(slab, o, newest_us, sites, cover, screens, local, size[slot], rate[slot])
             dying += 1
     return dying
 

@@ -41,17 +41,15 @@ _I8 = types.Array(types.int64, 1, "A", readonly=True)
 
 
 def plots_of(
-    batches: Sequence[Plots], specs: Sequence[SensorSpec], sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float,
-    slice_us: int,
-) -> Rec:  # fmt: skip
-    """Batches, each of its sensor, as one array (n,) of kernels.PLOT in order of (slice, sensor, kind, time).
+    batches: Sequence[Plots], specs: Sequence[SensorSpec], sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float
+) -> Rec:
+    """Batches, each of its sensor, as one array (n,) of kernels.PLOT, one behind the other.
 
     Args:
         sites: geo.site_table of all sensors, in order of index.
         geoid: height of mean sea level above the ellipsoid; without it the two are taken as one.
         qnh_m: metres to add to a pressure height for height above mean sea level.
         sigma_m: one sigma of the result of that correction.
-        slice_us: length of a slice of measured time.
     """
     found = np.zeros(sum(len(batch) for batch in batches), PLOT)
     at = 0
@@ -59,7 +57,7 @@ def plots_of(
         part = found[at : at + len(batch)]
         at += len(batch)
         _fill(part, batch, spec, sites, geoid, qnh_m, sigma_m)
-    return found[order_1(found, slice_us)]
+    return found
 
 
 def _fill(

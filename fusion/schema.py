@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 
 from fusion import columns
 from fusion.columns import COLUMNS, columns_of, unmeasured
+from fusion.gnss import Interference
+from fusion.sensorbias import SensorBias
 
 F8 = NDArray[np.float64]
+F4 = NDArray[np.float32]
 I8 = NDArray[np.int64]
 I4 = NDArray[np.int32]
 I2 = NDArray[np.int16]
@@ -98,6 +101,7 @@ class SensorSpec:
     detection_probability: float = 0.9  # of an ordinary target in full view
     clutter_per_scan: float = 10.0  # expected false plots in one period
     latency_s: float = 0.5  # typical measurement-to-arrival delay
+    reference_rcs_m2: float = 1.0  # radars: of a target seen with detection_probability at range_max_m
 
     @property
     def has_site(self) -> bool:
@@ -338,7 +342,8 @@ class Assessment:
     p_low: F8  # (n,) probability of height above ground <= the word "low"; NaN when height is not known
     p_slow: F8  # (n,) probability of ground speed <= the word "slow"
     cooperative: B1  # (n,) a live cooperative identity that radar does not contradict
-    contradicted: B1  # (n,) the claim is contradicted; see Zones/identity for the reason
+    contradicted: B1  # (n,) the claim is contradicted
+    doubt: I1  # (n,) fusion.integrity.Reason why the claim is contradicted, or does not exempt; 0 none
     object_class: I1  # (n,) ObjectClass
     p_class: F8  # (n,)
 
@@ -412,6 +417,7 @@ class Health:
     hits: int
     misses: int
     detail: str = ""
+    bias: SensorBias | None = None  # of a radar
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +454,7 @@ class Answer:
     detail: str
 
 
-Event = Picture | AlertChanged | HealthChanged | Answer
+Event = Picture | AlertChanged | HealthChanged | Interference | Answer
 
 
 @dataclass(slots=True)

@@ -44,9 +44,11 @@ from fusion.associate import (
 from fusion.bank import HINT, LEFT_OUT, MOST_RECENT, NEXT_ID, R_FIRST, R_NUMBER, REFUSED, SPLIT, TOP
 from fusion.birth import tells_velocity_1
 from fusion.clutter import S_CLAIM, S_FAST_GATE, S_INDEX, S_PERIOD_US, S_RADAR, learn_1, newcomer_1
-from fusion.existence import E_FORGET, E_GAIN, E_SPEED, PER_TRACK, TENTATIVE, mark_1
+from fusion.existence import E_GAIN, E_SPEED, KNOWN, PER_TRACK, TENTATIVE, mark_1
+from fusion.hits import PRIOR, SIZES
+from fusion.hits import RECORD as UNMET
 from fusion.kernels import BEARING, ENV, PLOT, PLOTS, RING, SLAB, Rec, T, fuse_1, signature, start_1, undo_1
-from fusion.schema import B1, F8, I8
+from fusion.schema import B1, F4, F8, I8
 
 ENDED = -2  # status of a slot whose track ended within this step: not to be given out before the next
 NO_GATE = 1e18
@@ -56,8 +58,8 @@ SILENT_PERIODS = 2.5  # a sensor that says nothing for longer was off
 LEAST_SURE = 1.0  # a doubtful association takes this much of a track's gain at most: a factor of fifty
 
 RECORD = from_dtype(PLOT)
-# slab, sites, table, per track, scratch, rules
-CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]").args  # type: ignore[attr-defined]
+# slab, sites, table, per track, scratch, rules, coverage
+CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]", KNOWN).args  # type: ignore[attr-defined]
 GRID = "int64[::1], int64[::1], int64[::1]"  # first, after, cell_of
 
 
@@ -81,7 +83,8 @@ def slot_1(counts: I8, meta: I8) -> int:
 )
 def begin_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, w: F8, rules: F8, counts: I8, newest_s: float, first: I8, after: I8, cell_of: I8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, counts: I8, newest_s: float, first: I8,
+    after: I8, cell_of: I8,
 ) -> None:  # fmt: skip
     """Plot i, which no track explains, starts one. With a full table it starts nothing, and that is counted."""
     slot = slot_1(counts, meta)
@@ -99,13 +102,36 @@ def begin_1(
     meta[slot, STATUS] = TENTATIVE
     hit_us[slot, :] = -1
     look_us[slot, :] = t_us
-    rate[slot, :, :] = 0.0
+    for s in range(rate.shape[1]):
+        rate[slot, s, 0] = UNMET[0]
+        rate[slot, s, 1] = UNMET[1]
+        rate[slot, s, 2] = -1.0
+    for k in range(SIZES):
+        size[slot, k] = PRIOR[k]
     belief[slot, ODDS] = newcomer_1(w, ROW_AT, sensor)
     belief[slot, UNSEEN] = 0.0
     belief[slot, GRASP] = GRASP_SIGMAS2 * plots[i].reach * plots[i].reach
     belief[slot, DECAYED] = newest_s
     belief[slot, FAST] = 1.0 if tells_velocity_1(w, ROW_AT) else 0.0
-    mark_1(slot, plots, i, meta, belief, hit_us, look_us, rate, sensor, True, 0.0, rules)
+    mark_1(
+        slot,
+        plots,
+        i,
+        meta,
+        belief,
+        hit_us,
+        look_us,
+        rate,
+        size,
+        sensor,
+        True,
+        0.0,
+        rules,
+        sites,
+        cover,
+        screens,
+        local,
+    )
     enter_1(slot, slab, t_us, first, after, cell_of)
 
 
@@ -116,7 +142,7 @@ def begin_1(
 )
 def by_address_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, w: F8, rules: F8, named: I8, namesake: I8, nis: F8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, named: I8, namesake: I8, nis: F8,
 ) -> None:  # fmt: skip
     """The address fast path: plots that carry the address of a track go there unless physics says no, to the first
     of several that will have it. `named` and `namesake` chain the tracks that had an address at the start."""
@@ -139,7 +165,25 @@ def by_address_1(
             if done > 0.0:
                 nis[0] += booked
                 nis[1] += comps
-            mark_1(mine, plots, i, meta, belief, hit_us, look_us, rate, sensor, False, rules[E_GAIN], rules)
+            mark_1(
+                mine,
+                plots,
+                i,
+                meta,
+                belief,
+                hit_us,
+                look_us,
+                rate,
+                size,
+                sensor,
+                False,
+                rules[E_GAIN],
+                rules,
+                sites,
+                cover,
+                screens,
+                local,
+            )
             taken[i] = True
             break
 
@@ -154,7 +198,8 @@ def by_address_1(
 )  # fmt: skip
 def absorb_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, w: F8, rules: F8, chosen: I8, pair_slot: I8, pair: F8, counts: I8, newest_s: float, first: I8, after: I8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, chosen: I8, pair_slot: I8, pair: F8,
+    counts: I8, newest_s: float, first: I8, after: I8,
     cell_of: I8, nis: F8,
 ) -> None:  # fmt: skip
     """Fuse every plot into the track of its chosen pair; the others start tracks, but for directions."""
@@ -165,7 +210,8 @@ def absorb_1(
         if k < 0:
             if plots[i].kind != BEARING:  # a direction is no place to start from
                 begin_1(
-                    plots, i, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, w, rules, counts,
+                    plots, i, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
+                    screens, local, counts,
                     newest_s, first, after, cell_of,
                 )  # fmt: skip
             continue
@@ -182,13 +228,31 @@ def absorb_1(
             nis[0] += booked
             nis[1] += comps
         gain = pair[k, P_GAIN] + math.log(max(pair[k, P_SURE], LEAST_SURE))
-        mark_1(slot, plots, i, meta, belief, hit_us, look_us, rate, sensor, False, gain, rules)
+        mark_1(
+            slot,
+            plots,
+            i,
+            meta,
+            belief,
+            hit_us,
+            look_us,
+            rate,
+            size,
+            sensor,
+            False,
+            gain,
+            rules,
+            sites,
+            cover,
+            screens,
+            local,
+        )
 
 
 @njit(signature("int64", PLOTS, "int64, float64[::1]", *CORE), cache=True, nogil=True)
 def take_back_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, w: F8, rules: F8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8,
 ) -> int:  # fmt: skip
     """Take plot i back from its track. A track that was nothing else ends. Returns 0 where that cannot be done."""
     s = int(sensor[S_INDEX])
@@ -207,8 +271,6 @@ def take_back_1(
     belief[slot, ODDS] -= plots[i].gain
     meta[slot, HITS] -= 1
     hit_us[slot, s] = plots[i].hit_us
-    rate[slot, s, 0] = max(rate[slot, s, 0] - 1.0, 0.0) / rules[E_FORGET]
-    rate[slot, s, 1] /= rules[E_FORGET]
     return 1
 
 
@@ -271,7 +333,8 @@ def forget_1(until_us: int, ring: Rec, ring_n: I8) -> None:
 )
 def reopen_1(
     plots: Rec, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    w: F8, rules: F8, ring: Rec, held: I8, wanted: int, whole: Rec, origin: I8,
+    size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, ring: Rec, held: I8, wanted: int, whole: Rec,
+    origin: I8,
 ) -> int:  # fmt: skip
     """Take the `wanted` plots held in the ring back, newest first, and put them and `plots` into `whole` by time.
 
@@ -289,7 +352,28 @@ def reopen_1(
                 newest = k
         at = held[newest]
         held[newest] = -1
-        if take_back_1(ring, at, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, w, rules) == 1:
+        if (
+            take_back_1(
+                ring,
+                at,
+                sensor,
+                slab,
+                sites,
+                table,
+                meta,
+                belief,
+                hit_us,
+                look_us,
+                rate,
+                size,
+                w,
+                rules,
+                cover,
+                screens,
+                local,
+            )
+            == 1
+        ):
             whole[n] = ring[at]
             origin[n] = -1
             n += 1
@@ -319,7 +403,8 @@ def reopen_1(
 )  # fmt: skip
 def associate_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, w: F8, rules: F8, counts: I8, newest_s: float, first: I8, after: I8, cell_of: I8, ring: Rec, ring_n: I8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, counts: I8, newest_s: float, first: I8,
+    after: I8, cell_of: I8, ring: Rec, ring_n: I8,
     nis: F8,
 ) -> None:  # fmt: skip
     """Gate, cluster and fuse the plots of a group that no address placed, with those of the same scan they contend
@@ -341,7 +426,8 @@ def associate_1(
         group = np.empty(n + wanted, RECORD)  # type: ignore[arg-type]  # numba takes its own types here
         origin = np.empty(n + wanted, np.int64)
         m = reopen_1(
-            plots, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, w, rules, ring, held, wanted, group,
+            plots, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover, screens,
+            local, ring, held, wanted, group,
             origin,
         )  # fmt: skip
         group = group[:m]
@@ -358,7 +444,8 @@ def associate_1(
     chosen = np.empty(group.shape[0], np.int64)
     counts[SPLIT] += cluster_1(group.shape[0], count, pair_plot, pair_slot, pair, chosen)
     absorb_1(
-        group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, w, rules, chosen, pair_slot,
+        group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover, screens,
+        local, chosen, pair_slot,
         pair, counts, newest_s, first, after, cell_of, nis,
     )  # fmt: skip
     if sensor[S_RADAR] > 0.0:
@@ -421,7 +508,8 @@ def group_end_1(plots: Rec, start: int, slice_us: int) -> int:
 )  # fmt: skip
 def step_1(
     plots: Rec, slice_us: int, numbers: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8,
-    look_us: I8, rate: F8, w: F8, rules: F8, counts: I8, newest_us: int, sensor_us: I8, first: I8, after: I8,
+    look_us: I8, rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, counts: I8, newest_us: int,
+    sensor_us: I8, first: I8, after: I8,
     cell_of: I8, rings: Rec, rings_n: I8, stats: I8, nis: F8, named: I8, namesake: I8,
 ) -> None:  # fmt: skip
     """Fuse the plots of one tick, sorted by (slice, sensor, kind, time).
@@ -452,7 +540,8 @@ def step_1(
         taken = np.zeros(group.shape[0], np.bool_)
         if sensor[S_CLAIM] > 0.0:
             by_address_1(
-                group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, w, rules, named,
+                group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
+                screens, local, named,
                 namesake, nis[s, 2:],
             )  # fmt: skip
         if sensor[S_RADAR] > 0.0:
@@ -460,7 +549,8 @@ def step_1(
             forget_1(max(sensor_us[s], group_us) - window_us, rings[s], rings_n[s])
         if not taken.all():
             associate_1(
-                group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, w, rules, counts,
+                group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
+                screens, local, counts,
                 newest_us * 1e-6, first, after, cell_of, rings[s], rings_n[s], nis[s, 2:],
             )  # fmt: skip
         passed_us = group_us - sensor_us[s]

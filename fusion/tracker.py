@@ -35,13 +35,14 @@ from fusion.associate import (
 )
 from fusion.bank import LEFT_OUT, MOST_TRACKS, REFUSED, SPLIT, TOP, Bank
 from fusion.clutter import S_CLUTTER, SENSOR, numbers_of
-from fusion.coverage import sensor_table
+from fusion.coverage import Coverage
 from fusion.existence import look_1, twins_1
 from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import Rec
-from fusion.rows import plots_of
+from fusion.registration import Registration, RegistrationParams
+from fusion.rows import order_1, place_n, plots_of
 from fusion.schema import (
     CLAIM as CLAIMS,
 )
@@ -61,6 +62,7 @@ from fusion.terrain import Grid
 
 SLICE_US = 250_000  # plots this close in time are associated together
 MERGE_EVERY_US = US_PER_S
+FADE_EVERY_US = 60 * US_PER_S
 RECENT_US = 30 * US_PER_S  # `Tracks.sensors` shows who fed a track this long
 METRES_PER_HPA = 8.3  # of pressure altitude near sea level, ICAO Doc 7488
 
@@ -70,6 +72,7 @@ class TrackerParams:
     """Every number the tracker decides by, with its unit and its reason."""
 
     imm: ImmParams = field(default_factory=ImmParams)
+    registration: RegistrationParams = field(default_factory=RegistrationParams)
     p_confirm: float = 0.95  # existence at which a track is published: one false track in twenty at that moment
     p_delete: float = 0.07  # existence below which a published track ends
     p_delete_new: float = 0.0005  # and an unpublished one: survives one missed look, not two
@@ -79,7 +82,6 @@ class TrackerParams:
     new_per_scan: float = 2.0  # newcomers in one period of a radar
     claim_clutter_per_scan: float = 0.01  # false claims in one period: they carry a checksum
     claim_new_per_scan: float = 0.1
-    forget: float = 0.85  # per look, of the hits and misses a track had with a sensor: about seven looks count
     coast_periods: float = 2.0  # longer than this many periods unseen: coasting
     claim_silence_s: float = 60.0  # a track that only claims fed ends after this silence
     sigma_most_m: float = 3_000.0  # a track whose place is less sure than this is no longer news
@@ -121,6 +123,7 @@ class Tracker:
         params: see TrackerParams.
         epoch: raised by every cold start; first half of every track's name.
         geoid: mean sea level above the ellipsoid, for pressure heights.
+        coverage: of the same sensors, with terrain where there is any; without it the earth is smooth.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Tracker:
         params: TrackerParams | None = None,
         epoch: int = 0,
         geoid: Grid | None = None,
+        coverage: Coverage | None = None,
     ) -> None:
         self.params = params or TrackerParams()
         self.epoch = epoch
@@ -136,8 +140,9 @@ class Tracker:
         self._row_of = {spec.id: i for i, spec in enumerate(self._sensors)}
         self._geoid = geoid
         self._sites = np.ascontiguousarray(site_table(self._sensors)).reshape(-1, SITE)
+        self.registration = Registration(self._sensors, self._sites, self.params.registration)
         self._table = imm_table(self.params.imm)
-        self._coverage = sensor_table(self._sensors)
+        self.coverage = coverage or Coverage(self._sensors, geoid=geoid)
         n = len(self._sensors)
         self._rules = _rules(self.params)
         self._numbers = np.array([self._sensor_numbers(spec) for spec in self._sensors]).reshape(-1, SENSOR)
@@ -146,7 +151,7 @@ class Tracker:
         self._bank = Bank(n, n, self.params.most_tracks)
         self._newest_us = -1
         self._sensor_us = np.full(n, -(2**62), np.int64)
-        self._merge_slot = -1
+        self._merge_slot = self._minute = -1
         self._dropped: list[tuple[int, str]] = []
         self._stats = np.zeros((n, 3), np.int64)  # hits, misses, innovations
         self._nis = np.zeros((n, 4))  # sum, degrees of freedom, both fading; and scratch of the group in hand
@@ -163,9 +168,11 @@ class Tracker:
             KeyError: a batch of a sensor that the tracker does not know; decoders refuse those at the door.
         """
         used = sum(len(batch) for batch in batches)
-        if used:
-            self._fuse(self._plots(batches))
+        plots = self._plots(batches, now_us)
+        if len(plots):
+            self._fuse(plots)
         if self._newest_us >= 0:
+            self._fade()
             self._prune(now_us)
             if self._newest_us // MERGE_EVERY_US != self._merge_slot:
                 self._merge_slot = self._newest_us // MERGE_EVERY_US
@@ -241,14 +248,17 @@ class Tracker:
         counts = self._bank.counts
         return TrackerLimits(int(counts[REFUSED]), int(counts[LEFT_OUT]), int(counts[SPLIT]))
 
-    def snapshot(self) -> dict[str, np.ndarray | int | float]:
+    def snapshot(self) -> dict[str, Any]:
         """Everything that can change a later answer."""
         dropped = np.array([i for i, _ in self._dropped], np.int64)
         why = np.array([w.encode() for _, w in self._dropped], "S16")
         return {
             **self._bank.snapshot(),
+            "registration": self.registration.snapshot(),
+            **self.coverage.snapshot(),
             "newest_us": self._newest_us,
             "merge_slot": self._merge_slot,
+            "minute": self._minute,
             "sensor_us": self._sensor_us.copy(),
             "numbers": self._numbers.copy(),
             "stats": self._stats.copy(),
@@ -259,11 +269,14 @@ class Tracker:
             "dropped_why": why,
         }
 
-    def restore(self, state: dict[str, np.ndarray | int | float]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot` of a tracker with the same sensors and parameters."""
         self._bank.restore(state)
+        self.registration.restore(state["registration"])
+        self.coverage.restore(state)
         self._newest_us = int(state["newest_us"])
         self._merge_slot = int(state["merge_slot"])
+        self._minute = int(state["minute"])
         self._sensor_us = np.array(state["sensor_us"], np.int64)
         self._numbers = np.array(state["numbers"], np.float64)
         self._stats = np.array(state["stats"], np.int64)
@@ -298,10 +311,17 @@ class Tracker:
             float(spec.kind in CLAIMS),
         ]
 
-    def _plots(self, batches: Sequence[Plots]) -> Rec:
-        """All plots in order of (slice of measured time, sensor, kind, time)."""
+    def _plots(self, batches: Sequence[Plots], now_us: int) -> Rec:
+        """All plots of believed sensors, biases taken off, in order of (slice of measured time, sensor, kind, time)."""
         specs = [self._sensors[self._row_of[batch.sensor]] for batch in batches]
-        return plots_of(batches, specs, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m, SLICE_US)
+        plots = plots_of(batches, specs, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m)
+        self.registration.observe(plots, now_us)
+        believed = self.registration.believed
+        if not believed.all():
+            plots = plots[believed[plots["sensor"]]]
+        if len(self.registration.correct(plots)):
+            place_n(plots, self._sites)
+        return plots[order_1(plots, SLICE_US)]
 
     def _fuse(self, plots: Rec) -> None:
         landed = plots["on_ground"] == 1
@@ -317,7 +337,8 @@ class Tracker:
             self._buckets = np.empty((2, 1 << (4 * (top + len(plots))).bit_length()), np.int64)
         call: tuple[Any, ...] = (
             plots, SLICE_US, self._numbers, bank.slab, self._sites, self._table, *bank.per_track(), self._work,
-            self._rules, bank.counts, self._newest_us, self._sensor_us, self._buckets[0], bank.after, bank.cell,
+            self._rules, *self._known(), bank.counts, self._newest_us, self._sensor_us, self._buckets[0], bank.after,
+            bank.cell,
             bank.recent, bank.recent_n, self._stats, self._nis, self._buckets[1], bank.namesake,
         )  # fmt: skip
         step_1(*call)
@@ -326,12 +347,24 @@ class Tracker:
             column[plots["slot"][said]] = plots[name][said]
         self._newest_us = max(self._newest_us, int(plots["t_us"].max()))
 
+    def _fade(self) -> None:
+        """What coverage learnt of places fades by measured time, a minute at a time."""
+        minute = self._newest_us // FADE_EVERY_US
+        if minute > self._minute >= 0:
+            self.coverage.fade((minute - self._minute) * FADE_EVERY_US / US_PER_S)
+        self._minute = max(minute, self._minute)
+
+    def _known(self) -> tuple[Any, ...]:
+        """What coverage knows: table, screens, local map."""
+        table, _, screens, local = self.coverage.arrays()
+        return table, screens, local
+
     def _prune(self, now_us: int) -> None:
         bank = self._bank
         top = int(bank.counts[TOP])
         ended, in_view = np.empty(top, np.int64), np.empty(top, np.bool_)
         call: tuple[Any, ...] = (
-            top, self._newest_us, now_us, self._sensor_us, self._looks, self._coverage, self._sites,
+            top, self._newest_us, now_us, self._sensor_us, self._looks, self._sites, *self._known(),
             *bank.per_track(), bank.slab, self._rules, ended, in_view, self._stats,
         )  # fmt: skip
         count = int(look_1(*call))
@@ -377,7 +410,6 @@ def _rules(p: TrackerParams) -> F8:
             odds(p.p_most),
             p.gain_most,
             p.survive_s,
-            p.forget,
             p.coast_periods,
             p.sigma_most_m,
             p.new_speed_mps,
