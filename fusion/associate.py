@@ -22,7 +22,7 @@ from fusion.birth import pair_1
 from fusion.clutter import S_CLAIM, S_INDEX, S_PERIOD_US, S_RADAR, density_1
 from fusion.filters.params import ROW
 from fusion.kernels import ENV, FAST_WIDE, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, X, score_1, signature
-from fusion.schema import B1, F8, I8
+from fusion.schema import B1, F4, F8, I8
 
 # Columns of `meta`, int64 per slot.
 ID, BIRTH, CONFIRMED, UPDATE, ARRIVED, STATUS, ADDRESS, MODE3A, MODE3A_US, CATEGORY, CLAIM, RADAR, HEIGHT, HITS = range(
@@ -185,14 +185,14 @@ def _worst_last_1(start: int, pair_slot: I8, pair: F8) -> None:
     signature(
         "int64", PLOTS, "float64[::1], boolean[::1], float64[::1]", ENV, "int64[:, ::1], float64[:, ::1]",
         "int64[:, ::1], float64[:, :, ::1], float64[::1], int64[::1], int64[::1], int64[::1]",
-        "int64[::1], int64[::1], float64[:, ::1], int64[::1], int64[::1]",
+        "int64[::1], int64[::1], float64[:, ::1], int64[::1], int64[::1], float32[:, :, ::1]",
     ),
     cache=True,
     nogil=True,
 )  # fmt: skip
 def gate_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, rate: F8,
-    w: F8, first: I8, after: I8, cell_of: I8, pair_plot: I8, pair_slot: I8, pair: F8, held: I8, count: I8,
+    w: F8, first: I8, after: I8, cell_of: I8, pair_plot: I8, pair_slot: I8, pair: F8, held: I8, count: I8, hot: F4,
 ) -> int:  # fmt: skip
     """Pairs of plots and tracks that may belong together, plot after plot; returns their number.
 
@@ -215,7 +215,7 @@ def gate_1(
         addressed = claim and plots[i].address >= 0
         reach2 = plots[i].reach * plots[i].reach
         row_of_1(plots, i, w)
-        false_plots = density_1(w, ROW_AT, sensor)
+        false_plots = density_1(w, ROW_AT, sensor, hot, float(t_us))
         start = n
         ca, cb, cc = cell_1(px, py, pz)
         down = 1.0 / math.sqrt(px * px + py * py + pz * pz)

@@ -34,11 +34,12 @@ from fusion.associate import (
     log_probability_1,
     wide_1,
 )
-from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR
+from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR, S_RANGE, heat_1
 from fusion.coverage import C_LN_PD, C_LOOKS, COVERED, TABLE, best_1, full_1, view_1
 from fusion.filters.params import M_C, M_H, MODELS
+from fusion.geo import polar_1
 from fusion.hits import book_1, detection_1, expected_1, learn_local_1
-from fusion.kernels import PLOTS, POLAR, SLAB, Rec, T, X, ahead_n, signature
+from fusion.kernels import ENV, PLOTS, POLAR, SLAB, Rec, T, X, ahead_n, signature
 from fusion.schema import B1, F4, F8, I8, TrackStatus
 from fusion.screening import SCREEN
 
@@ -47,7 +48,9 @@ PER_TRACK = (
     "int64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1]"
     # meta, belief, hit, look, rate (blind, half: see hits.py; Pd expected of the last look, -1 before it), size
 )
-KNOWN = f"{TABLE}, {SCREEN}, {TABLE}"  # what coverage knows: table, screens, local map
+KNOWN = f"{TABLE}, {SCREEN}, {TABLE}, float32[:, :, ::1]"  # coverage: table, screens, local map; clutter: hot cells
+# slab, sites, table, per track, scratch, rules, coverage
+CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]", KNOWN).args  # type: ignore[attr-defined]
 FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
 DECAY_EVERY_S = 0.5  # existence fades in steps of this: over its mean life of minutes nobody can tell
@@ -71,7 +74,7 @@ def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
 )
 def settle_look_1(
     slot: int, s: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sites: F8, cover: F8,
-    screens: F4, local: F8, x: float, y: float, z: float, hit: bool,
+    screens: F4, local: F8, hot: F4, x: float, y: float, z: float, hit: bool,
 ) -> float:  # fmt: skip
     """Book one look of sensor s at a track at an ECEF place: what it teaches of size, record and local map.
 
@@ -108,7 +111,7 @@ def settle_look_1(
 )
 def mark_1(
     slot: int, plots: Rec, i: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sensor: F8,
-    born: bool, gain: float, rules: F8, sites: F8, cover: F8, screens: F4, local: F8,
+    born: bool, gain: float, rules: F8, sites: F8, cover: F8, screens: F4, local: F8, hot: F4,
 ) -> None:  # fmt: skip
     """Book plot i on a track, and on the plot where it went."""
     plot = plots[i]
@@ -123,7 +126,7 @@ def mark_1(
     if cover[s, C_LOOKS] > 0.0 and plots[i].booked == 0:
         place = plots[i].place
         settle_look_1(
-            slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, place[0], place[1],
+            slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, hot, place[0], place[1],
             place[2], True,
         )  # fmt: skip
         plots[i].booked = 1
@@ -156,13 +159,40 @@ def mark_1(
         meta[slot, CONFIRMED] = plot.rx_us
 
 
+@njit("boolean(int64, float64[::1], int64, boolean, int64[:, ::1], float64[:, ::1], float64[::1])",
+      cache=True, nogil=True)  # fmt: skip
+def dead_1(slot: int, slab: F8, newest_us: int, due_now: bool, meta: I8, belief: F8, rules: F8) -> bool:
+    """Does this track end: unlikely, too wide, forgotten, or of claims that fell silent?"""
+    confirmed = meta[slot, STATUS] != TENTATIVE
+    age_s = (newest_us - meta[slot, UPDATE]) * 1e-6
+    if belief[slot, ODDS] < (rules[E_DELETE] if confirmed else rules[E_DELETE_NEW]):
+        return True
+    if not confirmed:
+        return bool(age_s > 40.0)
+    if age_s > 5.0 and (due_now or age_s > 20.0) and wide_1(slab, slot * SLAB, age_s) > rules[E_SIGMA] * rules[E_SIGMA]:
+        return True
+    return bool(age_s > rules[E_CLAIM_S] and meta[slot, CLAIM] == meta[slot, UPDATE])
+
+
+@njit("void(float64[::1], int64, int64[::1], int64, float64[:, ::1], float64[:, ::1], float32[:, :, ::1])",
+      cache=True, nogil=True)  # fmt: skip
+def nothing_1(slab: F8, o: int, hit_us: I8, hits: int, numbers: F8, sites: F8, hot: F4) -> None:
+    """A tentative track came to nothing: its plots were false, where the radar that saw it last saw it."""
+    s = int(np.argmax(hit_us))
+    if numbers[s, S_RADAR] == 0.0:
+        return
+    range_m, azimuth, _ = polar_1(sites[s], slab[o + X], slab[o + X + 1], slab[o + X + 2])
+    if range_m < numbers[s, S_RANGE]:
+        heat_1(hot, numbers[s], range_m, azimuth, float(hit_us[s]), float(hits))
+
+
 @njit(
     f"boolean(float64[::1], int64, int64, {TABLE}, {KNOWN}, float64[::1], {TABLE})",
     cache=True,
     nogil=True,
 )
 def in_view_1(
-    slab: F8, o: int, now_us: int, sites: F8, cover: F8, screens: F4, local: F8, size: F8, records: F8
+    slab: F8, o: int, now_us: int, sites: F8, cover: F8, screens: F4, local: F8, hot: F4, size: F8, records: F8
 ) -> bool:
     """Would any sensor that looks by itself see the object where it should be now?"""
     dt_s = (now_us - slab[o + T]) * 1e-6
@@ -174,14 +204,15 @@ def in_view_1(
 
 @njit(
     signature(
-        "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
+        "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
         "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1]",
     ),
     cache=True,
     nogil=True,
 )  # fmt: skip
 def look_1(
-    top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, sites: F8, cover: F8, screens: F4, local: F8,
+    top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, numbers: F8, sites: F8, cover: F8, screens: F4,
+    local: F8, hot: F4,
     meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, slab: F8, rules: F8, ended: I8, in_view: B1,
     stats: I8,
 ) -> int:  # fmt: skip
@@ -217,7 +248,7 @@ def look_1(
                 look_us[slot, s] += period
                 dt_s = (look_us[slot, s] - slab[o + T]) * 1e-6
                 seen = settle_look_1(
-                    slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local,
+                    slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, hot,
                     slab[o + X] + dt_s * slab[o + X + 3], slab[o + X + 1] + dt_s * slab[o + X + 4],
                     slab[o + X + 2] + dt_s * slab[o + X + 5], False,
                 )  # fmt: skip
@@ -235,17 +266,12 @@ def look_1(
         confirmed = meta[slot, STATUS] != TENTATIVE
         if confirmed:
             meta[slot, STATUS] = CONFIRMED_NOW if fresh else COASTING
-        age_s = (newest_us - meta[slot, UPDATE]) * 1e-6
-        dead = belief[slot, ODDS] < (rules[E_DELETE] if confirmed else rules[E_DELETE_NEW])
-        if confirmed and age_s > 5.0 and (due_now or age_s > 20.0):
-            dead = dead or wide_1(slab, o, age_s) > rules[E_SIGMA] * rules[E_SIGMA]
-        if not confirmed and age_s > 40.0:
-            dead = True
-        if confirmed and age_s > rules[E_CLAIM_S] and meta[slot, CLAIM] == meta[slot, UPDATE]:
-            dead = True
+        dead = dead_1(slot, slab, newest_us, due_now, meta, belief, rules)
         if dead:
+            if not confirmed:
+                nothing_1(slab, o, hit_us[slot], meta[slot, HITS], numbers, sites, hot)
             ended[dying] = slot
-            in_view[dying] = in_view_1(slab, o, newest_us, sites, cover, screens, local, size[slot], rate[slot])
+            in_view[dying] = in_view_1(slab, o, newest_us, sites, cover, screens, local, hot, size[slot], rate[slot])
             dying += 1
     return dying
 
