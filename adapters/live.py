@@ -323,6 +323,8 @@ class _Live:
             metrics.stage(name, seconds)
         metrics.accounting(engine.counters)
         metrics.alerts_refused(engine.watch.refused)
+        claims = engine.claims
+        metrics.integrity(claims.events, len(claims.interference.open), claims.unwatched)
         healths = [event.health for event in events if isinstance(event, HealthChanged)]
         for health in healths:
             metrics.health(health)

@@ -105,6 +105,10 @@ class Metrics:
         """Alerts that found no room among the open ones, since the start."""
         self._live.alerts_refused = count
 
+    def integrity(self, events: int, open_events: int, unwatched: int) -> None:
+        """GNSS interference events since the start and open now, and claims that found no room in the book."""
+        self._live.integrity = events, open_events, unwatched
+
     def tracks(self, counts: Mapping[str, int]) -> None:
         """Tracks by status name, in either case ("CONFIRMED" or "confirmed"); a status not given is zero."""
         given = {name.lower(): count for name, count in counts.items()}
@@ -162,6 +166,7 @@ class _Live(Collector):
     def __init__(self) -> None:
         self.counters = Counters()
         self.alerts_refused = 0
+        self.integrity = (0, 0, 0)
         self.sensors: dict[str, Health] = {}
 
     def describe(self) -> Iterable[Metric]:
@@ -173,6 +178,12 @@ class _Live(Collector):
             "vedette_alerts_refused",
             "Looks at which an alert was due and found no room: too many are open.",
             value=self.alerts_refused,
+        )
+        events, open_events, unwatched = self.integrity
+        yield CounterMetricFamily("vedette_interference_events", "GNSS interference events.", value=events)
+        yield GaugeMetricFamily("vedette_interference_open", "GNSS interference events not over.", value=open_events)
+        yield CounterMetricFamily(
+            "vedette_claims_unwatched", "Claims not checked, because too many identities are alive.", value=unwatched
         )
         yield from _sensors([self.sensors[name] for name in sorted(self.sensors)])
 

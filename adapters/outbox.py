@@ -4,6 +4,7 @@
     track/{id}        retained 15 s, 1 Hz for what an officer must watch, else on change and every 5 s; empty on drop
     alert/{id}        retained until closed, QoS 1        alert-log         every transition, QoS 1
     sensor/{id}/health  retained 15 s, on change and every 5 s
+    interference/{number}  retained 15 s, on change of state and every 5 s, QoS 1; empty when it is over
     partner/{neighbour}/alert|track/{id}  the same payloads for every neighbour named: all alerts, and the tracks that
                       have an open one; a track is cleared when it has ended or its last alert has closed
 
@@ -19,9 +20,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adapters.broker import Outgoing
-from adapters.formats import alert, command, health, picture, track
+from adapters.formats import alert, command, health, interference, picture, track
 from adapters.wire import Names
-from fusion.schema import F8, I8, US_PER_S, Alert, AlertChanged, Answer, Event, HealthChanged, Picture
+from fusion.gnss import Interference
+from fusion.schema import (
+    F8,
+    I8,
+    US_PER_S,
+    Alert,
+    AlertChanged,
+    Answer,
+    Event,
+    HealthChanged,
+    Picture,
+)
 
 FULL_EVERY_S = 5
 EXPIRY_S = 15  # three missed repeats: what the broker still holds then is not the picture any more
@@ -61,6 +73,7 @@ class Outbox:
         self._epoch = 0
         self._notable: dict[int, int] = {}  # track counter -> what "on change" compares
         self._health: dict[str, tuple[str, int]] = {}
+        self._interference: dict[int, int] = {}  # by number: when it was last told
 
     def turn(self, events: Sequence[Event]) -> Turn:
         """The messages of one tick, in the order to send them."""
@@ -78,6 +91,8 @@ class Outbox:
                     topic = f"{self._base}sensor/{event.health.sensor}/health"
                     payload = health.encode(event.health, self._next())
                     out.others.append(Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S))
+            elif isinstance(event, Interference):
+                self._interfered(event, out)
             elif isinstance(event, Answer):
                 self._answer(event, out)
         self._spread(out)
@@ -124,6 +139,18 @@ class Outbox:
             self._alerted[changed.track] = held
         elif self._alerted.pop(changed.track, None) is not None:
             self._clear_at_partners(changed.track, out)
+
+    def _interfered(self, event: Interference, out: Turn) -> None:
+        over = event.state == "over"
+        if not over and event.t_us - self._interference.get(event.number, -1) < FULL_EVERY_S * US_PER_S:
+            return
+        topic = f"{self._base}interference/{event.number}"
+        payload = interference.encode(event, self._names.site, self._next())
+        out.others.append(Outgoing(topic, payload, qos=1, retain=not over, expiry_s=EXPIRY_S))
+        self._interference[event.number] = event.t_us
+        if over:
+            del self._interference[event.number]
+            out.others.append(Outgoing(topic, b"", retain=True))
 
     def _answer(self, answer: Answer, out: Turn) -> None:
         if answer.command.response_topic:

@@ -13,10 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.wire import Names, address, mode3a, number, rfc3339_column, text
+from fusion.integrity import Reason
 from fusion.schema import I8, Assessment, ObjectClass, Tracks, TrackStatus
 
 _STATUS = [status.name.lower() for status in TrackStatus]
 _CLASS = [kind.name.lower().replace("_", "-") for kind in ObjectClass]
+
+
+_DOUBT = [None, *(reason.name.lower().replace("_", "-") for reason in Reason if reason)]
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -38,6 +42,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     climb_mps: float | None = None
     agl_m: float | None = None  # above ground
     contradicted: bool | None = None  # only when true
+    doubt: str | None = None  # why its own report is contradicted, or does not exempt it
     disputed: bool | None = None  # only when true
     object_class: str | None = None  # absent: unknown
     p_low: float | None = None
@@ -118,6 +123,7 @@ def rows_of(
         number(_where(known, a.climb_mps[at]), 1),
         number(_where(known, a.agl_m[at]), 1),
         _true_only(a.contradicted[at]),
+        [_DOUBT[reason] for reason in a.doubt[at].tolist()],
         _true_only(a.disputed[at]),
         [_CLASS[k] if k > 0 else None for k in kind.tolist()],
         number(a.p_low[at], 3),

@@ -7,11 +7,36 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from adapters.formats import alert, clock, command, health, met, picture, plots, readsb, sensorstatus, status, track
+from adapters.formats import (
+    alert,
+    clock,
+    command,
+    health,
+    interference,
+    met,
+    picture,
+    plots,
+    readsb,
+    sensorstatus,
+    status,
+    track,
+)
 from adapters.formats import watermark as mark
 from adapters.wire import Names
 from fusion import schema
-from fusion.schema import US_PER_S, Alert, Answer, Assessment, Command, Health, Met, PlotKind, Quantity, Tracks
+from fusion.gnss import Interference
+from fusion.schema import (
+    US_PER_S,
+    Alert,
+    Answer,
+    Assessment,
+    Command,
+    Health,
+    Met,
+    PlotKind,
+    Quantity,
+    Tracks,
+)
 
 NOW_US = 1_795_414_500 * US_PER_S  # 2026-11-23T06:15:00Z
 NAMES = Names("lt-east", ("BY", "LT"), ("Belarus", "Lithuania"), ("A1", "R1", "R2"))
@@ -192,6 +217,11 @@ def samples() -> tuple[Sample, ...]:
         Sample("sensor/R1/health", "Vedette", "QoS 0, retained", "what we know of a sensor, on change and every 5 s",
                lambda: health.encode(
                    Health("R1", NOW_US, "ok", NOW_US - 400_000, NOW_US - 10_000, 11.4, 0.41, 1.04, 812, 77), 4716)),
+        Sample("interference/3", "Vedette", "QoS 1, retained 15 s",
+               "GNSS interference in an area, on change of state and every 5 s; an empty payload when it is over",
+               lambda: interference.encode(
+                   Interference(3, "open", NOW_US - 95 * US_PER_S, NOW_US, float(np.radians(54.62)),
+                                float(np.radians(22.91)), 84_000.0, 11, 13, 12), NAMES.site, 4717)),
         Sample("in/R1/watermark", "Vedette", "QoS 1, retained", "how far it has got with this sensor without a gap",
                lambda: mark.encode("R1", 3, 1234)),
         Sample("status", "Vedette", "QoS 1, retained, last will", "is the service there, and how is it",

@@ -30,7 +30,7 @@ class Tables:
     names: tuple[str, ...]
     sensor_ids: tuple[str, ...]
     words: Words
-    contradiction: str = ""  # why the object's own report is not believed
+    doubt: str = ""  # what is to be said of the object's own report
 
 
 def describe(
@@ -80,7 +80,7 @@ def story(alert: Alert, tracks: Tracks, assessment: Assessment, scene: Scene, he
         identity=alert.identity,
         identity_by=alert.identity_by,
         object_class="" if kind is ObjectClass.UNKNOWN else kind.name.lower().replace("_", "-"),
-        contradiction=tables.contradiction,
+        doubt=tables.doubt,
         simulated=alert.simulated,
     )
 
@@ -95,8 +95,8 @@ def quantities(rule: Rule, scene: Scene, here: int, tables: Tables) -> tuple[Qua
         _add(told, quantity, "", scene, here)
     for name, (index, texts) in scene.names.items():
         told.setdefault(name, Quantity(name, _entry(texts, int(index[here]))))
-    if tables.contradiction:
-        told["contradiction"] = Quantity("contradiction", tables.contradiction)
+    if tables.doubt:
+        told["own_report"] = Quantity("own_report", tables.doubt)
     return tuple(quantity for quantity in told.values() if quantity.value != "")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion.claims import ClaimWatch
 from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.incidents import Watch
@@ -70,6 +71,7 @@ class Engine:
         self.zones = config.zones
         self.tracker = Tracker(config.sensors, config.tracker, config.epoch, config.zones.geoid)
         self.order = Order()
+        self.claims = ClaimWatch(config.sensors)
         self.health = SensorWatch(config.sensors)
         names = tuple(spec.id for spec in config.sensors)
         self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
@@ -121,6 +123,7 @@ class Engine:
             self._health_slot = rx_us // US_PER_S
             stats = self.tracker.sensor_stats()
             events += [HealthChanged(h) for h in self.health.report(rx_us, stats.nis, stats.hits, stats.misses)]
+            events += self.claims.report(rx_us)
         assert self.counters.balance() == 0, "a received item is not accounted for"
         return events
 
@@ -137,6 +140,7 @@ class Engine:
         return {
             "tracker": self.tracker.snapshot(),
             "order": self.order.snapshot(),
+            "claims": self.claims.snapshot(),
             "health": self.health.snapshot(),
             "watch": self.watch.snapshot(),
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
@@ -152,6 +156,7 @@ class Engine:
         """Go on from `snapshot` as if nothing had happened."""
         self.tracker.restore(state["tracker"])
         self.order.restore(state["order"])
+        self.claims.restore(state["claims"])
         self.health.restore(state["health"])
         self.watch.restore(state["watch"])
         kept: Counters = state["counters"]
@@ -212,7 +217,7 @@ class Engine:
 
     def _fuse(self, now_us: int) -> None:
         drained = self.order.drain()
-        used = self.tracker.step(drained.batches, now_us)
+        used = self.tracker.step(self.claims.hear(drained.batches), now_us)
         assert used == sum(len(b) for b in drained.batches)
         # An item is counted as received when its fate is known, so that the sum balances between any two calls.
         self.counters.received += used + drained.late
@@ -222,7 +227,8 @@ class Engine:
 
     def _show(self, now_us: int) -> list[Event]:
         tracks = self.tracker.table(now_us)
-        assessment = assess(tracks, self.zones.facts(tracks), self.config.ruleset.words, self.config.sensors)
+        words = self.config.ruleset.words
+        assessment = assess(tracks, self.zones.facts(tracks), words, self.config.sensors, self.claims)
         changed = self.watch.step(tracks, assessment, now_us)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [AlertChanged(a) for a in changed]

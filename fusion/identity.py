@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from fusion import integrity
+from fusion.claims import ClaimWatch, Doubts
 from fusion.rules import Words, probability_at_most
 from fusion.schema import B1, F8, I1, INDEPENDENT, Assessment, ObjectClass, SensorSpec, Tracks
 
@@ -48,41 +49,60 @@ AGL_FLOOR_M = 200.0  # terrain and height sources blur heights by this much
 CATEGORY_WEIGHT = 50.0  # how much likelier a matching reported category makes a class: reports are wrong at times
 
 
-def assess(tracks: Tracks, facts: ZoneFacts, words: Words, sensors: Sequence[SensorSpec]) -> Assessment:
+def assess(
+    tracks: Tracks,
+    facts: ZoneFacts,
+    words: Words,
+    sensors: Sequence[SensorSpec],
+    claims: ClaimWatch | None = None,
+) -> Assessment:
     """Join the facts of place with what identity and behaviour mean, row by row of `tracks`.
 
-    `p_low` is NaN where the height is not known; `p_class` is NaN where the class is UNKNOWN.
+    `p_low` is NaN where the height is not known; `p_class` is NaN where the class is UNKNOWN. With `claims` the history
+    of every claim counts; without, only the table. A claim that is unproven (fusion/witness.py) makes its object no
+    less low and no less slow than radar alone had it.
     """
-    checked = integrity.check(tracks, facts)
-    answers = answering(tracks, words, sensors)
-    cooperative = answers & ~checked.contradicted
+    p_low = np.where(facts.height_known, probability_at_most(facts.agl_m, facts.sigma_agl_m, words.low_m), np.nan)
+    p_slow = probability_at_most(facts.speed_mps, facts.sigma_speed_mps, words.slow_mps)
+    claiming = integrity.live(tracks.claim_us, tracks.t_us, words.live_s)
+    replies = replying(tracks, words, sensors)
+    doubts: Doubts | None = None
+    height_known = facts.height_known
+    if claims is not None:
+        doubts = claims.look(tracks, facts, claiming, p_low, p_slow)
+        replies = doubts.replying
+        height_known = height_known & ~(doubts.unproven & np.isnan(doubts.p_low))
+        p_low = np.where(doubts.unproven, np.maximum(doubts.p_low, np.nan_to_num(p_low)), p_low)
+        p_slow = np.where(doubts.unproven, np.fmax(doubts.p_slow, p_slow), p_slow)
+    checked = integrity.check(tracks, facts, doubts=doubts)
+    proven = replies | (claiming & (checked.reason != integrity.Reason.UNPROVEN))
+    cooperative = proven & ~checked.contradicted
     object_class, p_class = classify(tracks, facts, cooperative)
-    p_low = probability_at_most(facts.agl_m, facts.sigma_agl_m, words.low_m)
     placed = {f.name: getattr(facts, f.name) for f in fields(Assessment) if hasattr(facts, f.name)}
     return Assessment(
-        **placed,
-        p_low=np.where(facts.height_known, p_low, np.nan),
-        p_slow=probability_at_most(facts.speed_mps, facts.sigma_speed_mps, words.slow_mps),
+        **{**placed, "height_known": height_known},
+        p_low=p_low,
+        p_slow=p_slow,
         cooperative=cooperative,
         contradicted=checked.contradicted,
+        doubt=checked.reason,
         object_class=object_class,
         p_class=p_class,
     )
 
 
-def answering(tracks: Tracks, words: Words, sensors: Sequence[SensorSpec]) -> B1:
-    """(n,) where the object claims a place of its own accord, or answers radar with a Mode 3/A code, live.
+def replying(tracks: Tracks, words: Words, sensors: Sequence[SensorSpec]) -> B1:
+    """(n,) where the object answers radar with a Mode 3/A code, live.
 
     A Mode 3/A code is live as long as plots carry it: a code that a track keeps from its ADS-B days, or from a
-    transponder that fell silent, does not exempt what only radar sees now.
+    transponder that fell silent, does not exempt what only radar sees now. The table does not say who reported the
+    code; `ClaimWatch` knows, and is asked instead where there is one.
     """
     radars = sum(1 << sensor.index for sensor in sensors if sensor.kind in INDEPENDENT)
     by_radar = (tracks.sensors & np.uint64(radars)) != 0
-    claiming = integrity.live(tracks.claim_us, tracks.t_us, words.live_s)
     heard = integrity.live(tracks.mode3a_us, tracks.t_us, words.live_s)
     seen = integrity.live(tracks.radar_us, tracks.t_us, words.live_s)
-    replying = (tracks.mode3a >= 0) & by_radar & heard & seen
-    return np.asarray(claiming | replying, np.bool_)
+    return np.asarray((tracks.mode3a >= 0) & by_radar & heard & seen, np.bool_)
 
 
 def classify(tracks: Tracks, facts: ZoneFacts, cooperative: B1) -> tuple[I1, F8]:

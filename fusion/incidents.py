@@ -281,10 +281,7 @@ class Watch:
 
     def _describe(self, alert: Alert, look: _Look, here: int, column: int) -> Alert:
         """The alert with everything that is measured as it is now."""
-        contradiction = ""
-        if look.assessment.contradicted[here]:
-            reason = integrity.check(look.tracks, look.assessment).reason[here]
-            contradiction = integrity.REASON_TEXTS.get(integrity.Reason(int(reason)), "")
+        doubt = integrity.doubt_text(int(look.assessment.doubt[here]))
         return describe(
             alert,
             self.ruleset.rules[column],
@@ -292,7 +289,7 @@ class Watch:
             look.assessment,
             look.scene,
             here,
-            Tables(self.codes, self.names, self.sensor_ids, self.ruleset.words, contradiction),
+            Tables(self.codes, self.names, self.sensor_ids, self.ruleset.words, doubt),
         )
 
     def _update_open(self, look: _Look) -> list[Alert]:

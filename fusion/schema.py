@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.gnss import Interference
+
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 I4 = NDArray[np.int32]
@@ -357,7 +359,8 @@ class Assessment:
     p_low: F8  # (n,) probability of height above ground <= the word "low"; NaN when height is not known
     p_slow: F8  # (n,) probability of ground speed <= the word "slow"
     cooperative: B1  # (n,) a live cooperative identity that radar does not contradict
-    contradicted: B1  # (n,) the claim is contradicted; see Zones/identity for the reason
+    contradicted: B1  # (n,) the claim is contradicted
+    doubt: I1  # (n,) fusion.integrity.Reason why the claim is contradicted, or does not exempt; 0 none
     object_class: I1  # (n,) ObjectClass
     p_class: F8  # (n,)
 
@@ -467,7 +470,7 @@ class Answer:
     detail: str
 
 
-Event = Picture | AlertChanged | HealthChanged | Answer
+Event = Picture | AlertChanged | HealthChanged | Interference | Answer
 
 
 @dataclass(slots=True)

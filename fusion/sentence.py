@@ -45,7 +45,7 @@ class Story:
     identity: str = "unknown"  # as set by a person
     identity_by: str = ""
     object_class: str = ""
-    contradiction: str = ""  # why its own report of itself is not believed
+    doubt: str = ""  # what is to be said of its own report of itself, see fusion.integrity.doubt_text
     simulated: bool = False
 
 
@@ -97,8 +97,8 @@ def identity_text(story: Story) -> str:
         text += f" (set by {story.identity_by})"
     if story.object_class:
         text += f", probably {story.object_class}"
-    if story.contradiction:
-        text += f", its own report contradicted because {story.contradiction}"
+    if story.doubt:
+        text += f", {story.doubt}"
     return text
 
 

@@ -76,6 +76,7 @@ def table(n: int, seed: int = 1) -> tuple[Tracks, Assessment]:
         p_slow=luck.random(n),
         cooperative=luck.random(n) < 0.5,
         contradicted=luck.random(n) < 0.02,
+        doubt=(np.arange(n) % 10).astype(np.int8),
         object_class=luck.integers(0, len(ObjectClass), n).astype(np.int8),
         p_class=luck.uniform(0.3, 1, n),
     )

@@ -135,7 +135,7 @@ def test_one_object_one_alert_by_the_most_severe_rule(row: Row, rule: str) -> No
 def test_contradicted_claim_says_why_it_is_not_believed() -> None:
     (alert,) = Night().run(5.4, [{**AIRCRAFT, "radar_us": -1, "sensors": 1, "unseen": -9.0}])
     assert "contradicted because radar that covers the place does not see it" in alert.sentence
-    assert alert.quantities[-1].name == "contradiction"
+    assert alert.quantities[-1].name == "own_report"
 
 
 def test_break_in_the_dwell_starts_it_anew() -> None:

@@ -127,3 +127,37 @@ def test_answer_does_not_depend_on_the_order_of_rows() -> None:
 
 def test_empty_picture() -> None:
     assert checked().contradicted.shape == (0,)
+
+
+ELSEWHERE: dict[str, Any] = {"radar_us": T0_US, "claim_us": -1, "address": -1, "mode3a": -1, "sensors": 0b110}
+
+
+def test_a_claim_whose_flight_radar_sees_nearby_is_out_of_place() -> None:
+    seen = [AIRCRAFT | north(20_000.0 * n) | {"address": n} for n in (1, 2)]
+    result = checked(CLAIM | {"unseen": -9.0}, ELSEWHERE | north(4_000.0), *seen)
+    assert result.reason.tolist() == [Reason.SEEN_ELSEWHERE, 0, 0, 0]
+
+
+def test_a_discrete_code_finds_it_further_away() -> None:
+    lost = CLAIM | {"unseen": -9.0, "mode3a": 0o4521}
+    found = ELSEWHERE | north(40_000.0) | {"mode3a": 0o4521, "speed_mps": 200.0}
+    good = AIRCRAFT | north(-20_000.0) | {"address": 7}
+    assert checked(lost, found, good).reason[0] == Reason.SEEN_ELSEWHERE
+    shared = {"mode3a": 0o7000}
+    assert checked(lost | shared, found | shared, good).reason[0] == Reason.UNSEEN_BY_RADAR
+
+
+def test_a_radar_that_puts_everybody_elsewhere_contradicts_nobody() -> None:
+    rows: list[dict[str, Any]] = []
+    for n in range(5):
+        rows += [
+            CLAIM | north(30_000.0 * n) | {"unseen": -9.0, "address": n},
+            ELSEWHERE | north(30_000.0 * n + 3_000.0),
+        ]
+    assert not checked(*rows).contradicted.any()
+
+
+def test_an_aircraft_tracked_twice_is_seen_when_one_of_its_tracks_is() -> None:
+    assert not checked(
+        CLAIM | {"unseen": -9.0}, AIRCRAFT | north(60.0) | {"address": CLAIM["address"]}
+    ).contradicted.any()

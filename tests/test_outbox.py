@@ -13,6 +13,7 @@ from adapters import outbox
 from adapters.broker import Outgoing
 from adapters.formats import alert, command, track
 from adapters.outbox import Outbox, Turn
+from fusion.gnss import Interference
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -367,3 +368,13 @@ def test_without_partners_nothing_is_said_to_any() -> None:
     broker.turn(box.turn([AlertChanged(replace(ALERT, state="closed"))]))
     broker.take(box.again([ALERT]))
     assert not [m.topic for m in broker.said if m.topic.startswith("partner/")]
+
+
+def test_interference_is_told_every_five_seconds_and_taken_off_when_it_is_over() -> None:
+    broker, box = Broker(), Outbox(NAMES)
+    for second in range(8):
+        state = "over" if second == 7 else "open"
+        event = Interference(2, state, START_US, START_US + second * US_PER_S, 0.95, 0.4, 8e4, 5, 6, 5)
+        broker.turn(box.turn([event]))
+    assert [m.topic for m in broker.said] == ["interference/2"] * 4  # at 0 and 5 s, over, and empty
+    assert broker.below("") == []

@@ -81,7 +81,7 @@ def test_sentence_reads_as_a_person_would_say_it() -> None:
         ({"identity": "neutral", "identity_by": "Lt Jonaitis"}, "{identity}", "neutral (set by Lt Jonaitis)"),
         ({"identity": "hostile", "identity_by": "Lt Jonaitis"}, "{identity}", "identified (set by Lt Jonaitis)"),
         (
-            {"contradiction": "radar that covers the place does not see it"},
+            {"doubt": "its own report contradicted because radar that covers the place does not see it"},
             "{identity}",
             "unknown, its own report contradicted because radar that covers the place does not see it",
         ),

@@ -1,0 +1,109 @@
+"""What a claim that comes to a track which radar had followed may do, and what it may not."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusion.schema import Tracks
+from fusion.witness import Finding, Sight, Witness
+from tests.airpicture import T0_US, S, picture
+
+KEY = 0x503CAB
+
+
+def look(
+    made: Witness, second: float, row: dict[str, Any] | None = None, ids: tuple[int, ...] = (1,), **sight: Any
+) -> Finding:
+    """One look at tracks that radar sees now; a claim is there when `key` is given."""
+    now_us = T0_US + round(second * S)
+    tracks: Tracks = picture([{"radar_us": now_us, "hits": 5, **(row or {})} for _ in ids], now_us, ids)[0]
+    n = len(ids)
+    said: dict[str, Any] = {
+        "key": np.full(n, -1), "claiming": np.full(n, "key" in sight), "coded": np.zeros(n, np.bool_),
+        "p_low": np.ones(n), "p_slow": np.ones(n), "distance_m": np.full(n, 20_000.0),
+        "followed": np.zeros(n, np.bool_), "doubted": np.zeros(n, np.bool_),
+    }  # fmt: skip
+    for name, value in sight.items():
+        said[name] = np.full(n, value)
+    return made.look(tracks, Sight(**said))
+
+
+def test_a_claim_with_the_first_plots_is_an_ordinary_one() -> None:
+    made = Witness()
+    assert not look(made, 0, {"hits": 2}).unproven.any()
+    for second in range(1, 40):
+        result = look(made, second, key=KEY)
+        assert not result.unproven.any()
+    assert result.follows.all()
+
+
+def test_a_claim_that_comes_to_a_bare_track_does_not_exempt_however_long_it_stays() -> None:
+    made = Witness()
+    look(made, 0)
+    for second in range(1, 400):
+        result = look(made, second, key=KEY, p_low=0.1, p_slow=0.0)
+    assert result.unproven.all()
+    assert result.p_low.tolist() == [1.0]
+    assert result.p_slow.tolist() == [1.0]
+    assert not result.follows.any()
+
+
+@pytest.mark.parametrize("proof", [{"coded": True}, {"followed": True}])
+def test_radar_itself_can_prove_it(proof: dict[str, Any]) -> None:
+    made = Witness()
+    look(made, 0)
+    assert look(made, 1, key=KEY).unproven.all()
+    assert not look(made, 2, {"mode3a": 0o4521}, key=KEY, **proof).unproven.any()
+
+
+def test_far_from_any_border_it_is_earned_in_two_minutes() -> None:
+    made = Witness()
+    look(made, 0, distance_m=100_000.0)
+    early = [look(made, second, key=KEY, distance_m=100_000.0) for second in range(1, 121)]
+    assert all(result.unproven.all() for result in early)
+    assert not look(made, 122, key=KEY, distance_m=20_000.0).unproven.any()
+
+
+def test_the_identity_it_had_before_an_outage_is_its_own() -> None:
+    made = Witness()
+    look(made, 0, {"hits": 1}, key=KEY)
+    look(made, 40)
+    assert not look(made, 80, key=KEY).unproven.any()
+    look(made, 120)
+    assert look(made, 121, key=KEY + 1).unproven.all()
+
+
+@pytest.mark.parametrize("gap_s", [0.1, 30.0])
+def test_the_track_that_takes_its_place_is_the_same_object(gap_s: float) -> None:
+    made = Witness()
+    look(made, 0)
+    result = look(made, gap_s, ids=(2,), key=KEY)
+    assert result.unproven.all()
+    assert not look(made, 200.0, ids=(3,), key=KEY + 1).unproven.any()
+
+
+def test_beside_a_bare_track_is_near_its_way() -> None:
+    made = Witness()
+    look(made, 0)
+    place = made.snapshot()["table"]["state"][:, :3]
+    far = np.concatenate([place, place + 5_000.0])
+    assert made.beside(far, np.full(2, T0_US), np.full(2, KEY), 4_000.0).tolist() == [True, False]
+    assert not Witness().beside(far, np.full(2, T0_US), np.full(2, KEY), 4_000.0).any()
+
+
+def test_a_snapshot_goes_on_as_if_nothing_had_happened() -> None:
+    made, other = Witness(), Witness()
+    look(made, 0)
+    other.restore(copy.deepcopy(made.snapshot()))
+    assert look(other, 1, key=KEY).unproven.all()
+
+
+def test_another_epoch_remembers_nothing() -> None:
+    made = Witness()
+    look(made, 0)
+    made.epoch = 3
+    assert not look(made, 1, key=KEY, row={"hits": 1}).unproven.any()
