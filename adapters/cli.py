@@ -172,7 +172,8 @@ def check(
         if found:
             _refuse(found)
         loaded = configuration.load(folder)
-        print(summary(loaded, configuration.load_zones(loaded) if borders else None))
+        zones = configuration.load_zones(loaded) if borders else None
+        print(summary(loaded, zones, configuration.load_coverage(loaded, zones) if zones else None))
 
 
 @app.command()
@@ -183,9 +184,39 @@ def track() -> None:
     Example:
       vedette track < plots.jsonl > tracks.jsonl
     """
-    from adapters import stream
+    from adapters import main as entry
 
-    raise typer.Exit(stream.run(sys.stdin.buffer, sys.stdout, sys.stderr))
+    raise typer.Exit(entry.track())
+
+
+@app.command()
+def score(
+    truth: Annotated[Path, typer.Argument(help="Truth: JSON lines (plain, .gz, .zst) or a NumPy archive .npz.")],
+    tracks: Annotated[str, typer.Argument(help="What `vedette track` wrote (plain, .gz, .zst); - standard input.")],
+    threshold: Annotated[float, typer.Option(min=0.001, help="Metres; further away a track is not on it.")] = 1_000.0,
+    step: Annotated[float, typer.Option(min=0.001, help="Seconds between samples.")] = 5.0,
+    start: Annotated[float | None, typer.Option(help="Time of the first sample; default: 30 s of warm-up.")] = None,
+    end: Annotated[float | None, typer.Option(help="What is later does not count; default: the whole truth.")] = None,
+    origin: Annotated[str, typer.Option(help="LAT,LON: distances in the plane that touches the earth there.")] = "",
+    json: Annotated[Path | None, typer.Option("--json", help="Write every number to this file.")] = None,
+    plots: Annotated[Path | None, typer.Option("--plots", help="Draw pictures into this folder.")] = None,
+) -> None:
+    """Judge tracks by the truth: GOSPA, OSPA, SIAP, initiation delays, per class of object.
+
+    \b
+    Examples:
+      vedette score truth.jsonl.zst tracks.jsonl
+      vedette score truth.jsonl tracks.jsonl --json score.json --plots pictures/
+      vedette track < plots.jsonl | vedette score truth.npz -
+    """
+    with _refusals():
+        from adapters import score_command
+        from replay.score import Rules
+
+        rules = Rules(threshold, step, start_s=start, end_s=end, origin_rad=score_command.origin(origin))
+        code = score_command.score(truth, tracks, rules, json, plots)
+        _close_stdout()
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -360,7 +391,7 @@ def _close_stdout() -> None:
 
 
 def main() -> None:
-    """Entry point of the `vedette` command."""
+    """The command line; `adapters.main` is the entry point of the `vedette` command."""
     log.prepare_numerics()
     app()
 

@@ -27,6 +27,7 @@ from fusion.schema import SensorKind, SensorSpec
 
 if TYPE_CHECKING:
     from adapters.broker import BrokerSettings
+    from fusion.coverage import Coverage
     from fusion.rules import RuleSet
     from fusion.tracker import TrackerParams
     from fusion.zones import Zones
@@ -82,6 +83,7 @@ class Config:
     zone_paths: tuple[Path, ...]
     terrain_path: Path
     geoid_path: Path
+    dem_path: Path | None  # terrain fine enough to hide what is behind it
     border_accuracy_m: float
     tracker: TrackerParams
     picture_ms: int
@@ -154,6 +156,15 @@ def load_zones(config: Config) -> Zones:
     return zonefiles.load(config.zone_paths, config.terrain_path, config.geoid_path, config.border_accuracy_m)
 
 
+def load_coverage(config: Config, zones: Zones) -> Coverage:
+    """What each sensor can see, from its place and the terrain: a second of work. Raises ConfigError."""
+    from adapters import zonefiles
+    from fusion.coverage import Coverage
+
+    dem = zonefiles.load_dem(config.dem_path, config.sensors) if config.dem_path else None
+    return Coverage(config.sensors, dem, zones.terrain, zones.geoid)
+
+
 def sensors_toml(sensors: Sequence[SensorSpec], formats: Mapping[str, str]) -> str:
     """The text of a `sensors.toml` that `load` reads back as these sensors (angles to the last bit or two)."""
     blocks = []
@@ -171,6 +182,7 @@ def sensors_toml(sensors: Sequence[SensorSpec], formats: Mapping[str, str]) -> s
             "height_sigma_m": spec.sigma_height_m,
             "velocity_sigma_mps": spec.sigma_velocity_mps,
             "detection_probability": spec.detection_probability,
+            "reference_rcs_m2": spec.reference_rcs_m2,
             "clutter_per_scan": spec.clutter_per_scan,
             "latency_s": spec.latency_s,
         }
@@ -195,13 +207,22 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
     borders = _borders(folder, service, found)
     terrain = _existing(folder, service.zones.terrain, "zones.terrain", found)
     geoid = _existing(folder, service.zones.geoid, "zones.geoid", found)
+    dem = _existing(folder, service.zones.dem, "zones.dem", found) if service.zones.dem else None
     rules, rule_paths = _rules(folder, service, found)
     tracker = _tracker(folder, service.tracker, found)
     for key, problem, cure in configfile.publish_faults(service.publish):
         found.append(_wrong(folder, f"publish.{key}", problem, cure))
     if found or broker is None or rules is None or tracker is None:
         return None, found
-    files = (folder / SERVICE_FILE, folder / SENSORS_FILE, *rule_paths, *borders, terrain, geoid)
+    files = (
+        folder / SERVICE_FILE,
+        folder / SENSORS_FILE,
+        *rule_paths,
+        *borders,
+        terrain,
+        geoid,
+        *([dem] if dem else []),
+    )
     config = Config(
         folder=folder,
         site=service.site,
@@ -216,6 +237,7 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
         zone_paths=borders,
         terrain_path=terrain,
         geoid_path=geoid,
+        dem_path=dem,
         border_accuracy_m=service.zones.accuracy_m,
         tracker=tracker,
         picture_ms=service.publish.picture_ms,
@@ -328,6 +350,7 @@ def _spec(sensor: SensorFile, index: int) -> SensorSpec:
         sigma_height_m=float(sensor.height_sigma_m),
         sigma_velocity_mps=float(sensor.velocity_sigma_mps),
         detection_probability=float(sensor.detection_probability),
+        reference_rcs_m2=float(sensor.reference_rcs_m2),
         clutter_per_scan=float(sensor.clutter_per_scan),
         latency_s=float(sensor.latency_s),
     )

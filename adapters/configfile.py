@@ -69,6 +69,11 @@ class ZonesFile(Strict):
     borders: list[str] = Field(min_length=1, max_length=100, description="GeoJSON files, or folders full of them")
     terrain: str = Field(min_length=1, description="TIFF with the height of the ground above mean sea level, metres")
     geoid: str = Field(min_length=1, description="TIFF with the height of the geoid above the ellipsoid, centimetres")
+    dem: str = Field(
+        default="",
+        description="TIFF like terrain at steps of 1 km or finer, around all radars: what they cannot see behind hills;"
+        " empty: unknown",
+    )
     accuracy_m: float = Field(default=25.0, gt=0, le=5_000, description="how far a border line may be off, metres")
 
 
@@ -140,6 +145,12 @@ class SensorFile(Strict):
     )
     detection_probability: float = Field(
         default=0.9, gt=0, lt=1, description="how often it sees an ordinary target in full view, in one period"
+    )
+    reference_rcs_m2: float = Field(
+        default=1.0,
+        ge=0.0001,
+        le=10_000,
+        description="radars: radar cross-section of the target they see that often at range_max_m, square metres",
     )
     clutter_per_scan: float = Field(default=10.0, ge=0, le=100_000, description="false plots expected in one period")
     latency_s: float = Field(default=0.5, ge=0, le=60, description="typical delay from measurement to arrival, seconds")

@@ -22,7 +22,7 @@ from adapters.broker import now_us
 from adapters.formats import alert as alert_format
 from adapters.wire import load_json
 from fusion.schema import US_PER_S, Alert, Invalid, Quantity
-from replay import score
+from replay import account
 from replay.simulate import Scenario
 
 LINE_EVERY_S = 5.0  # between two plain lines of counts
@@ -135,9 +135,9 @@ class View:
         self.say("\n".join(alert_lines(found, (now_us() - self._scene.start_us) / US_PER_S)) + "\n")
         first = _as_raised(found)
         for number, expect in enumerate(self._scene.plan.expect):
-            if number not in self._met and score.meets(self._scene, expect, first):
+            if number not in self._met and account.meets(self._scene, expect, first):
                 self._met[number] = found
-        about = score.about(self._scene, first)
+        about = account.about(self._scene, first)
         if about == "" or about in self._scene.plan.quiet:
             self._wrong.append(found)
 

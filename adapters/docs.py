@@ -125,9 +125,11 @@ def metrics() -> str:
 
     from adapters.metrics import Metrics
     from fusion.schema import Health
+    from fusion.sensorbias import SensorBias
 
     numbers = Metrics()
-    numbers.health(Health("R1", 1, "ok", 1, 1, 1.0, 1.0, 1.0, 1, 1))
+    bias = SensorBias("R1", azimuth_rad=0.0, sigma_azimuth_rad=0.0)
+    numbers.health(Health("R1", 1, "ok", 1, 1, 1.0, 1.0, 1.0, 1, 1, bias=bias))
     numbers.alert_transition("rule", 1, "raised")
     numbers.open_alerts({("rule", 1): 1})
     numbers.broker("plots", True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,3 +48,22 @@ def folder(base: Path) -> Path:
         with contextlib.suppress(OSError):  # another process may be removing it too
             shutil.rmtree(old)
     return mine
+
+
+def prepare() -> None:
+    """Before numba or numpy is imported: where compiled kernels are kept, and one thread for linear algebra.
+
+    Values set by the user stay. The cache follows XDG; where that cannot be written (a read-only root) the kernels are
+    compiled into a temporary folder, which costs half a minute at every start and nothing else.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more threads make sums depend on the machine
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        try:
+            mine = folder(base / "vedette")
+            usable = os.access(mine, os.W_OK)
+        except OSError:
+            usable = False
+        if not usable:
+            mine = folder(Path(tempfile.gettempdir()) / "vedette")
+        os.environ["NUMBA_CACHE_DIR"] = str(mine)

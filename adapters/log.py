@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import MutableMapping
-from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -72,22 +70,8 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def prepare_numerics() -> None:
-    """Before numba or numpy is imported: where compiled kernels are kept, and one thread for linear algebra.
-
-    Values set by the user stay. The cache follows XDG; where that cannot be written (a read-only root) the kernels are
-    compiled into a temporary folder, which costs half a minute at every start and nothing else.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more threads make sums depend on the machine
-    if "NUMBA_CACHE_DIR" not in os.environ:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        try:
-            folder = kernelcache.folder(base / "vedette")
-            usable = os.access(folder, os.W_OK)
-        except OSError:
-            usable = False
-        if not usable:
-            folder = kernelcache.folder(Path(tempfile.gettempdir()) / "vedette")
-        os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    """Before numba or numpy is imported: see `kernelcache.prepare`."""
+    kernelcache.prepare()
 
 
 def _name_first(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

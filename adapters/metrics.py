@@ -25,6 +25,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from fusion.schema import US_PER_S, Counters, Health, TrackStatus
+from fusion.sensorbias import SensorBias
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, with its start time, that nothing here reads
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,6 +34,7 @@ REJECT_REASONS = (
     "oversized not-utf8 malformed wrong-schema unknown-sensor wrong-sensor-kind missing-field not-finite out-of-range "
     "length future unknown-topic unknown-command bad-time too-many-plots"
 ).split()
+BIAS_PARAMETERS = ("range_m", "range_gain", "azimuth_rad", "elevation_rad", "time_s", "pressure_height_m")
 HEALTH_STATES = ("never", "ok", "stale", "degraded", "off")
 STAGES = ("decode", "fuse", "encode", "publish", "arrival_to_published", "alert")
 # From half a millisecond (one decode) to ten seconds (a backlog); 0.25 s is the promise for arrival to published.
@@ -237,6 +239,24 @@ def _sensors(sensors: list[Health]) -> Iterable[Metric]:
         hits.add_metric(name, health.hits)
         misses.add_metric(name, health.misses)
     yield from (state, measured, arrived, rate, lag, nis, hits, misses)
+    yield from _biases([health.bias for health in sensors if health.bias is not None])
+
+
+def _biases(biases: list[SensorBias]) -> Iterable[Metric]:
+    """Registration: one gauge for the bias and one for its sigma, a label for what is biased; absent while unknown."""
+    labels = ["sensor", "parameter"]
+    value = GaugeMetricFamily("vedette_sensor_bias", "Measured minus true; the unit ends the parameter.", labels=labels)
+    sigma = GaugeMetricFamily("vedette_sensor_bias_sigma", "One sigma of `vedette_sensor_bias`.", labels=labels)
+    believed = _gauge("believed", "1 while registration believes the radar; 0: its plots are not used.")
+    applied = _gauge("bias_applied", "1 while a bias is taken off the radar's plots.")
+    for bias in biases:
+        for parameter in BIAS_PARAMETERS:
+            if math.isfinite(getattr(bias, f"sigma_{parameter}")):
+                value.add_metric([bias.sensor, parameter], getattr(bias, parameter))
+                sigma.add_metric([bias.sensor, parameter], getattr(bias, f"sigma_{parameter}"))
+        believed.add_metric([bias.sensor], float(bias.believed))
+        applied.add_metric([bias.sensor], float(bias.applied))
+    yield from (value, sigma, believed, applied)
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

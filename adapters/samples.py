@@ -37,6 +37,7 @@ from fusion.schema import (
     Quantity,
     Tracks,
 )
+from fusion.sensorbias import SensorBias
 
 NOW_US = 1_795_414_500 * US_PER_S  # 2026-11-23T06:15:00Z
 NAMES = Names("lt-east", ("BY", "LT"), ("Belarus", "Lithuania"), ("A1", "R1", "R2"))
@@ -176,6 +177,25 @@ def alarm() -> Alert:
     )
 
 
+def _bias() -> SensorBias:
+    return SensorBias(
+        "R1",
+        "ok",
+        applied=True,
+        pairs=214,
+        aircraft=31,
+        range_m=121.4,
+        sigma_range_m=5.2,
+        range_gain=2e-6,
+        sigma_range_gain=4.1e-5,
+        azimuth_rad=0.0094,
+        sigma_azimuth_rad=0.0001,
+        time_s=0.0,
+        sigma_time_s=0.021,
+        detail="range +121 m, azimuth +0.539 deg from 214 plots of 31 aircraft; taken off: range, azimuth",
+    )
+
+
 def _command() -> Command:
     return Command(NOW_US, "identify", "8c1f0a52d3b94e67", "J. Petraitis", "seen by patrol", "suspect")
 
@@ -218,7 +238,8 @@ def samples() -> tuple[Sample, ...]:
                lambda: command.encode_answer(Answer(_command(), True, "identity is suspect"), NAMES, 4715)),
         Sample("sensor/R1/health", "Vedette", "QoS 0, retained", "what we know of a sensor, on change and every 5 s",
                lambda: health.encode(
-                   Health("R1", NOW_US, "ok", NOW_US - 400_000, NOW_US - 10_000, 11.4, 0.41, 1.04, 812, 77), 4716)),
+                   Health("R1", NOW_US, "ok", NOW_US - 400_000, NOW_US - 10_000, 11.4, 0.41, 1.04, 812, 77,
+                          bias=_bias()), 4716)),
         Sample("interference/3", "Vedette", "QoS 1, retained 15 s",
                "GNSS interference in an area, on change of state and every 5 s; an empty payload when it is over",
                lambda: interference.encode(

@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Iterator
 from typing import BinaryIO, TextIO
+
+import numpy as np
 
 from adapters.formats import stream
 from fusion.order import Order
-from fusion.schema import Invalid, PlotKind, SensorSpec
+from fusion.schema import I8, Invalid, SensorSpec
 from fusion.tracker import Tracker, TrackerParams
 
 WINDOW_US = 100_000  # arrival time that one step fuses, the same as live
+MOST_PLOTS = 65_536  # of one window; where the clock of a stream stands still they are fused in parts of this size
+MOST_PARTS = 64  # in which an open window is kept: a live stream comes line by line
 MOST_REPORTS = 100  # bad lines reported one by one; the rest are only counted
+READ_BYTES = 60_000  # at most, at once: with what is left of a line it stays within what is decoded in one call
+NEVER = -(2**62)
 
 
 def run(inp: BinaryIO, out: TextIO, err: TextIO) -> int:
     """Read the plain stream to its end, answering every tick. Returns the exit status: 0, or 2 on a bad header."""
     try:
-        sensors = stream.decode_header(inp.readline(stream.MAX_LINE_BYTES))
+        sensors = stream.decode_header(inp.readline(stream.MAX_HEADER_BYTES))
     except Invalid as refused:
         err.write(f"line 1: bad header: {refused}\n")
         return 2
     session = Session(sensors)
-    bad = 0
-    for number, line in enumerate(inp, start=2):
-        if not line.strip():
-            continue
-        try:
-            answer = session.line(line)
-        except Invalid as refused:
+    bad, number = 0, 2
+    for block in blocks(inp):
+        lines, refused_lines = session.decoder.decode(block)
+        for at, why in refused_lines:
             bad += 1
             if bad <= MOST_REPORTS:
-                err.write(f"line {number}: {refused}\n")
-            continue
-        if answer is not None:
+                err.write(f"line {number + at}: {why}\n")
+        for answer in session.take(lines):
             out.write(answer)
             out.flush()
+        number += block.count(b"\n")
     if bad:
         err.write(f"{bad} malformed lines skipped\n")
     return 0
+
+
+def blocks(inp: BinaryIO) -> Iterator[bytes]:
+    """Whole lines, as many as have arrived: never waits for more while there is one. Of a line too long, its start."""
+    assert isinstance(inp, io.BufferedIOBase), "a buffered stream: only these can read what is there"
+    tail = b""
+    while piece := inp.read1(READ_BYTES):
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield tail + piece[:end]
+            tail = piece[end:]
+        else:
+            tail = (tail + piece)[: stream.MAX_LINE_BYTES + 1]
+    if tail:
+        yield tail
 
 
 class Session:
@@ -47,35 +66,48 @@ class Session:
     def __init__(self, sensors: tuple[SensorSpec, ...], params: TrackerParams | None = None) -> None:
         self.order = Order()
         self.tracker = Tracker(sensors, params or TrackerParams())
-        self._radar = {spec.id: spec.has_site for spec in sensors}
-        self._kept: dict[str, list[stream.Plot]] = {}
-        self._window = -(2**62)
-        self._encode: Callable[..., str] = stream.encode
+        self.decoder = stream.Decoder(sensors)
+        self._open: list[stream.Lines] = []  # lines that no step has fused yet
+        self._window = NEVER
 
-    def line(self, line: bytes) -> str | None:
-        """Take one line; the text to write when it was a tick.
+    def take(self, lines: stream.Lines) -> Iterator[str]:
+        """Fuse the windows that these lines end, in turn; the answer to every tick before what follows it is fused."""
+        if len(lines) == 0:
+            return
+        kept = sum(map(len, self._open))
+        cuts, window = self._cut(lines, kept)
+        if len(cuts) == 0:
+            self._open.append(lines)
+            if len(self._open) > MOST_PARTS:
+                self._open = [stream.join(self._open)]
+            return
+        lines = stream.join([*self._open, lines])
+        step = np.zeros(len(lines), np.int64)
+        step[kept + cuts] = 1
+        step = np.cumsum(step)
+        last = kept + int(cuts[-1])
+        waiting = self.decoder.batches(lines.part(slice(last)), step[:last])
+        self._open = [lines.part(slice(last, None))]
+        tick = lines.sensor[kept + cuts] == stream.TICK
+        now_us = np.where(tick, lines.t_us[kept + cuts], window[cuts] * WINDOW_US)
+        found = next(waiting, None)
+        for number, (now, answered) in enumerate(zip(now_us.tolist(), tick.tolist(), strict=True)):
+            while found is not None and found[0] == number:
+                self.order.admit(found[1])
+                found = next(waiting, None)
+            self.tracker.step(self.order.drain().batches, now)
+            if answered:
+                yield stream.encode(self.tracker.table(now))
 
-        Raises:
-            Invalid: the line cannot be used; nothing else has changed.
-        """
-        got = stream.decode_line(line)
-        if isinstance(got, stream.Tick):
-            self.step(got.t_us)
-            return self._encode(self.tracker.table(got.t_us))
-        if got.sensor not in self._radar:
-            raise Invalid("unknown-sensor", got.sensor)
-        if self._radar[got.sensor] != (got.kind == PlotKind.POLAR):
-            raise Invalid("wrong-sensor-kind", got.sensor)
-        window = got.rx_us // WINDOW_US
-        if window > self._window:
-            self.step(window * WINDOW_US)
-            self._window = window
-        self._kept.setdefault(got.sensor, []).append(got)
-        return None
-
-    def step(self, now_us: int) -> None:
-        """Fuse what arrived."""
-        for sensor, kept in sorted(self._kept.items()):
-            self.order.admit(stream.batch(sensor, kept))
-        self._kept.clear()
-        self.tracker.step(self.order.drain().batches, now_us)
+    def _cut(self, lines: stream.Lines, kept: int) -> tuple[I8, I8]:
+        """Rows that end a step before themselves: ticks, and plots that open a window; and the window of every row."""
+        tick = lines.sensor == stream.TICK
+        window = np.maximum.accumulate(np.where(tick, self._window, lines.rx_us // WINDOW_US))
+        window = np.maximum(window, self._window)
+        cut = tick | (window > np.concatenate(([self._window], window[:-1])))
+        self._window = int(window[-1])
+        if kept + len(lines) > MOST_PLOTS:
+            row = np.arange(kept, kept + len(lines))
+            age = row - np.maximum.accumulate(np.where(cut, row, 0))
+            cut |= (age > 0) & (age % MOST_PLOTS == 0)
+        return np.flatnonzero(cut), window

@@ -27,7 +27,10 @@ from msgspec import Meta, Struct
 from adapters.errors import ConfigError
 from fusion import border, segments, zones
 from fusion.border import Cut, State, polygons
-from fusion.terrain import Grid
+from fusion.coverage import LOOKING
+from fusion.schema import SensorSpec
+from fusion.screening import FINE_M, is_fine
+from fusion.terrain import Grid, sample
 
 MAX_FILE_BYTES = 64_000_000  # a border of 1 m detail for this part of the world; more is a mistake
 KEPT = 4  # outlines in the cache, about 10 MB each; the oldest goes
@@ -178,6 +181,30 @@ def load_terrain(path: Path) -> Grid:
     """Heights of the ground above mean sea level, metres. Raises ConfigError."""
     grid = _grid(path, 1.0)
     _within(path, grid, -12_000.0, 9_000.0, "the ground is between -12,000 and 9,000 m", "give metres")
+    return grid
+
+
+def load_dem(path: Path, sensors: Sequence[SensorSpec]) -> Grid:
+    """Terrain fine enough to say what each of the sensors that look cannot see: 1 km or finer, around all of them.
+
+    Raises:
+        ConfigError: it is coarser, knows one height only, or knows nothing where one of these sensors stands.
+    """
+    grid = load_terrain(path)
+    if not is_fine(grid):
+        problem = f"has a height every {grid.step_m:,.0f} m, and what is coarser than {FINE_M:,.0f} m knows no ridges"
+        cure = "give one of 30 arc-seconds or less, or leave it out: zones.terrain then makes silence count less"
+        raise ConfigError(str(path), "zones.dem", problem, cure)
+    if np.nanmin(grid.values) == np.nanmax(grid.values):
+        cure = "export the heights again: a band of heights in metres, not a mask"
+        raise ConfigError(str(path), "zones.dem", f"holds one height only, {np.nanmin(grid.values):g} m", cure)
+    for spec in sensors:
+        if not (spec.has_site and spec.kind in LOOKING):
+            continue
+        if not math.isfinite(sample(grid, np.array([spec.lat_rad]), np.array([spec.lon_rad]))[0]):
+            place = f"{math.degrees(spec.lat_rad):.4f} {math.degrees(spec.lon_rad):.4f}"
+            cure = "give terrain of all that the sensors see, in one file: gdalwarp joins tiles"
+            raise ConfigError(str(path), "zones.dem", f'knows no height at {place}, where "{spec.id}" stands', cure)
     return grid
 
 

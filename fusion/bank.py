@@ -1,11 +1,14 @@
-"""The memory of the tracker: one slot a track, arrays that grow by doubling, slots given out lowest first."""
+"""The memory of the tracker: one slot a track, slots given out lowest first.
+
+The table has room for MOST_TRACKS from the start. Its arrays are zeros that nobody has touched, so they take memory
+only as far as slots have been in use, and nothing is ever copied to grow.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from fusion.associate import (
     ADDRESS,
@@ -24,89 +27,73 @@ from fusion.associate import (
     STATUS,
     UPDATE,
 )
-from fusion.filters.imm import combine_1, predict_1
 from fusion.filters.params import MODELS
-from fusion.kernels import HIST, RING
+from fusion.hits import SIZES
+from fusion.kernels import PLOT, SLAB, WIDE, ahead_n
 from fusion.schema import F8, I8
 
-FIRST_ROOM = 256
-_FIELDS = "mean cov mode time_us x p hist ring v_sigma meta belief hit_us look_us rate callsign serial".split()
+MOST_TRACKS = 65_536  # tentative ones included: three times what a crowded continent and heavy clutter give
+MOST_RECENT = 4_096  # plots of one radar that may be given out again; the oldest fall out
+# Columns of `counts`: next id; first slot never used; no free slot below; births refused, pairs left out, clusters
+# split.
+NEXT_ID, TOP, HINT, REFUSED, LEFT_OUT, SPLIT = range(6)
+COUNTS = 6
+# Columns of `recent_n`, for the ring of each radar's recent plots: place of the oldest, number.
+R_FIRST, R_NUMBER = 0, 1
+_FIELDS = "meta belief hit_us look_us rate size callsign serial".split()
 
 
 class Bank:
-    """Arrays of all tracks. A free slot has status -1. Array shapes: (room, ...) as in the body below."""
+    """Arrays of all tracks, (room, ...) as in the body below. A free slot has a status below 0."""
 
-    def __init__(self, sensors: int) -> None:
-        self._sensors = sensors
-        self._allot(FIRST_ROOM)
-
-    def _allot(self, room: int) -> None:
-        n = self._sensors
-        self.mean = np.zeros((room, MODELS, 6))
-        self.cov = np.zeros((room, MODELS, 6, 6))
-        self.mode = np.zeros((room, MODELS))
-        self.time_us = np.zeros(room, np.int64)
-        self.x = np.zeros((room, 6))
-        self.p = np.zeros((room, 6, 6))
-        self.hist = np.zeros((room, RING, HIST))
-        self.ring = np.zeros((room, 3), np.int64)
-        self.v_sigma = np.zeros(room)
-        self.meta = np.full((room, META), -1, np.int64)
+    def __init__(self, sensors: int, radars: int, room: int = MOST_TRACKS) -> None:
+        self.room = room
+        self.slab = np.zeros(room * SLAB)
+        self.meta = np.zeros((room, META), np.int64)  # status is meaningful below counts[TOP] only
         self.belief = np.zeros((room, BELIEF))
-        self.hit_us = np.full((room, n), -1, np.int64)
-        self.look_us = np.full((room, n), -1, np.int64)
-        self.rate = np.zeros((room, n, 2))
+        self.hit_us = np.zeros((room, sensors), np.int64)
+        self.look_us = np.zeros((room, sensors), np.int64)
+        self.rate = np.zeros((room, sensors, 3))
+        self.size = np.zeros((room, SIZES))
         self.callsign = np.zeros(room, "S8")
         self.serial = np.zeros(room, "S20")
+        self.after = np.zeros(room, np.int64)  # grid chains, made anew each step
+        self.cell = np.zeros(room, np.int64)
+        self.namesake = np.zeros(room, np.int64)  # chains of addresses, made anew each step
+        self.counts = np.zeros(COUNTS, np.int64)
+        self.counts[NEXT_ID] = 1
+        self.recent = np.zeros((radars, MOST_RECENT), PLOT)
+        self.recent_n = np.zeros((radars, 2), np.int64)
 
-    def filter(self) -> tuple[Any, ...]:
-        """The arrays that `kernels.BANK` names, in its order."""
-        return (
-            self.mean, self.cov, self.mode, self.time_us, self.x, self.p, self.hist, self.ring, self.v_sigma,
-        )  # fmt: skip
+    def per_track(self) -> tuple[Any, ...]:
+        """The arrays that `existence.PER_TRACK` names, in its order."""
+        return self.meta, self.belief, self.hit_us, self.look_us, self.rate, self.size
 
     def live(self) -> I8:
         """Slots in use, rising."""
-        return np.flatnonzero(self.meta[:, STATUS] >= 0)
-
-    def free(self) -> I8:
-        """Slots not in use, rising."""
-        return np.flatnonzero(self.meta[:, STATUS] < 0)
-
-    def reserve(self, n: int) -> None:
-        """Make sure that n slots are free."""
-        room = len(self.meta)
-        if len(self.free()) >= n:
-            return
-        old = {name: getattr(self, name) for name in _FIELDS}
-        self._allot(max(2 * room, room + n))
-        for name in _FIELDS:
-            getattr(self, name)[:room] = old[name]
+        return np.flatnonzero(self.meta[: self.counts[TOP], STATUS] >= 0)
 
     def release(self, slot: int) -> None:
         """Give a slot back."""
         self.meta[slot] = -1
         self.callsign[slot] = b""
         self.serial[slot] = b""
-
-    def addresses(self, live: I8) -> tuple[I8, I8]:
-        """(addresses, slots) of the tracks that have one, in order of address."""
-        slots = live[self.meta[live, ADDRESS] >= 0]
-        known = self.meta[slots, ADDRESS]
-        order = np.argsort(known, kind="stable")
-        return known[order], slots[order]
+        self.counts[HINT] = min(int(self.counts[HINT]), slot)
 
     def ahead(self, slots: I8, t_us: int, table: F8) -> tuple[F8, F8, F8]:
         """State (n, 6), covariance (n, 6, 6) and mode (n, 3) of the given tracks, carried to t_us."""
         state, cov, mode = np.empty((len(slots), 6)), np.empty((len(slots), 6, 6)), np.empty((len(slots), MODELS))
-        _ahead_n(slots, t_us, self.mean, self.cov, self.mode, self.time_us, table, state, cov, mode)
+        ahead_n(slots, float(t_us), self.slab, table, state, cov, mode)
         return state, cov, mode
+
+    def track(self, slot: int) -> F8:
+        """The row of the slab of one track (SLAB,), see kernels.py."""
+        return self.slab[slot * SLAB : (slot + 1) * SLAB]
 
     def absorb(self, keep: int, drop: int) -> None:
         """`keep` takes over from `drop`, which is the same object: the surer state, and what either knows."""
-        if np.trace(self.p[drop, :3, :3]) < np.trace(self.p[keep, :3, :3]):
-            for array in self.filter():
-                array[keep] = array[drop]
+        if self.track(drop)[WIDE] < self.track(keep)[WIDE]:
+            self.track(keep)[:] = self.track(drop)
         meta, other = self.meta[keep], self.meta[drop]
         for column in (UPDATE, MODE3A_US, CLAIM, RADAR, HEIGHT):
             meta[column] = max(meta[column], other[column])
@@ -115,43 +102,44 @@ class Bank:
         for column in (ADDRESS, MODE3A, CATEGORY):
             if meta[column] < 0:
                 meta[column] = other[column]
+        if other[HITS] > meta[HITS]:
+            self.rate[keep], self.size[keep] = self.rate[drop], self.size[drop]
         meta[HITS] += other[HITS]
         self.belief[keep, ODDS] = max(self.belief[keep, ODDS], self.belief[drop, ODDS])
         self.hit_us[keep] = np.maximum(self.hit_us[keep], self.hit_us[drop])
         self.look_us[keep] = np.maximum(self.look_us[keep], self.look_us[drop])
-        self.rate[keep] += self.rate[drop]
         if self.callsign[keep] == b"":
             self.callsign[keep] = self.callsign[drop]
         if self.serial[keep] == b"":
             self.serial[keep] = self.serial[drop]
 
+    def recent_plots(self) -> np.ndarray:
+        """Recent plots of all radars, oldest first within each, (n,) of PLOT."""
+        parts = []
+        for ring, (first, number) in zip(self.recent, self.recent_n, strict=True):
+            parts.append(ring[(first + np.arange(number)) % MOST_RECENT])
+        return np.concatenate(parts) if parts else np.zeros(0, PLOT)
+
     def snapshot(self) -> dict[str, np.ndarray | int | float]:
-        """Every slot up to the highest in use."""
-        live = self.live()
-        end = int(live[-1]) + 1 if len(live) else 0
-        return {"room": len(self.meta), **{name: getattr(self, name)[:end].copy() for name in _FIELDS}}
+        """Every slot that was ever in use."""
+        top = int(self.counts[TOP])
+        kept = {name: getattr(self, name)[:top].copy() for name in _FIELDS}
+        return {
+            **kept, "slab": self.slab[: top * SLAB].copy(), "counts": self.counts.copy(),
+            "recent": self.recent_plots(), "recent_n": self.recent_n.copy(),
+        }  # fmt: skip
 
     def restore(self, state: dict[str, np.ndarray | int | float]) -> None:
-        """Go on from `snapshot`."""
-        self._allot(int(state["room"]))
+        """Go on from `snapshot` of a bank for the same sensors."""
+        self.counts[:] = np.asarray(state["counts"])
+        self.slab[: len(np.asarray(state["slab"]))] = np.asarray(state["slab"])
         for name in _FIELDS:
             kept = np.asarray(state[name])
             getattr(self, name)[: len(kept)] = kept
-
-
-@njit(
-    "void(int64[::1], int64, float64[:, :, ::1], float64[:, :, :, ::1], float64[:, ::1], int64[::1], float64[::1], "
-    "float64[:, ::1], float64[:, :, ::1], float64[:, ::1])",
-    cache=True,
-    nogil=True,
-)
-def _ahead_n(
-    slots: I8, t_us: int, mean: F8, cov: F8, mode: F8, time_us: I8, table: F8, out_x: F8, out_p: F8, out_mode: F8
-) -> None:
-    mean_w = np.empty((MODELS, 6))
-    cov_w = np.empty((MODELS, 6, 6))
-    for i in range(slots.shape[0]):
-        slot = slots[i]
-        dt_s = (t_us - time_us[slot]) * 1e-6
-        predict_1(mean[slot], cov[slot], mode[slot], table, dt_s, mean_w, cov_w, out_mode[i])
-        combine_1(mean_w, cov_w, out_mode[i], out_x[i], out_p[i])
+        self.recent_n[:] = np.asarray(state["recent_n"])
+        self.recent_n[:, R_FIRST] = 0
+        at = 0
+        recent = np.asarray(state["recent"])
+        for row, number in enumerate(self.recent_n[:, R_NUMBER].tolist()):
+            self.recent[row, :number] = recent[at : at + number]
+            at += number

@@ -21,9 +21,10 @@ POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
 
 BINS = 24  # of range: 3 km of a gap filler, 8 km of an area radar
 # Columns of one sensor's row of numbers for association: what it is, expected false plots and newcomers in one period,
-# then the map: fading number of unexplained plots in each bin, and the sum of their elevations.
-S_INDEX, S_PERIOD_US, S_RADAR, S_CLAIM, S_CLUTTER, S_NEW, S_RANGE, S_FAST_GATE = range(8)
-S_COUNT = 8
+# their fading number
+# in all bins; then the map: that number in each bin, and the sum of their elevations.
+S_INDEX, S_PERIOD_US, S_RADAR, S_CLAIM, S_CLUTTER, S_NEW, S_RANGE, S_FAST_GATE, S_TOTAL = range(9)
+S_COUNT = 9
 S_ELEVATION = S_COUNT + BINS
 SENSOR = S_ELEVATION + BINS
 
@@ -39,25 +40,25 @@ ANYWHERE = 0.2  # share of false plots that come from noise, at any elevation of
 VELOCITY_SPAN_MPS = 400.0
 
 
-@njit("float64(float64[::1], float64, float64)", cache=True, nogil=True)
-def spread_1(row: F8, number: float, range_max_m: float) -> float:
+@njit("float64(float64[::1], int64, float64, float64)", cache=True, nogil=True)
+def spread_1(r: F8, ro: int, number: float, range_max_m: float) -> float:
     """Log-density in measurement space of `number` objects spread evenly over a sensor's area, at this plot."""
     log_d = math.log(max(number, 1e-9))
-    kind = int(row[M_KIND])
+    kind = int(r[ro + M_KIND])
     if kind == POSITION:
         log_d -= math.log(math.pi * range_max_m * range_max_m)
-        if not math.isnan(row[M_C]):
+        if not math.isnan(r[ro + M_C]):
             log_d -= math.log(HEIGHT_SPAN_M)
         for c in range(3):
-            if not math.isnan(row[M_VE + c]):
+            if not math.isnan(r[ro + M_VE + c]):
                 log_d -= math.log(VELOCITY_SPAN_MPS if c < 2 else 0.1 * VELOCITY_SPAN_MPS)
         return float(log_d)
     log_d -= math.log(2.0 * math.pi)
-    if not math.isnan(row[M_C]):
+    if not math.isnan(r[ro + M_C]):
         log_d -= math.log(ELEVATION_SPAN_RAD)
     if kind == POLAR:
-        log_d += math.log(2.0 * max(row[M_A], 1_000.0) / (range_max_m * range_max_m))
-        if not math.isnan(row[M_H]):
+        log_d += math.log(2.0 * max(r[ro + M_A], 1_000.0) / (range_max_m * range_max_m))
+        if not math.isnan(r[ro + M_H]):
             log_d -= math.log(HEIGHT_SPAN_M)
     return float(log_d)
 
@@ -67,56 +68,59 @@ def _bin_1(range_m: float, range_max_m: float) -> int:
     return min(max(int(range_m / range_max_m * BINS), 0), BINS - 1)
 
 
-@njit("UniTuple(float64, 2)(float64[::1], float64[::1])", cache=True, nogil=True)
-def densities_1(row: F8, sensor: F8) -> tuple[float, float]:
+@njit("UniTuple(float64, 2)(float64[::1], int64, float64[::1])", cache=True, nogil=True)
+def densities_1(r: F8, ro: int, sensor: F8) -> tuple[float, float]:
     """Log-densities in measurement space at this plot, in one period of a sensor: of false plots, and of newcomers.
 
     Newcomers are spread evenly over the sensor's area. Over elevation they are as false plots are: what was not seen
     before comes over the horizon or off the ground.
     """
-    if int(row[M_KIND]) != POLAR:
-        false = spread_1(row, sensor[S_CLUTTER], sensor[S_RANGE])
-        return false, spread_1(row, sensor[S_NEW], sensor[S_RANGE])
-    b = _bin_1(row[M_A], sensor[S_RANGE])
-    total = 0.0
-    for k in range(BINS):
-        total += sensor[S_COUNT + k]
-    share = (sensor[S_COUNT + b] + IMAGINED * (2.0 * b + 1.0) / (BINS * BINS)) / (total + IMAGINED)
+    if int(r[ro + M_KIND]) != POLAR:
+        false = spread_1(r, ro, sensor[S_CLUTTER], sensor[S_RANGE])
+        return false, spread_1(r, ro, sensor[S_NEW], sensor[S_RANGE])
+    b = _bin_1(r[ro + M_A], sensor[S_RANGE])
+    share = (sensor[S_COUNT + b] + IMAGINED * (2.0 * b + 1.0) / (BINS * BINS)) / (sensor[S_TOTAL] + IMAGINED)
     false = math.log(max(sensor[S_CLUTTER], 1e-9) * share * BINS / sensor[S_RANGE])
-    new = math.log(max(sensor[S_NEW], 1e-9) * 2.0 * max(row[M_A], 1_000.0) / (sensor[S_RANGE] * sensor[S_RANGE]))
+    new = math.log(max(sensor[S_NEW], 1e-9) * 2.0 * max(r[ro + M_A], 1_000.0) / (sensor[S_RANGE] * sensor[S_RANGE]))
     other = -math.log(2.0 * math.pi)
-    if not math.isnan(row[M_C]):
+    if not math.isnan(r[ro + M_C]):
         span = 2.0 * sensor[S_ELEVATION + b] + IMAGINED_LOW * ELEVATION_SPAN_RAD
         span /= sensor[S_COUNT + b] + IMAGINED_LOW
-        low = (1.0 - ANYWHERE) / span if abs(row[M_C]) < span else 0.0
+        low = (1.0 - ANYWHERE) / span if abs(r[ro + M_C]) < span else 0.0
         other += math.log(low + ANYWHERE / BEAM_SPAN_RAD)
-    if not math.isnan(row[M_H]):
+    if not math.isnan(r[ro + M_H]):
         other -= math.log(HEIGHT_SPAN_M)
     return false + other, new + other
 
 
-@njit("float64(float64[::1], float64[::1])", cache=True, nogil=True)
-def density_1(row: F8, sensor: F8) -> float:
+@njit("float64(float64[::1], int64, float64[::1])", cache=True, nogil=True)
+def density_1(r: F8, ro: int, sensor: F8) -> float:
     """Log-density at this plot of all that no track explains: false plots and newcomers together."""
-    false, new = densities_1(row, sensor)
+    false, new = densities_1(r, ro, sensor)
     top = max(false, new)
     return top + math.log(math.exp(false - top) + math.exp(new - top))
 
 
-@njit("float64(float64[::1], float64[::1])", cache=True, nogil=True)
-def newcomer_1(row: F8, sensor: F8) -> float:
+@njit("float64(float64[::1], int64, float64[::1])", cache=True, nogil=True)
+def newcomer_1(r: F8, ro: int, sensor: F8) -> float:
     """Log-odds that a plot which no track explains comes from an object, not from clutter."""
-    false, new = densities_1(row, sensor)
+    false, new = densities_1(r, ro, sensor)
     return new - false
 
 
-@njit(signature("void", "float64[::1]", PLOTS, "boolean[::1], float64, float64"), cache=True, nogil=True)
+@njit(
+    signature("void", "float64[::1]", PLOTS, "boolean[::1], float64, float64"),
+    cache=True,
+    nogil=True,
+)
 def learn_1(sensor: F8, plots: Rec, false: B1, share: float, passed_s: float) -> None:
     """Book the plots of a group that no track explains; `share` of each counts, after `passed_s` since the last."""
     scans = passed_s / (sensor[S_PERIOD_US] * 1e-6)
     count = 0
+    keep = math.exp(-scans / MAP_SCANS)
     for k in range(2 * BINS):
-        sensor[S_COUNT + k] *= math.exp(-scans / MAP_SCANS)
+        sensor[S_COUNT + k] *= keep
+    sensor[S_TOTAL] *= keep
     for i in range(plots.shape[0]):
         if not false[i]:
             continue
@@ -125,6 +129,7 @@ def learn_1(sensor: F8, plots: Rec, false: B1, share: float, passed_s: float) ->
         if int(row[M_KIND]) == POLAR:
             b = _bin_1(row[M_A], sensor[S_RANGE])
             sensor[S_COUNT + b] += share
+            sensor[S_TOTAL] += share
             sensor[S_ELEVATION + b] += share * (0.5 * ELEVATION_SPAN_RAD if math.isnan(row[M_C]) else abs(row[M_C]))
     sensor[S_CLUTTER] = max(sensor[S_CLUTTER] * math.exp(-scans / RATE_SCANS) + share * count / RATE_SCANS, LEAST)
 
@@ -133,5 +138,5 @@ def numbers_of(index: int, period_us: float, radar: bool, claim: bool, clutter: 
                gate: float) -> F8:  # fmt: skip
     """The row (SENSOR,) of one sensor before it said anything."""
     row = np.zeros(SENSOR)
-    row[:S_COUNT] = index, period_us, radar, claim, clutter, new, range_m, gate
+    row[:S_TOTAL] = index, period_us, radar, claim, clutter, new, range_m, gate
     return row

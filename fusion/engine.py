@@ -124,7 +124,9 @@ class Engine:
         if rx_us // US_PER_S != self._health_slot:
             self._health_slot = rx_us // US_PER_S
             stats = self.tracker.sensor_stats()
-            events += [HealthChanged(h) for h in self.health.report(rx_us, stats.nis, stats.hits, stats.misses)]
+            biases = self.tracker.registration.report()
+            healths = self.health.report(rx_us, stats.nis, stats.hits, stats.misses, biases)
+            events += [HealthChanged(health) for health in healths]
             events += self.claims.report(rx_us)
         assert self.counters.balance() == 0, "a received item is not accounted for"
         return events

@@ -1,8 +1,8 @@
-"""How sure we are that a track is an object: births, hits, misses, decay, status, and tracks that are one object.
+"""How sure we are that a track is an object: hits, misses, decay, status, and tracks that are one object.
 
 Every track carries the log-odds of its existence (integrated PDA: Musicki, Evans and Stankovic 1994). A plot adds the
 log of how much likelier it is from this object than from clutter; an expected look of a sensor without one subtracts
-by the probability of detection, which coverage gives and the track's own hits and misses with that sensor refine: an
+by the probability of detection, which coverage gives and the hits and misses of all sensors refine (hits.py): an
 object too small for a far radar is not killed by its silence. Sensors are judged by their own newest measured time,
 so a sensor that fell silent takes no track with it.
 """
@@ -17,12 +17,10 @@ from numba import njit
 from fusion.associate import (
     ADDRESS,
     ARRIVED,
-    BIRTH,
     CATEGORY,
     CLAIM,
     CONFIRMED,
     DECAYED,
-    FAST,
     HEIGHT,
     HITS,
     ID,
@@ -34,31 +32,83 @@ from fusion.associate import (
     UNSEEN,
     UPDATE,
     log_probability_1,
+    wide_1,
 )
-from fusion.clutter import S_CLAIM, S_FAST_GATE, S_INDEX, S_RADAR, newcomer_1
-from fusion.coverage import detection_probability_1
-from fusion.filters.params import M_C, M_H, M_VE
-from fusion.kernels import BANK, ENV, H_ROW, HIST, PLOTS, WORK, Rec, fuse_1, score_1, signature, start_1, undo_1
-from fusion.schema import B1, F8, I8, TrackStatus
+from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR
+from fusion.coverage import C_LN_PD, C_LOOKS, COVERED, TABLE, best_1, full_1, view_1
+from fusion.filters.params import M_C, M_H, MODELS
+from fusion.hits import book_1, detection_1, expected_1, learn_local_1
+from fusion.kernels import PLOTS, POLAR, SLAB, Rec, T, X, ahead_n, signature
+from fusion.schema import B1, F4, F8, I8, TrackStatus
+from fusion.screening import SCREEN
 
-EMPTY = -1
 TENTATIVE, CONFIRMED_NOW, COASTING = int(TrackStatus.TENTATIVE), int(TrackStatus.CONFIRMED), int(TrackStatus.COASTING)
 PER_TRACK = (
-    "int64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1], float64[:, :, ::1]"  # meta, belief, hit, look, rate
+    "int64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1]"
+    # meta, belief, hit, look, rate (blind, half: see hits.py; Pd expected of the last look, -1 before it), size
 )
+KNOWN = f"{TABLE}, {SCREEN}, {TABLE}"  # what coverage knows: table, screens, local map
+FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
+PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
+DECAY_EVERY_S = 0.5  # existence fades in steps of this: over its mean life of minutes nobody can tell
 
 # Numbers of existence as one row for compiled code; TrackerParams holds them with their reasons.
-E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_FORGET, E_COAST, E_SIGMA, E_SPEED, E_CLAIM_S = range(
-    11
+E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_COAST, E_SIGMA, E_SPEED, E_CLAIM_S = range(10)
+RULES = 10
+
+
+@njit("float64(float64, float64, float64)", cache=True, nogil=True)
+def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
+    """Log-odds of existence after dt_s in which the object may have left."""
+    lives = math.exp(log_probability_1(odds) - dt_s / survive_s)
+    return math.log(max(lives, 1e-12) / max(1.0 - lives, 1e-12))
+
+
+@njit(
+    signature("float64", "int64, int64", PER_TRACK, "float64[:, ::1]", KNOWN, "float64, float64, float64, boolean"),
+    cache=True,
+    nogil=True,
 )
-RULES = 11
+def settle_look_1(
+    slot: int, s: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sites: F8, cover: F8,
+    screens: F4, local: F8, x: float, y: float, z: float, hit: bool,
+) -> float:  # fmt: skip
+    """Book one look of sensor s at a track at an ECEF place: what it teaches of size, record and local map.
+
+    Returns the Pd of a large object there, 0 where the look could see nothing.
+    """
+    clear, margin, cell = view_1(cover, sites, screens, s, x, y, z)
+    if clear <= 0.0:
+        return 0.0
+    full = full_1(clear, local[s], cell)
+    ln_pd = cover[s, C_LN_PD]
+    if meta[slot, CLAIM] >= 0 and meta[slot, UPDATE] - meta[slot, CLAIM] < FRESH_CLAIM_US:
+        seen = 0
+        for other in range(hit_us.shape[1]):
+            seen += 1 if cover[other, C_LOOKS] > 0.0 and hit_us[slot, other] >= 0 else 0
+        if seen > 0 and meta[slot, HITS] > PROVEN_HITS:
+            learn_local_1(local[s], cell, expected_1(clear, margin, ln_pd, size[slot]), hit)
+    rate[slot, s, 2] = detection_1(full, margin, ln_pd, size[slot], rate[slot, s])
+    book_1(full, margin, ln_pd, size[slot], rate[slot, s], hit)
+    return full
 
 
-@njit(signature("void", "int64", PLOTS, "int64", PER_TRACK, "float64[::1], boolean, float64, float64[::1]"),
-      cache=True, nogil=True)  # fmt: skip
-def _mark_1(
-    slot: int, plots: Rec, i: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    sensor: F8, born: bool, gain: float, rules: F8,
+@njit(
+    signature(
+        "void",
+        "int64",
+        PLOTS,
+        "int64",
+        PER_TRACK,
+        "float64[::1], boolean, float64, float64[::1], float64[:, ::1]",
+        KNOWN,
+    ),
+    cache=True,
+    nogil=True,
+)
+def mark_1(
+    slot: int, plots: Rec, i: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sensor: F8,
+    born: bool, gain: float, rules: F8, sites: F8, cover: F8, screens: F4, local: F8,
 ) -> None:  # fmt: skip
     """Book plot i on a track, and on the plot where it went."""
     plot = plots[i]
@@ -70,8 +120,13 @@ def _mark_1(
     plots[i].hit_us = hit_us[slot, s]
     hit_us[slot, s] = max(hit_us[slot, s], t_us)
     look_us[slot, s] = max(look_us[slot, s], t_us)
-    rate[slot, s, 0] = rate[slot, s, 0] * rules[E_FORGET] + 1.0
-    rate[slot, s, 1] *= rules[E_FORGET]
+    if cover[s, C_LOOKS] > 0.0 and plots[i].booked == 0:
+        place = plots[i].place
+        settle_look_1(
+            slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, place[0], place[1],
+            place[2], True,
+        )  # fmt: skip
+        plots[i].booked = 1
     if sensor[S_CLAIM] > 0.0:
         meta[slot, CLAIM] = max(meta[slot, CLAIM], t_us)
         if plot.address >= 0:
@@ -84,7 +139,8 @@ def _mark_1(
         meta[slot, MODE3A_US] = max(meta[slot, MODE3A_US], t_us)
     if plot.category >= 0:
         meta[slot, CATEGORY] = plot.category
-    if not math.isnan(plot.row[M_C]) or not math.isnan(plot.row[M_H]):
+    row = plot.row
+    if not math.isnan(row[M_C]) or (plot.kind == POLAR and not math.isnan(row[M_H])):
         meta[slot, HEIGHT] = max(meta[slot, HEIGHT], t_us)
     plots[i].slot = slot
     plots[i].id = meta[slot, ID]
@@ -101,241 +157,104 @@ def _mark_1(
 
 
 @njit(
-    signature(
-        "int64", PLOTS, "float64[::1], boolean[::1]", BANK, ENV, WORK, PER_TRACK,
-        "int64[::1], int64[::1], float64[::1], float64[::1]",
-    ),
+    f"boolean(float64[::1], int64, int64, {TABLE}, {KNOWN}, float64[::1], {TABLE})",
     cache=True,
     nogil=True,
-)  # fmt: skip
-def by_address_1(
-    plots: Rec, sensor: F8, taken: B1,
-    mean: F8, cov: F8, mode: F8, time_us: I8, x: F8, p: F8, hist: F8, ring: I8, v_sigma: F8, sites: F8, table: F8,
-    mean_w: F8, cov_w: F8, mode_w: F8, lin: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    known: I8, slots: I8, rules: F8, nis_sum: F8,
-) -> int:  # fmt: skip
-    """The address fast path: plots that carry the address of a track go there unless physics says no.
-
-    `known` (sorted addresses) and `slots` list the tracks with an address. Returns the number of plots placed, which
-    are `taken` from then on.
-    """
-    placed = 0
-    for i in range(plots.shape[0]):
-        plot = plots[i]
-        if plot.address < 0:
-            continue
-        k = np.searchsorted(known, plot.address)
-        best = -1
-        best_ll = -math.inf
-        best_nis = 0.0
-        best_n = 1.0
-        while k < known.shape[0] and known[k] == plot.address:
-            slot = slots[k]
-            k += 1
-            ll, nis, comps, booked = score_1(
-                mean, cov, mode, time_us, x, p, hist, ring, v_sigma, slot, plot.t_us, plot.row[:], sites, table,
-                mean_w, cov_w, mode_w, lin,
-            )  # fmt: skip
-            if nis <= sensor[S_FAST_GATE] + 2.5 * comps and ll > best_ll:
-                best = slot
-                best_ll = ll
-                best_nis = booked
-                best_n = comps
-        if best < 0:
-            continue
-        fuse_1(
-            mean, cov, mode, time_us, x, p, hist, ring, v_sigma, best, plot.t_us, plot.row[:], sites, table,
-            mean_w, cov_w, mode_w, lin,
-        )  # fmt: skip
-        _mark_1(best, plots, i, meta, belief, hit_us, look_us, rate, sensor, False, rules[E_GAIN], rules)
-        nis_sum[0] += best_nis
-        nis_sum[1] += best_n
-        taken[i] = True
-        placed += 1
-    return placed
+)
+def in_view_1(
+    slab: F8, o: int, now_us: int, sites: F8, cover: F8, screens: F4, local: F8, size: F8, records: F8
+) -> bool:
+    """Would any sensor that looks by itself see the object where it should be now?"""
+    dt_s = (now_us - slab[o + T]) * 1e-6
+    x = slab[o + X] + dt_s * slab[o + X + 3]
+    y = slab[o + X + 1] + dt_s * slab[o + X + 4]
+    z = slab[o + X + 2] + dt_s * slab[o + X + 5]
+    return bool(best_1(cover, sites, screens, local, x, y, z, size, records) > COVERED)
 
 
 @njit(
     signature(
-        "int64", PLOTS, "float64[::1], boolean[::1]", BANK, ENV, WORK, PER_TRACK,
-        "int64[::1], int64[::1], float64[:, ::1], int64[::1], int64, float64, float64[::1], float64[::1]",
+        "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
+        "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1]",
     ),
     cache=True,
     nogil=True,
 )  # fmt: skip
-def absorb_1(
-    plots: Rec, sensor: F8, taken: B1,
-    mean: F8, cov: F8, mode: F8, time_us: I8, x: F8, p: F8, hist: F8, ring: I8, v_sigma: F8, sites: F8, table: F8,
-    mean_w: F8, cov_w: F8, mode_w: F8, lin: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    chosen: I8, pair_slot: I8, pair: F8, free: I8, next_id: int, newest_s: float, rules: F8, nis_sum: F8,
-) -> int:  # fmt: skip
-    """Fuse every plot into the track of its chosen pair; the others start tracks in `free` slots, ids from next_id.
-
-    Returns the number of births.
-    """
-    births = 0
-    for i in range(plots.shape[0]):
-        if taken[i]:
-            continue
-        plot = plots[i]
-        k = chosen[i]
-        if k >= 0:
-            slot = pair_slot[k]
-            if not math.isnan(pair[k, 4]):  # the pair says how fast: start again from the first plot with that
-                entry = hist[slot, ring[slot, 1]]
-                start_1(
-                    mean, cov, mode, time_us, x, p, hist, ring, v_sigma, slot, time_us[slot],
-                    entry[H_ROW:HIST].copy(), pair[k, 4], sites, table, mean_w, cov_w, mode_w, lin,
-                )  # fmt: skip
-            else:
-                nis_sum[0] += pair[k, 2]
-                nis_sum[1] += pair[k, 3]
-            fuse_1(
-                mean, cov, mode, time_us, x, p, hist, ring, v_sigma, slot, plot.t_us, plot.row[:], sites, table,
-                mean_w, cov_w, mode_w, lin,
-            )  # fmt: skip
-            _mark_1(slot, plots, i, meta, belief, hit_us, look_us, rate, sensor, False, pair[k, 1], rules)
-            continue
-        slot = free[births]
-        births += 1
-        start_1(
-            mean, cov, mode, time_us, x, p, hist, ring, v_sigma, slot, plot.t_us, plot.row[:], rules[E_SPEED], sites,
-            table, mean_w, cov_w, mode_w, lin,
-        )  # fmt: skip
-        meta[slot, :] = -1
-        meta[slot, ID] = next_id
-        next_id += 1
-        meta[slot, BIRTH] = plot.t_us
-        meta[slot, HITS] = 0
-        meta[slot, STATUS] = TENTATIVE
-        hit_us[slot, :] = -1
-        look_us[slot, :] = plot.t_us
-        rate[slot, :, :] = 0.0
-        belief[slot, ODDS] = newcomer_1(plot.row[:], sensor)
-        belief[slot, UNSEEN] = 0.0
-        belief[slot, DECAYED] = newest_s
-        belief[slot, FAST] = 0.0 if math.isnan(plot.row[M_VE]) else 1.0
-        _mark_1(slot, plots, i, meta, belief, hit_us, look_us, rate, sensor, True, 0.0, rules)
-    return births
-
-
-@njit(
-    signature("int64", PLOTS, "float64[::1], boolean[::1]", BANK, ENV, WORK, PER_TRACK, "float64[::1]"),
-    cache=True,
-    nogil=True,
-)
-def reopen_1(
-    plots: Rec, sensor: F8, wanted: B1,
-    mean: F8, cov: F8, mode: F8, time_us: I8, x: F8, p: F8, hist: F8, ring: I8, v_sigma: F8, sites: F8, table: F8,
-    mean_w: F8, cov_w: F8, mode_w: F8, lin: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    rules: F8,
-) -> int:  # fmt: skip
-    """Take back the `wanted` plots of a sensor from their tracks, newest first, so that they can be given out again
-    together with plots of the same scan that came later. A track that was nothing else ends. `wanted` becomes false
-    where that cannot be done. Returns the number taken back."""
-    s = int(sensor[S_INDEX])
-    done = 0
-    for i in range(plots.shape[0] - 1, -1, -1):
-        if not wanted[i]:
-            continue
-        plot = plots[i]
-        slot = plot.slot
-        wanted[i] = False
-        if slot < 0 or meta[slot, STATUS] < 0 or meta[slot, ID] != plot.id or hit_us[slot, s] != plot.t_us:
-            continue
-        code = undo_1(
-            mean, cov, mode, time_us, x, p, hist, ring, v_sigma, slot, plot.t_us, plot.row[:], sites, table,
-            mean_w, cov_w, mode_w, lin,
-        )  # fmt: skip
-        if code == 0 or (code == 2 and meta[slot, STATUS] != TENTATIVE):  # a published track must not just vanish
-            continue
-        wanted[i] = True
-        done += 1
-        if code == 2:
-            meta[slot, :] = -1
-            continue
-        belief[slot, ODDS] -= plot.gain
-        meta[slot, HITS] -= 1
-        hit_us[slot, s] = plot.hit_us
-        rate[slot, s, 0] = max(rate[slot, s, 0] - 1.0, 0.0) / rules[E_FORGET]
-        rate[slot, s, 1] /= rules[E_FORGET]
-    return done
-
-
-@njit(
-    f"int64(int64[::1], int64, int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1], {PER_TRACK}, "
-    "int64[::1], float64[:, ::1], float64[:, :, ::1], float64[::1], int64[::1], int64[::1])",
-    cache=True,
-    nogil=True,
-)
 def look_1(
-    live: I8, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, coverage: F8, sites: F8,
-    meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    time_us: I8, x: F8, p: F8, rules: F8, ended: I8, missed: I8,
+    top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, sites: F8, cover: F8, screens: F4, local: F8,
+    meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, slab: F8, rules: F8, ended: I8, in_view: B1,
+    stats: I8,
 ) -> int:  # fmt: skip
-    """Count expected looks that gave nothing, let existence decay, set status. Fills `ended` with dying slots.
+    """Count expected looks that gave nothing, let existence decay, set status. Fills `ended` with dying slots below
+    top, and `in_view` with whether a sensor that looks by itself would see the object where it should be now.
 
     `sensors` (n, 4): period_us, patience_us (jitter and latency before a look counts as missed), radar, clutter.
     """
     dying = 0
-    for m in range(live.shape[0]):
-        slot = live[m]
-        covered = 0.0
+    n = sensor_us.shape[0]
+    due_us = np.empty(n, np.int64)
+    fresh_us = np.empty(n, np.int64)
+    for s in range(n):
+        due_us[s] = sensor_us[s] - np.int64(sensors[s, 0]) - np.int64(sensors[s, 1])
+        fresh_us[s] = newest_us - np.int64(rules[E_COAST] * sensors[s, 0] + sensors[s, 1])
+    newest_s = newest_us * 1e-6
+    for slot in range(top):
+        if meta[slot, STATUS] < 0:
+            continue
+        o = slot * SLAB
         fresh = False
         due_now = False
-        for s in range(sensor_us.shape[0]):
+        for s in range(n):
+            fresh = fresh or (hit_us[slot, s] >= 0 and hit_us[slot, s] > fresh_us[s])
+            if look_us[slot, s] > due_us[s]:
+                continue
+            if cover[s, C_LOOKS] == 0.0:
+                look_us[slot, s] = sensor_us[s] - np.int64(sensors[s, 0])
+                continue
+            due_now = True
             period = np.int64(sensors[s, 0])
-            if hit_us[slot, s] >= 0 and newest_us - hit_us[slot, s] < rules[E_COAST] * period + sensors[s, 1]:
-                fresh = True
-            while look_us[slot, s] + period + np.int64(sensors[s, 1]) <= sensor_us[s]:
+            while look_us[slot, s] <= due_us[s]:
                 look_us[slot, s] += period
-                if coverage[s, 0] == 0.0:
-                    look_us[slot, s] = max(look_us[slot, s], sensor_us[s] - period)
-                    continue
-                due_now = True
-                dt_s = (look_us[slot, s] - time_us[slot]) * 1e-6
-                seen = detection_probability_1(
-                    coverage[s], sites[s],
-                    x[slot, 0] + dt_s * x[slot, 3], x[slot, 1] + dt_s * x[slot, 4], x[slot, 2] + dt_s * x[slot, 5],
+                dt_s = (look_us[slot, s] - slab[o + T]) * 1e-6
+                seen = settle_look_1(
+                    slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local,
+                    slab[o + X] + dt_s * slab[o + X + 3], slab[o + X + 1] + dt_s * slab[o + X + 4],
+                    slab[o + X + 2] + dt_s * slab[o + X + 5], False,
                 )  # fmt: skip
                 if seen <= 0.0:
                     continue
                 if sensors[s, 2] > 0.0 and meta[slot, CLAIM] >= 0:
                     belief[slot, UNSEEN] += math.log1p(-min(0.95 * seen, 0.95))
-                mine = seen * (rate[slot, s, 0] + 1.0) / (rate[slot, s, 0] + rate[slot, s, 1] + 1.0)
-                covered = max(covered, mine)
-                belief[slot, ODDS] += math.log1p(-min(mine, 0.98))
-                rate[slot, s, 1] = rate[slot, s, 1] * rules[E_FORGET] + seen
-                rate[slot, s, 0] *= rules[E_FORGET]
+                belief[slot, ODDS] += math.log1p(-rate[slot, s, 2])
                 if hit_us[slot, s] >= 0:
-                    missed[s] += 1
-        dt_s = newest_us * 1e-6 - belief[slot, DECAYED]
-        if dt_s > 0.0:
-            odds = belief[slot, ODDS]
-            lives = math.exp(log_probability_1(odds) - dt_s / rules[E_SURVIVE_S])
-            belief[slot, ODDS] = math.log(max(lives, 1e-12) / max(1.0 - lives, 1e-12))
-            belief[slot, DECAYED] = newest_us * 1e-6
+                    stats[s, 1] += 1
+        dt_s = newest_s - belief[slot, DECAYED]
+        if dt_s > DECAY_EVERY_S:
+            belief[slot, ODDS] = decayed_1(belief[slot, ODDS], dt_s, rules[E_SURVIVE_S])
+            belief[slot, DECAYED] = newest_s
         confirmed = meta[slot, STATUS] != TENTATIVE
         if confirmed:
             meta[slot, STATUS] = CONFIRMED_NOW if fresh else COASTING
         age_s = (newest_us - meta[slot, UPDATE]) * 1e-6
-        limit = rules[E_DELETE] if confirmed else rules[E_DELETE_NEW]
-        dead = belief[slot, ODDS] < limit
-        if due_now or age_s > 20.0:
-            wide = p[slot, 0, 0] + p[slot, 1, 1] + p[slot, 2, 2]
-            wide += age_s * age_s * (p[slot, 3, 3] + p[slot, 4, 4] + p[slot, 5, 5])
-            dead = dead or (confirmed and age_s > 5.0 and wide > rules[E_SIGMA] * rules[E_SIGMA])
+        dead = belief[slot, ODDS] < (rules[E_DELETE] if confirmed else rules[E_DELETE_NEW])
+        if confirmed and age_s > 5.0 and (due_now or age_s > 20.0):
+            dead = dead or wide_1(slab, o, age_s) > rules[E_SIGMA] * rules[E_SIGMA]
         if not confirmed and age_s > 40.0:
             dead = True
         if confirmed and age_s > rules[E_CLAIM_S] and meta[slot, CLAIM] == meta[slot, UPDATE]:
             dead = True
         if dead:
             ended[dying] = slot
+            in_view[dying] = in_view_1(slab, o, newest_us, sites, cover, screens, local, size[slot], rate[slot])
             dying += 1
     return dying
 
 
-@njit("float64(float64[::1], float64[::1], float64[:, ::1], float64[:, ::1], int64)", cache=True, nogil=True)
+@njit(
+    "float64(float64[::1], float64[::1], float64[:, ::1], float64[:, ::1], int64)",
+    cache=True,
+    nogil=True,
+)
 def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
     """Squared Mahalanobis distance of two states' places (o = 0) or velocities (o = 3)."""
     a = pa[o, o] + pb[o, o]
@@ -360,47 +279,60 @@ def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
     return float(square / det)
 
 
+@njit("boolean(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
+def apart_1(sa: int, sb: int, meta: I8, hit_us: I8, sensors: F8) -> bool:
+    """True where two tracks cannot be one object: other addresses, other codes, or seen by a radar in the same scan."""
+    if meta[sa, ADDRESS] >= 0 and meta[sb, ADDRESS] >= 0 and meta[sa, ADDRESS] != meta[sb, ADDRESS]:
+        return True
+    if meta[sa, MODE3A] >= 0 and meta[sb, MODE3A] >= 0 and meta[sa, MODE3A] != meta[sb, MODE3A]:
+        return True
+    for s in range(hit_us.shape[1]):
+        both = sensors[s, 2] > 0.0 and hit_us[sa, s] >= 0 and hit_us[sb, s] >= 0
+        if both and abs(hit_us[sa, s] - hit_us[sb, s]) < 0.5 * sensors[s, 0]:
+            return True
+    return False
+
+
 @njit(
-    "int64(int64[::1], float64[:, ::1], float64[:, :, ::1], int64[:, ::1], int64[:, ::1], float64[:, ::1], "
+    "int64(int64[::1], float64, float64[::1], float64[::1], int64[:, ::1], int64[:, ::1], float64[:, ::1], "
     "float64, float64, int64[:, ::1])",
     cache=True,
     nogil=True,
 )
-def twins_1(live: I8, x: F8, p: F8, meta: I8, hit_us: I8, sensors: F8, near_m: float, gate: float, pairs: I8) -> int:
-    """Pairs (keep, drop) of tracks that are one object: close in place and velocity, and never seen apart.
-
-    `x`, `p` (m, ..) are the tracks of `live` at one common time. Two tracks that the same radar saw in the same scan
-    are two objects; so are two live addresses.
-    """
+def twins_1(
+    live: I8, t_us: float, slab: F8, table: F8, meta: I8, hit_us: I8, sensors: F8, near_m: float, gate: float, pairs: I8
+) -> int:
+    """Pairs (keep, drop) of tracks that are one object at t_us: close in place and velocity, and never seen apart."""
     m = live.shape[0]
-    order = np.argsort(x[:, 0], kind="mergesort")
+    place = np.empty((m, 3))
+    for i in range(m):
+        o = live[i] * SLAB
+        dt_s = (t_us - slab[o + T]) * 1e-6
+        for k in range(3):
+            place[i, k] = slab[o + X + k] + dt_s * slab[o + X + 3 + k]
+    order = np.argsort(place[:, 0].copy(), kind="mergesort")
     gone = np.zeros(m, np.bool_)
+    two = np.empty(2, np.int64)
+    x = np.empty((2, 6))
+    p = np.empty((2, 6, 6))
+    mode = np.empty((2, MODELS))
     count = 0
     for ia in range(m):
         a = order[ia]
-        if gone[a]:
-            continue
         for ib in range(ia + 1, m):
             b = order[ib]
-            if x[b, 0] - x[a, 0] > near_m or gone[a]:
+            if gone[a] or place[b, 0] - place[a, 0] > near_m:
                 break
-            if gone[b] or abs(x[b, 1] - x[a, 1]) > near_m or abs(x[b, 2] - x[a, 2]) > near_m:
+            if gone[b] or abs(place[b, 1] - place[a, 1]) > near_m or abs(place[b, 2] - place[a, 2]) > near_m:
                 continue
             sa = live[a]
             sb = live[b]
-            if meta[sa, STATUS] == TENTATIVE or meta[sb, STATUS] == TENTATIVE:
+            if apart_1(sa, sb, meta, hit_us, sensors):
                 continue
-            if meta[sa, ADDRESS] >= 0 and meta[sb, ADDRESS] >= 0 and meta[sa, ADDRESS] != meta[sb, ADDRESS]:
-                continue
-            if meta[sa, MODE3A] >= 0 and meta[sb, MODE3A] >= 0 and meta[sa, MODE3A] != meta[sb, MODE3A]:
-                continue
-            apart = False
-            for s in range(hit_us.shape[1]):
-                if sensors[s, 2] > 0.0 and hit_us[sa, s] >= 0 and hit_us[sb, s] >= 0:
-                    apart = apart or abs(hit_us[sa, s] - hit_us[sb, s]) < 0.5 * sensors[s, 0]
-            if apart:
-                continue
-            if distance_1(x[a], x[b], p[a], p[b], 0) > gate or distance_1(x[a], x[b], p[a], p[b], 3) > gate:
+            two[0] = sa
+            two[1] = sb
+            ahead_n(two, t_us, slab, table, x, p, mode)
+            if distance_1(x[0], x[1], p[0], p[1], 0) > gate or distance_1(x[0], x[1], p[0], p[1], 3) > gate:
                 continue
             older = meta[sa, ID] < meta[sb, ID]
             pairs[count, 0] = sa if older else sb

@@ -7,11 +7,12 @@ A silent sensor and a quiet sky must not look alike: a sensor is `stale` when no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fusion.schema import F8, I8, US_PER_S, Health, Plots, SensorSpec, SensorStatus
+from fusion.sensorbias import SensorBias
 
 RATE_BINS = 30  # seconds over which a rate is counted
 LAG_RING = 64  # newest batches whose lag enters the median
@@ -58,10 +59,17 @@ class SensorWatch:
         sensor.word, sensor.detail = status.state, status.detail
         sensor.last_rx_us = max(sensor.last_rx_us, status.rx_us)
 
-    def report(self, now_us: int, nis: F8, hits: I8, misses: I8) -> list[Health]:
-        """One `Health` per sensor in order of index; `nis`, `hits`, `misses` by sensor index come from the tracker."""
-        rows = range(len(self._specs))
-        return [self._one(row, now_us, float(nis[row]), int(hits[row]), int(misses[row])) for row in rows]
+    def report(
+        self, now_us: int, nis: F8, hits: I8, misses: I8, biases: Sequence[SensorBias | None] = ()
+    ) -> list[Health]:
+        """One `Health` per sensor in order of index; `nis`, `hits`, `misses` and `biases`, by sensor index, come from
+        the tracker. A sensor that registration does not believe is `degraded`, whatever it says of itself.
+        """
+        known = tuple(biases) or (None,) * len(self._specs)
+        return [
+            _judged(self._one(row, now_us, float(nis[row]), int(hits[row]), int(misses[row])), known[row])
+            for row in range(len(self._specs))
+        ]
 
     def snapshot(self) -> dict[str, object]:
         """Everything needed to go on, as plain values and arrays."""
@@ -101,3 +109,13 @@ class SensorWatch:
         return Health(
             spec.id, now_us, state, sensor.last_us, sensor.last_rx_us, rate_hz, lag_s, nis, hits, misses, sensor.detail
         )
+
+
+def _judged(health: Health, bias: SensorBias | None) -> Health:
+    """With what is known of the sensor's bias; what it is not believed for comes before its own words."""
+    if bias is None:
+        return health
+    if bias.believed:
+        return replace(health, bias=bias)
+    detail = f"not believed: {bias.detail}" + (f"; says of itself: {health.detail}" if health.detail else "")
+    return replace(health, bias=bias, state="degraded" if health.state == "ok" else health.state, detail=detail)

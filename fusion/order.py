@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -97,11 +98,15 @@ class Order:
         n = len(batch)
         if batch.seq >= 0 and not self._new(batch.sensor, batch.boot, batch.seq):
             return Admission(0, max(n, 1), 0)
-        ahead = batch.t_us > batch.rx_us + self.future_us
-        future = int(ahead.sum())
-        if future:
-            batch = take(batch, ~ahead)
-        if len(batch):
+        if n == 0:
+            return Admission(0, 0, 0)
+        future = 0
+        last_us = batch.rx_us + self.future_us
+        if np.maximum.reduce(batch.t_us) > last_us:
+            fine = batch.t_us <= last_us
+            future = n - int(np.count_nonzero(fine))
+            batch = take(batch, fine)
+        if future < n:
             self._stored.append(batch)
         return Admission(n - future, 0, future)
 
@@ -109,16 +114,18 @@ class Order:
         """Everything stored, sorted; late is what was measured more than `late_us` before the newest fused plot."""
         batches: list[Plots] = []
         late = used = 0
+        oldest_us = self._newest_us - self._late_us
         newest_us = self._newest_us
-        for batch in sorted(self._stored, key=_key):
-            old = batch.t_us < self._newest_us - self._late_us
-            fallen = int(old.sum())
-            late += fallen
-            fresh = take(batch, ~old) if fallen else batch
-            if len(fresh):
-                batches.append(fresh)
-                used += len(fresh)
-                newest_us = max(newest_us, int(fresh.t_us.max()))
+        for first_us, batch in _sorted(self._stored):
+            fresh = batch
+            if first_us < oldest_us:
+                fresh = take(batch, batch.t_us >= oldest_us)
+                late += len(batch) - len(fresh)
+                if len(fresh) == 0:
+                    continue
+            batches.append(fresh)
+            used += len(fresh)
+            newest_us = max(newest_us, int(np.maximum.reduce(fresh.t_us)))
         self._newest_us = newest_us
         self._stored = []
         for sensor, boots in self._numbers.items():
@@ -174,15 +181,20 @@ class Order:
         return True
 
 
-def _key(batch: Plots) -> tuple[int, str, int, int, bytes, bytes, bytes]:
-    """By time, sensor, number; what carries no number is told apart by its content, never by its arrival."""
+def _sorted(stored: list[Plots]) -> list[tuple[int, Plots]]:
+    """(first measured time, batch) by time, sensor, number.
+
+    What carries no number is told apart by its content, never by its arrival; that is read only where it is needed.
+    """
+    first_us = [int(np.minimum.reduce(batch.t_us)) for batch in stored]
+    keys: list[tuple[Any, ...]] = [
+        (us, batch.sensor, batch.boot, batch.seq) for us, batch in zip(first_us, stored, strict=True)
+    ]
+    if len(dict.fromkeys(keys)) < len(keys):
+        keys = [(*key, *_content(batch)) for key, batch in zip(keys, stored, strict=True)]
+    return [(first_us[at], stored[at]) for at in sorted(range(len(keys)), key=keys.__getitem__)]
+
+
+def _content(batch: Plots) -> tuple[bytes, bytes, bytes]:
     place = batch.azimuth_rad if np.isnan(batch.lat_rad).all() else batch.lat_rad
-    return (
-        int(batch.t_us.min()),
-        batch.sensor,
-        batch.boot,
-        batch.seq,
-        batch.t_us.tobytes(),
-        place.tobytes(),
-        batch.address.tobytes(),
-    )
+    return batch.t_us.tobytes(), place.tobytes(), batch.address.tobytes()

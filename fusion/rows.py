@@ -2,160 +2,216 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
+from fusion.associate import ROW_AT, STEP_SCRATCH, row_of_1
+from fusion.birth import HEIGHT_SIGMA_M, place_1, reach_1
 from fusion.filters.params import (
     M_A,
     M_B,
     M_C,
     M_H,
     M_KIND,
+    M_RATE,
     M_SA,
     M_SB,
     M_SC,
     M_SH,
     M_SITE,
+    M_SRATE,
     M_SV,
     M_VE,
     M_VN,
     M_VU,
     ROW,
 )
-from fusion.geo import geodetic_1
-from fusion.kernels import HEIGHT_SIGMA_M, PLOT, PLOTS, Rec, born_1, signature
-from fusion.schema import B1, F8, PlotKind, Plots, SensorSpec
+from fusion.geo import geodetic
+from fusion.kernels import BEARING, PLOT, PLOTS, POSITION, Rec, signature
+from fusion.schema import F8, I1, I4, I8, PlotKind, Plots, SensorSpec
 from fusion.terrain import Grid, sample
 
-
-def plots_of(batch: Plots, spec: SensorSpec, sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float) -> Rec:
-    """One batch as an array (n,) of kernels.PLOT; arguments as for `rows_of`."""
-    found = np.zeros(len(batch), PLOT)
-    found["t_us"] = batch.t_us
-    found["rx_us"] = batch.rx_us
-    found["sensor"] = spec.index
-    found["kind"] = int(batch.kind)
-    for name in ("address", "mode3a", "category", "on_ground", "callsign", "serial"):
-        found[name] = getattr(batch, name)
-    found["slot"] = found["id"] = -1
-    row = rows_of(batch, spec, sites, geoid, qnh_m, sigma_m)
-    found["row"] = row
-    found["place"], found["reach"] = places(row, sites)
-    return found
+BEARING_REACH_M = 1e6  # a bearing points nowhere: its place is the sensor itself, and the object may be this far
+# Columns of a batch as decoders made them: perhaps read-only, perhaps shared between batches.
+_F, _I4, _I1 = (types.Array(t, 1, "A", readonly=True) for t in (types.float64, types.int32, types.int8))
+_I8 = types.Array(types.int64, 1, "A", readonly=True)
 
 
-def stack(parts: Sequence[Rec]) -> Rec:
-    """Arrays of PLOT one after the other; np.concatenate spends 80 us on comparing their field names."""
-    out = np.empty(sum(len(part) for part in parts), PLOT)
-    at = 0
-    for part in parts:
-        out[at : at + len(part)] = part
-        at += len(part)
-    return out
-
-
-def rows_of(batch: Plots, spec: SensorSpec, sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float) -> F8:
-    """Measurement rows (n, ROW) of one batch.
+def plots_of(
+    batches: Sequence[Plots], specs: Sequence[SensorSpec], sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float
+) -> Rec:
+    """Batches, each of its sensor, as one array (n,) of kernels.PLOT, one behind the other.
 
     Args:
-        batch: plots of the sensor `spec`.
         sites: geo.site_table of all sensors, in order of index.
         geoid: height of mean sea level above the ellipsoid; without it the two are taken as one.
         qnh_m: metres to add to a pressure height for height above mean sea level.
         sigma_m: one sigma of the result of that correction.
     """
-    n = len(batch)
-    row = np.full((n, ROW), np.nan)
-    row[:, M_KIND] = int(batch.kind)
-    row[:, M_SITE] = spec.index if spec.has_site else -1
-    pressure = batch.pressure_height_m + qnh_m
-    if batch.kind == PlotKind.POSITION:
-        row[:, M_A] = batch.lat_rad
-        row[:, M_B] = batch.lon_rad
-        row[:, M_SA] = _given(batch.sigma_position_m, spec.sigma_position_m)
-        height = batch.height_m
-        sigma = _given(batch.sigma_height_m, spec.sigma_height_m)
-        by_pressure = np.isnan(height) & ~np.isnan(pressure)
-        if by_pressure.any():
-            height = np.where(by_pressure, pressure + _undulation(geoid, batch.lat_rad, batch.lon_rad), height)
-            sigma = np.where(by_pressure, sigma_m, sigma)
-        row[:, M_C] = height
-        row[:, M_SC] = sigma
-        row[:, M_VE] = batch.velocity_east_mps
-        row[:, M_VN] = batch.velocity_north_mps
-        row[:, M_VU] = batch.velocity_up_mps
-        row[:, M_SV] = _given(batch.sigma_velocity_mps, spec.sigma_velocity_mps)
-        return row
-    row[:, M_B] = batch.azimuth_rad
-    row[:, M_SB] = _given(batch.sigma_azimuth_rad, spec.sigma_azimuth_rad)
-    sigma = _given(batch.sigma_elevation_rad, spec.sigma_elevation_rad)
-    row[:, M_SC] = sigma
-    row[:, M_C] = np.where(np.isnan(sigma), np.nan, batch.elevation_rad)
-    if batch.kind == PlotKind.POLAR:
-        row[:, M_A] = batch.range_m
-        row[:, M_SA] = _given(batch.sigma_range_m, spec.sigma_range_m)
-        with_height = ~np.isnan(pressure)
-        if with_height.any():
-            row[:, M_H] = pressure
-            row[:, M_SH] = sigma_m
-            if geoid is not None:
-                place, _ = places(row, sites)
-                lat, lon = _geodetic(place)
-                row[:, M_H] += _undulation(geoid, lat, lon)
-    return row
-
-
-@njit("Tuple((float64[:, ::1], float64[::1]))(float64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
-def places(row: F8, sites: F8) -> tuple[F8, F8]:
-    """Where each row points, ECEF (n, 3), and how far the object may be from there (n,), one generous sigma.
-
-    A bearing points nowhere: its place is the sensor itself and its reach a million metres.
-    """
-    n = row.shape[0]
-    place = np.empty((n, 3))
-    reach = np.empty(n)
-    x = np.empty(6)
-    p = np.empty((6, 6))
-    for i in range(n):
-        if int(row[i, M_KIND]) == 2:
-            place[i] = sites[int(row[i, M_SITE]), :3]
-            reach[i] = 1e6
-            continue
-        born_1(row[i], sites, 1.0, x, p)
-        place[i] = x[:3]
-        reach[i] = min(np.sqrt(p[0, 0] + p[1, 1] + p[2, 2]), 2.0 * HEIGHT_SIGMA_M)
-    return place, reach
-
-
-@njit("UniTuple(float64[::1], 2)(float64[:, ::1])", cache=True, nogil=True)
-def _geodetic(place: F8) -> tuple[F8, F8]:
-    lat = np.empty(place.shape[0])
-    lon = np.empty(place.shape[0])
-    for i in range(place.shape[0]):
-        lat[i], lon[i], _ = geodetic_1(place[i, 0], place[i, 1], place[i, 2])
-    return lat, lon
-
-
-def _undulation(geoid: Grid | None, lat_rad: F8, lon_rad: F8) -> F8:
-    if geoid is None:
-        return np.zeros(len(lat_rad))
-    return np.nan_to_num(sample(geoid, lat_rad, lon_rad), nan=0.0)
-
-
-def _given(values: F8, default: float) -> F8:
-    return np.where(np.isnan(values), default, values)
-
-
-@njit(signature("boolean[::1]", PLOTS, PLOTS, "float64"), cache=True, nogil=True)
-def near_1(old: Rec, new: Rec, distance_m: float) -> B1:
-    """Which of the old plots (n,) stand within distance_m of a new one."""
-    found = np.zeros(old.shape[0], np.bool_)
-    for i in range(old.shape[0]):
-        a = old[i].place
-        for k in range(new.shape[0]):
-            b = new[k].place
-            square = (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2
-            found[i] = found[i] or square < distance_m * distance_m
+    found = np.zeros(sum(len(batch) for batch in batches), PLOT)
+    at = 0
+    for batch, spec in zip(batches, specs, strict=True):
+        part = found[at : at + len(batch)]
+        at += len(batch)
+        _fill(part, batch, spec, sites, geoid, qnh_m, sigma_m)
     return found
+
+
+def _fill(
+    found: Rec, batch: Plots, spec: SensorSpec, sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float
+) -> None:
+    site = spec.index if spec.has_site else -1
+    head = np.array(
+        [
+            batch.rx_us, spec.index, float(batch.kind), site, spec.sigma_range_m, spec.sigma_azimuth_rad,
+            spec.sigma_elevation_rad, spec.sigma_position_m, spec.sigma_height_m, spec.sigma_velocity_mps,
+            spec.sigma_doppler_mps, qnh_m, sigma_m,
+        ]
+    )  # fmt: skip
+    if batch.kind == PlotKind.POSITION:
+        position_1(
+            found, head, batch.t_us, batch.lat_rad, batch.lon_rad, batch.sigma_position_m, batch.height_m,
+            batch.sigma_height_m, batch.pressure_height_m, batch.velocity_east_mps, batch.velocity_north_mps,
+            batch.velocity_up_mps, batch.sigma_velocity_mps,
+        )  # fmt: skip
+    else:
+        polar_1(
+            found, head, batch.t_us, batch.range_m, batch.azimuth_rad, batch.elevation_rad, batch.sigma_range_m,
+            batch.sigma_azimuth_rad, batch.sigma_elevation_rad, batch.pressure_height_m, batch.doppler_mps,
+        )  # fmt: skip
+    said_1(found, head, sites, batch.address, batch.mode3a, batch.category, batch.on_ground)
+    if batch.callsign.any():
+        found["callsign"] = batch.callsign
+    if batch.serial.any():
+        found["serial"] = batch.serial
+    if geoid is not None:
+        _above_ellipsoid(found, batch, sites, geoid)
+
+
+def _above_ellipsoid(found: Rec, batch: Plots, sites: F8, geoid: Grid) -> None:
+    """Pressure height is above mean sea level: add what that is above the ellipsoid."""
+    by_pressure = ~np.isnan(batch.pressure_height_m)
+    if batch.kind == PlotKind.POSITION:
+        by_pressure &= np.isnan(batch.height_m)
+    if batch.kind == PlotKind.BEARING or not by_pressure.any():
+        return
+    lat, lon, _ = geodetic(found["place"])
+    column = M_C if batch.kind == PlotKind.POSITION else M_H
+    undulation = np.nan_to_num(sample(geoid, lat, lon), nan=0.0)
+    found["row"][:, column] += np.where(by_pressure, undulation, 0.0)
+    place_n(found, sites)
+
+
+@njit("float64(float64, float64)", cache=True, nogil=True)
+def _given_1(value: float, default: float) -> float:
+    return default if math.isnan(value) else value
+
+
+@njit(
+    types.void(PLOTS, types.float64[::1], _I8, _F, _F, _F, _F, _F, _F, _F, _F, _F, _F),
+    cache=True, nogil=True,
+)  # fmt: skip
+def position_1(
+    found: Rec, head: F8, t_us: I8, lat: F8, lon: F8, sigma: F8, height: F8, sigma_height: F8, pressure: F8, east: F8,
+    north: F8, up: F8, sigma_velocity: F8,
+) -> None:  # fmt: skip
+    """Times and rows of kind POSITION. Geometric height goes before pressure height. `head` as in `_fill`."""
+    for i in range(found.shape[0]):
+        found[i].t_us = t_us[i]
+        row = found[i].row
+        row[M_KIND] = POSITION
+        row[M_A] = lat[i]
+        row[M_B] = lon[i]
+        row[M_SA] = _given_1(sigma[i], head[7])
+        row[M_SB] = math.nan
+        if math.isnan(height[i]) and not math.isnan(pressure[i]):
+            row[M_C] = pressure[i] + head[11]
+            row[M_SC] = head[12]
+        else:
+            row[M_C] = height[i]
+            row[M_SC] = _given_1(sigma_height[i], head[8])
+        row[M_VE] = east[i]
+        row[M_VN] = north[i]
+        row[M_VU] = up[i]
+        row[M_SV] = _given_1(sigma_velocity[i], head[9])
+        row[M_SITE] = head[3]
+
+
+@njit(types.void(PLOTS, types.float64[::1], _I8, _F, _F, _F, _F, _F, _F, _F, _F), cache=True, nogil=True,
+)  # fmt: skip
+def polar_1(
+    found: Rec, head: F8, t_us: I8, range_m: F8, azimuth: F8, elevation: F8, sigma_range: F8, sigma_azimuth: F8,
+    sigma_elevation: F8, pressure: F8, doppler: F8,
+) -> None:  # fmt: skip
+    """Times and rows of kind POLAR and BEARING. `head` as in `_fill`."""
+    polar = int(head[2]) != BEARING
+    for i in range(found.shape[0]):
+        found[i].t_us = t_us[i]
+        row = found[i].row
+        for k in range(ROW):
+            row[k] = math.nan
+        row[M_KIND] = head[2]
+        row[M_B] = azimuth[i]
+        row[M_SB] = _given_1(sigma_azimuth[i], head[5])
+        row[M_SC] = _given_1(sigma_elevation[i], head[6])
+        row[M_C] = math.nan if math.isnan(row[M_SC]) else elevation[i]
+        row[M_SITE] = head[3]
+        if polar:
+            row[M_A] = range_m[i]
+            row[M_SA] = _given_1(sigma_range[i], head[4])
+            row[M_H] = pressure[i] + head[11]
+            row[M_SH] = head[12]
+            row[M_RATE] = doppler[i]
+            row[M_SRATE] = head[10]
+
+
+@njit(signature("void", PLOTS, "float64[:, ::1]"), cache=True, nogil=True)
+def place_n(found: Rec, sites: F8) -> None:
+    """Where each row points, and how far the object may be from there, one generous sigma."""
+    w = np.empty(STEP_SCRATCH)
+    for i in range(found.shape[0]):
+        row_of_1(found, i, w)
+        place = found[i].place
+        if int(w[ROW_AT + M_KIND]) == BEARING:
+            s = int(w[ROW_AT + M_SITE])
+            for k in range(3):
+                place[k] = sites[s, k]
+            found[i].reach = BEARING_REACH_M
+            continue
+        place[0], place[1], place[2] = place_1(w, ROW_AT, sites)
+        found[i].reach = min(reach_1(w, ROW_AT), 2.0 * HEIGHT_SIGMA_M)
+
+
+@njit(types.void(PLOTS, types.float64[::1], types.float64[:, ::1], _I4, _I4, _I1, _I1), cache=True, nogil=True,
+)  # fmt: skip
+def said_1(found: Rec, head: F8, sites: F8, address: I4, mode3a: I4, category: I1, on_ground: I1) -> None:
+    """What else the plots carry, and their places."""
+    for i in range(found.shape[0]):
+        found[i].rx_us = np.int64(head[0])
+        found[i].sensor = np.int64(head[1])
+        found[i].kind = np.int64(head[2])
+        found[i].address = address[i]
+        found[i].mode3a = mode3a[i]
+        found[i].category = category[i]
+        found[i].on_ground = on_ground[i]
+        found[i].slot = -1
+        found[i].id = -1
+    place_n(found, sites)
+
+
+@njit(signature("int64[::1]", PLOTS, "int64"), cache=True, nogil=True)
+def order_1(found: Rec, slice_us: int) -> I8:
+    """Order of the plots by (slice, sensor, kind, time), stable."""
+    n = found.shape[0]
+    key = np.empty(n, np.int64)
+    for i in range(n):
+        key[i] = found[i].t_us
+    by_time = np.argsort(key, kind="mergesort")
+    least = key[by_time[0]] // slice_us if n > 0 else 0
+    for i in range(n):
+        plot = found[by_time[i]]
+        key[i] = ((plot.t_us // slice_us - least) * 65_536 + plot.sensor) * 4 + plot.kind
+    return by_time[np.argsort(key, kind="mergesort")]

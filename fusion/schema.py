@@ -7,6 +7,7 @@ Two times are on everything: `t_us` when it was measured (the sensor's clock), `
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -14,9 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion import columns
+from fusion.columns import COLUMNS, columns_of, unmeasured
 from fusion.gnss import Interference
+from fusion.sensorbias import SensorBias
 
 F8 = NDArray[np.float64]
+F4 = NDArray[np.float32]
 I8 = NDArray[np.int64]
 I4 = NDArray[np.int32]
 I2 = NDArray[np.int16]
@@ -26,6 +31,7 @@ B1 = NDArray[np.bool_]
 S = NDArray[np.bytes_]
 
 US_PER_S = 1_000_000
+F8_FIELDS, INT_FIELDS, LIMITS = columns.F8_FIELDS, columns.INT_FIELDS, columns.LIMITS
 
 Table = TypeVar("Table")  # a frozen dataclass whose arrays all have the same first axis
 
@@ -91,22 +97,16 @@ class SensorSpec:
     sigma_position_m: float = 100.0  # POSITION kinds: default per horizontal axis when the message declares none
     sigma_height_m: float = 50.0  # geometric height, default
     sigma_velocity_mps: float = 2.0  # default
+    sigma_doppler_mps: float = 2.0  # of a range rate, where plots carry one
     detection_probability: float = 0.9  # of an ordinary target in full view
     clutter_per_scan: float = 10.0  # expected false plots in one period
     latency_s: float = 0.5  # typical measurement-to-arrival delay
+    reference_rcs_m2: float = 1.0  # radars: of a target seen with detection_probability at range_max_m
 
     @property
     def has_site(self) -> bool:
         """True where the sensor has a declared place."""
         return bool(np.isfinite(self.lat_rad) and np.isfinite(self.lon_rad))
-
-
-F8_FIELDS = (
-    "range_m azimuth_rad elevation_rad sigma_range_m sigma_azimuth_rad sigma_elevation_rad doppler_mps "
-    "lat_rad lon_rad sigma_position_m height_m sigma_height_m pressure_height_m "
-    "velocity_east_mps velocity_north_mps velocity_up_mps sigma_velocity_mps"
-).split()
-INT_FIELDS = "address mode3a nic nacp nacv sil category on_ground".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,43 +157,24 @@ class Plots:
 
 
 def plots(sensor: str, kind: PlotKind, rx_us: int, t_us: I8, boot: int = -1, seq: int = -1, **given: object) -> Plots:
-    """Build a batch: fields not given are filled with "not measured" to the length of `t_us`; then checked."""
-    n = len(t_us)
-    values: dict[str, object] = {}
-    for name in F8_FIELDS:
-        values[name] = np.asarray(given.pop(name), np.float64) if name in given else np.full(n, np.nan)
-    for name in INT_FIELDS:
-        dtype = np.int32 if name in ("address", "mode3a") else np.int8
-        values[name] = np.asarray(given.pop(name), dtype) if name in given else np.full(n, -1, dtype)
-    values["callsign"] = np.asarray(given.pop("callsign", np.full(n, b"", "S8")), "S8")
-    values["serial"] = np.asarray(given.pop("serial", np.full(n, b"", "S20")), "S20")
-    if given:
-        raise TypeError(f"unknown plot fields: {sorted(given)}")
-    batch = Plots(sensor, kind, rx_us, np.asarray(t_us, np.int64), boot, seq, **values)  # type: ignore[arg-type]
+    """Build a batch as `fill` does; then checked by `check_plots`."""
+    batch = fill(sensor, kind, rx_us, t_us, boot, seq, **given)
     check_plots(batch)
     return batch
 
 
-HALF_PI = np.pi / 2
-LIMITS = {  # inclusive physical limits; NaN always passes
-    "range_m": (0.0, 1_000_000.0),
-    "azimuth_rad": (0.0, 2 * np.pi),
-    "elevation_rad": (-HALF_PI, HALF_PI),
-    "sigma_range_m": (0.1, 50_000.0),
-    "sigma_azimuth_rad": (1e-6, np.pi),
-    "sigma_elevation_rad": (1e-6, np.pi),
-    "doppler_mps": (-3_000.0, 3_000.0),
-    "lat_rad": (-HALF_PI, HALF_PI),
-    "lon_rad": (-np.pi, np.pi),
-    "sigma_position_m": (0.1, 50_000.0),
-    "height_m": (-1_500.0, 60_000.0),
-    "sigma_height_m": (0.1, 20_000.0),
-    "pressure_height_m": (-1_500.0, 60_000.0),
-    "velocity_east_mps": (-3_000.0, 3_000.0),
-    "velocity_north_mps": (-3_000.0, 3_000.0),
-    "velocity_up_mps": (-500.0, 500.0),
-    "sigma_velocity_mps": (0.01, 1_000.0),
-}
+def fill(sensor: str, kind: PlotKind, rx_us: int, t_us: I8, boot: int = -1, seq: int = -1, **given: object) -> Plots:
+    """Build a batch whose values the caller has checked: fields not given become "not measured".
+
+    These fields are read-only and shared between batches, because most fields of most plots are of this sort.
+
+    Raises:
+        TypeError: a field that `Plots` does not have.
+    """
+    values = columns_of(len(t_us), given).values()
+    return Plots(sensor, kind, rx_us, np.asarray(t_us, np.int64), boot, seq, *values)
+
+
 NEEDED = {
     PlotKind.POSITION: ("lat_rad", "lon_rad"),
     PlotKind.POLAR: ("range_m", "azimuth_rad"),
@@ -209,23 +190,25 @@ def check_plots(batch: Plots) -> None:
             `not-finite` (infinity anywhere), `out-of-range` (outside the physical limits).
     """
     n = len(batch)
-    for f in fields(batch):
-        value = getattr(batch, f.name)
-        if isinstance(value, np.ndarray) and value.shape != (n,):
-            raise Invalid("length", f"{f.name} has shape {value.shape}, expected ({n},)")
+    for name in ("t_us", *COLUMNS):
+        shape = getattr(batch, name).shape
+        if shape != (n,):
+            raise Invalid("length", f"{name} has shape {shape}, expected ({n},)")
+    if n == 0:
+        return
     for name in NEEDED[batch.kind]:
-        if np.isnan(getattr(batch, name)).any():
+        if math.isnan(np.minimum.reduce(getattr(batch, name))):
             raise Invalid("missing-field", name)
     for name, (low, high) in LIMITS.items():
         value = getattr(batch, name)
-        if np.isinf(value).any():
-            raise Invalid("not-finite", name)
-        if (value < low).any() or (value > high).any():
+        if not unmeasured(value) and (np.fmin.reduce(value) < low or np.fmax.reduce(value) > high):
+            if np.isinf(value).any():
+                raise Invalid("not-finite", name)
             raise Invalid("out-of-range", f"{name} outside {low:g}..{high:g}")
-    if (batch.address > 0xFFFFFF).any() or (batch.address < -1).any():
-        raise Invalid("out-of-range", "address is 24 bits")
-    if (batch.mode3a > 0o7777).any() or (batch.mode3a < -1).any():
-        raise Invalid("out-of-range", "mode3a is 12 bits")
+    for name, bits in (("address", 24), ("mode3a", 12)):
+        value = getattr(batch, name)
+        if not unmeasured(value) and ((value < -1) | (value >= 1 << bits)).any():
+            raise Invalid("out-of-range", f"{name} is {bits} bits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,6 +425,7 @@ class Health:
     hits: int
     misses: int
     detail: str = ""
+    bias: SensorBias | None = None  # of a radar
 
 
 @dataclass(frozen=True, slots=True)

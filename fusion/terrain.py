@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from fusion.schema import F8
 
-GRID = "Array(float32, 2, 'C', readonly=True), float64, float64, float64, float64, float64"
+EARTH_M = 6_371_000.0  # a mean radius will do for steps and slopes
+LATTICE = "Array(float32, 2, 'C', readonly=True), float64, float64, float64"
+GRID = f"{LATTICE}, float64, float64"
 
 # Error of 5-minute terrain (ETOPO5) against surveyed heights: about 40 m (one sigma) where the ground is below 300 m,
 # 100 to 150 m above that. The ramp between is ours.
@@ -43,6 +45,11 @@ class Grid:
             raise ValueError("grid values: a C-contiguous float32 array of two dimensions")
         if min(self.values.shape) < 2 or not self.step_rad > 0.0:
             raise ValueError("grid: at least 2 x 2 nodes and a positive step")
+
+    @property
+    def step_m(self) -> float:
+        """Distance between two rows of nodes along a meridian, metres."""
+        return self.step_rad * EARTH_M
 
 
 @njit(f"float64({GRID})", cache=True, nogil=True)
@@ -82,7 +89,7 @@ def slope_1(
     x -= j
     east = (1.0 - y) * (values[i, j + 1] - values[i, j]) + y * (values[i + 1, j + 1] - values[i + 1, j])
     north = (1.0 - x) * (values[i + 1, j] - values[i, j]) + x * (values[i + 1, j + 1] - values[i, j + 1])
-    step_m = step_rad * 6_371_000.0  # a mean radius will do for a steepness
+    step_m = step_rad * EARTH_M
     return math.hypot(east / (step_m * max(math.cos(lat_rad), 0.01)), north / step_m)
 
 
@@ -113,17 +120,32 @@ def local_sigma_1(
     return max(SIGMA_PLAIN_M + ramp * (SIGMA_HILLS_M - SIGMA_PLAIN_M), math.sqrt(spread))
 
 
-def sample(grid: Grid, lat_rad: F8, lon_rad: F8) -> F8:
-    """The grid at n places (n,), bilinear; NaN outside."""
-    out = np.empty(len(lat_rad))
-    for row in range(len(lat_rad)):
-        out[row] = sample_1(grid.values, grid.lat0_rad, grid.lon0_rad, grid.step_rad, lat_rad[row], lon_rad[row])
+@njit(f"void({LATTICE}, float64[::1], float64[::1], boolean, float64[::1])", cache=True, nogil=True)
+def _each(
+    values: NDArray[np.float32], lat0_rad: float, lon0_rad: float, step_rad: float,
+    lat_rad: F8, lon_rad: F8, sigma: bool, out: F8,
+) -> None:  # fmt: skip
+    for i in range(out.shape[0]):
+        if sigma:
+            out[i] = local_sigma_1(values, lat0_rad, lon0_rad, step_rad, lat_rad[i], lon_rad[i])
+        else:
+            out[i] = sample_1(values, lat0_rad, lon0_rad, step_rad, lat_rad[i], lon_rad[i])
+
+
+def _at(grid: Grid, lat_rad: F8, lon_rad: F8, sigma: bool) -> F8:
+    lat, lon = np.ascontiguousarray(lat_rad, np.float64), np.ascontiguousarray(lon_rad, np.float64)
+    out = np.empty(lat.shape)
+    _each(
+        grid.values, grid.lat0_rad, grid.lon0_rad, grid.step_rad, lat.ravel(), lon.ravel(), sigma, out.reshape(-1)
+    )  # fmt: skip
     return out
+
+
+def sample(grid: Grid, lat_rad: F8, lon_rad: F8) -> F8:
+    """The grid at places of any shape, bilinear; NaN outside."""
+    return _at(grid, lat_rad, lon_rad, False)
 
 
 def local_sigma_m(grid: Grid, lat_rad: F8, lon_rad: F8) -> F8:
-    """One sigma of a terrain grid at n places (n,), metres; NaN outside. See `local_sigma_1`."""
-    out = np.empty(len(lat_rad))
-    for row in range(len(lat_rad)):
-        out[row] = local_sigma_1(grid.values, grid.lat0_rad, grid.lon0_rad, grid.step_rad, lat_rad[row], lon_rad[row])
-    return out
+    """One sigma of a terrain grid at places of any shape, metres; NaN outside. See `local_sigma_1`."""
+    return _at(grid, lat_rad, lon_rad, True)

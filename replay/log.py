@@ -94,7 +94,7 @@ def read(path: Path) -> Iterator[Frame]:
         OSError: the file cannot be opened.
     """
     number, newest = 0, -1
-    with _open_read(path) as stream:
+    with open_read(path) as stream:
         while True:
             number += 1
             try:
@@ -185,7 +185,8 @@ def write(path: Path, frames: Iterable[Frame]) -> int:
     return writer.frames
 
 
-def _open_read(path: Path) -> BinaryIO:
+def open_read(path: Path) -> BinaryIO:
+    """A file as bytes, decompressed by its ending (`.gz`, `.zst`). Raises OSError when it cannot be opened."""
     if path.suffix == ".gz":
         return cast(BinaryIO, gzip.open(path, "rb"))
     if path.suffix == ".zst":

@@ -1,230 +1,221 @@
-"""How good was it? Tracks and alerts against the truth of a scenario.
+"""How good are these tracks? A recording of tracks against the truth, as `vedette score` shows it.
 
-All distances are horizontal. Truth counts while some sensor has a chance to see the object; a track near an object that
-nobody could see is neither good nor bad. One track per object: a second track on the same object is spurious.
+Distances are horizontal. A sample is taken every few seconds. An object counts while sensors have a chance to see it;
+short gaps are bridged, what is in view too briefly is left out. Such a stretch is one object to SIAP: who was out of
+sight and comes back may have a new number. A track near an object that exists but is not in view, and near none that
+is, is neither good nor bad and left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from fusion import geo
-from fusion.schema import F8, Alert
-from replay.scenario import Expect
-from replay.simulate import Scenario, Truth
+from fusion.schema import B1, F8, I8
+from replay import pairing, sampling
+from replay.pairing import NONE, Gospa
+from replay.sampling import Grid, Origin, Side, Stretches
+from replay.scorefiles import MS_PER_S, States, TracksFile, TruthFile
+from replay.siap import Matches, Siap, Whole, match, siap, wholeness
 
-CUT_OFF_M = 1_000.0  # further away than this, a track is not of this object
-ALERT_REACH_M = 3_000.0  # an alert is about the nearest object within this: an ellipse of a far radar is that long
-
-
-@dataclass(frozen=True, slots=True)
-class Gospa:
-    """Generalised optimal sub-pattern assignment, p = 2, alpha = 2 (Rahmathullah, Garcia-Fernandez, Svensson 2017)."""
-
-    total_m: float
-    localisation_m: float  # root of the sum of squared distances of the pairs
-    missed: int
-    false: int
-
-
-def distances(lat1_rad: F8, lon1_rad: F8, lat2_rad: F8, lon2_rad: F8) -> F8:
-    """Horizontal distances (n, m) in metres, as chords of the ellipsoid: exact to 1e-6 within 50 km."""
-    one = geo.ecef(lat1_rad, lon1_rad, np.zeros(len(lat1_rad)))
-    two = geo.ecef(lat2_rad, lon2_rad, np.zeros(len(lat2_rad)))
-    apart: F8 = np.linalg.norm(one[:, None, :] - two[None, :, :], axis=2)
-    return apart
-
-
-def gospa(distance_m: F8, cut_off_m: float = CUT_OFF_M) -> Gospa:
-    """GOSPA of a distance matrix (n truths, m tracks)."""
-    n, m = distance_m.shape
-    gain = np.minimum(distance_m, cut_off_m) ** 2 - cut_off_m**2
-    rows, columns = linear_sum_assignment(gain)
-    paired = distance_m[rows, columns] < cut_off_m
-    squares = float((distance_m[rows[paired], columns[paired]] ** 2).sum())
-    missed, false = n - int(paired.sum()), m - int(paired.sum())
-    total = (squares + cut_off_m**2 / 2 * (missed + false)) ** 0.5
-    return Gospa(total, squares**0.5, missed, false)
-
-
-@dataclass(slots=True)
-class ObjectScore:
-    """What became of one object."""
-
-    id: str
-    samples: int = 0  # at which it was visible
-    tracked: int = 0  # of these, at which a track was on it
-    tracks: tuple[str, ...] = ()  # in order of time; one is perfect
-    error_sum_m: float = 0.0
-    first_us: int = -1  # first sample with a track
-    longest_gap: int = 0  # samples in a row without a track, after the first one with
-    _gap: int = 0
-
-    @property
-    def changes(self) -> int:
-        """How often its track number changed."""
-        return max(0, len(self.tracks) - 1)
-
-    @property
-    def completeness(self) -> float:
-        """Part of the visible time with a track on it; NaN when never visible."""
-        return self.tracked / self.samples if self.samples else float("nan")
+MOST_SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """Means over all samples, and every object."""
+class Rules:
+    """How it is judged."""
 
+    threshold_m: float = 1_000.0  # further away, a track is not on an object; cut-off of GOSPA and OSPA too
+    step_s: float = 5.0  # between samples
+    warm_up_s: float = 30.0  # from the first state of the truth to the first sample, where start_s is not given
+    start_s: float | None = None  # first sample
+    end_s: float | None = None  # what is later does not count; None: the last state of the truth
+    confirm: int = 3  # samples in a row until a track is on an object
+    end: int = 2  # samples in a row until it is no more
+    origin_rad: Origin = None  # reckon in the plane that touches the earth here; None: true distances
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """From the first hit by a sensor to the first confirmed track within the threshold. NaN when none was found."""
+
+    p50_s: float
+    p95_s: float
+    never: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The score of one class, or of all."""
+
+    name: str
+    siap: Siap
+    missed: float  # objects without a track of their own, per sample (GOSPA)
+    delays: Delays
+    nees: float  # mean normalised estimation error squared of position, 2 when consistent; NaN without covariances
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What pictures are drawn from: states at the samples, errors, delays."""
+
+    truth: States  # in view
+    truth_is_tracked: B1
+    tracks: States  # without the ignored
+    track_is_used: B1
+    error_m: F8  # of each match of a track and an object
+    error_class: I8
+    delay_s: F8  # of each object that was hit; NaN never
+    delay_class: I8
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """All of it."""
+
+    time_s: F8  # (samples,)
+    overall: Part
+    classes: tuple[Part, ...]
+    gospa: Gospa
+    ospa_m: F8  # (samples,)
+    scene: Scene
+    ignored: int  # states of tracks near what exists and is not in view
+
+    @property
+    def rms_localisation_m(self) -> float:
+        """Root mean square distance of the pairs of GOSPA; NaN without a pair."""
+        pairs = len(self.scene.truth) - int(self.gospa.missed.sum())
+        return float(((self.gospa.localisation_m**2).sum() / pairs) ** 0.5) if pairs else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What every part of the score is counted from. Rows are states in view, or states of tracks not ignored."""
+
+    rules: Rules
     samples: int
-    mean_objects: float  # visible ones per sample
-    mean_tracks: float
-    gospa_m: float
-    completeness: float  # matched over visible
-    spurious: float  # tracks on nothing, or doubled, over all tracks
-    changes: int
-    mean_error_m: float
-    objects: tuple[ObjectScore, ...]  # in order of first appearance
+    stretch: I8  # of each state in view
+    class_of: I8  # of each stretch
+    object_class: I8
+    matches: Matches
+    whole: Whole
+    paired: B1  # of each state in view
+    delay_s: F8  # of each object
+    hit: B1  # of each object, before the end
+    nees: F8  # of each match
 
-    @property
-    def count_error(self) -> float:
-        """Tracks too many (+) or too few (-), as a part of the objects."""
-        return self.mean_tracks / self.mean_objects - 1.0 if self.mean_objects else float("nan")
-
-
-class Scorer:
-    """Takes a sample now and then and keeps the account. A pairing stays while it is within the cut-off (CLEAR MOT)."""
-
-    def __init__(self, cut_off_m: float = CUT_OFF_M) -> None:
-        self._cut_off_m = cut_off_m
-        self._objects: dict[str, ObjectScore] = {}
-        self._on: dict[str, str] = {}  # object -> track
-        self._samples = self._visible = self._tracks = self._matched = self._spurious = 0
-        self._gospa_sum = 0.0
-
-    def add(self, truth: Truth, tracks: Sequence[str], lat_rad: F8, lon_rad: F8) -> None:
-        """One sample: confirmed tracks by name with their places, at the time of the truth."""
-        away = distances(truth.lat_rad, truth.lon_rad, lat_rad, lon_rad)
-        pairs = self._pair(truth, tracks, away)
-        visible = np.flatnonzero(truth.visible)
-        used = set(pairs.values())
-        free = [c for c in range(len(tracks)) if c not in used]
-        shadow = ~truth.visible
-        excused = [c for c in free if shadow.any() and away[shadow, c].min() < self._cut_off_m]
-        judged = [c for c in range(len(tracks)) if c not in excused]
-        self._samples += 1
-        self._visible += len(visible)
-        self._tracks += len(judged)
-        self._matched += len(pairs)
-        self._spurious += len(free) - len(excused)
-        self._gospa_sum += gospa(away[visible][:, judged], self._cut_off_m).total_m
-        for row in visible:
-            self._note(truth, int(row), tracks, pairs, away)
-
-    def _pair(self, truth: Truth, tracks: Sequence[str], away: F8) -> dict[int, int]:
-        """Row of a visible object -> column of its track: old pairs first, the rest by least squares."""
-        column_of = {name: column for column, name in enumerate(tracks)}
-        pairs: dict[int, int] = {}
-        for row in np.flatnonzero(truth.visible):
-            column = column_of.get(self._on.get(truth.id[row], ""), -1)
-            if column >= 0 and away[row, column] < self._cut_off_m:
-                pairs[int(row)] = column
-        taken = set(pairs.values())
-        rows = [int(row) for row in np.flatnonzero(truth.visible) if int(row) not in pairs]
-        columns = [c for c in range(len(tracks)) if c not in taken]
-        rest = away[rows][:, columns]
-        for i, j in zip(*linear_sum_assignment(np.minimum(rest, self._cut_off_m) ** 2), strict=True):
-            if rest[i, j] < self._cut_off_m:
-                pairs[rows[i]] = columns[j]
-        return pairs
-
-    def _note(self, truth: Truth, row: int, tracks: Sequence[str], pairs: dict[int, int], away: F8) -> None:
-        name = truth.id[row]
-        found = self._objects.setdefault(name, ObjectScore(name))
-        found.samples += 1
-        if row not in pairs:
-            found._gap += 1
-            if found.tracked:
-                found.longest_gap = max(found.longest_gap, found._gap)
-            return
-        track = tracks[pairs[row]]
-        found._gap = 0
-        found.tracked += 1
-        found.error_sum_m += float(away[row, pairs[row]])
-        found.first_us = truth.t_us if found.first_us < 0 else found.first_us
-        if found.tracks[-1:] != (track,):
-            found.tracks += (track,)
-        self._on[name] = track
-
-    def result(self) -> Result:
-        """The account so far. Raises ValueError before the first sample."""
-        if not self._samples:
-            raise ValueError("no sample yet")
-        objects = tuple(self._objects.values())
-        error = sum(o.error_sum_m for o in objects)
-        return Result(
-            samples=self._samples,
-            mean_objects=self._visible / self._samples,
-            mean_tracks=self._tracks / self._samples,
-            gospa_m=self._gospa_sum / self._samples,
-            completeness=self._matched / self._visible if self._visible else float("nan"),
-            spurious=self._spurious / self._tracks if self._tracks else 0.0,
-            changes=sum(o.changes for o in objects),
-            mean_error_m=error / self._matched if self._matched else float("nan"),
-            objects=objects,
+    def part(self, name: str, kind: int | None) -> Part:
+        """The score of one class; None: of all."""
+        of = np.ones(len(self.class_of), np.bool_) if kind is None else self.class_of == kind
+        waiting = self.hit if kind is None else self.hit & (self.object_class == kind)
+        return Part(
+            name,
+            siap(self.matches, self.whole, of, self.stretch, self.rules.step_s, kind is None),
+            float((of[self.stretch] & ~self.paired).sum() / self.samples),
+            _delays(self.delay_s[waiting]),
+            _mean(self.nees[of[self.stretch[self.matches.truth]]]),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AlertScore:
-    """Which expected alerts came, and which alerts nobody expected."""
-
-    met: tuple[tuple[Expect, Alert], ...]
-    unmet: tuple[Expect, ...]
-    wrong: tuple[tuple[Alert, str], ...]  # raised for a quiet object, or for nothing ("")
-
-    @property
-    def passed(self) -> bool:
-        """True when every expected alert came and no wrong one."""
-        return not self.unmet and not self.wrong
-
-
-def about(scenario: Scenario, alert: Alert) -> str:
-    """The object an alert is about: the nearest within reach at the alert's time; "" none."""
-    truth = scenario.truth(alert.t_us)
-    if not len(truth.id):
-        return ""
-    away = distances(truth.lat_rad, truth.lon_rad, np.array([alert.lat_rad]), np.array([alert.lon_rad]))[:, 0]
-    nearest = int(away.argmin())
-    return truth.id[nearest] if away[nearest] <= ALERT_REACH_M else ""
-
-
-def meets(scenario: Scenario, expect: Expect, alert: Alert) -> bool:
-    """True when this alert is the expected one: object, rule, time raised and state concerned."""
-    raised_s = (alert.raised_us - scenario.start_us) / 1e6
-    return (
-        alert.state == "raised"
-        and alert.rule in expect.rules
-        and expect.from_s <= raised_s <= expect.until_s
-        and expect.near_state in ("", alert.near_state)
-        and about(scenario, alert) == expect.object
+def score(truth: TruthFile, tracks: TracksFile, rules: Rules) -> Score:
+    """Judge tracks by the truth. Raises ValueError when the rules leave nothing to judge."""
+    grid = _grid(truth.states, rules)
+    found = sampling.stretches(truth, grid.end_ms)
+    there = Side.cut(truth.states, grid, rules.origin_rad)
+    said = Side.cut(tracks.states, grid, rules.origin_rad)
+    stretch = found.of(truth.states.who[there.row], truth.states.time_ms[there.row])
+    in_view = stretch != NONE
+    if not in_view.any():
+        raise ValueError("no object is in view at any sample")
+    nearest, ignored = sampling.near_what(there, stretch, said, rules.threshold_m)
+    there, stretch = there.take(in_view), stretch[in_view]
+    said, nearest = said.take(~ignored), nearest[~ignored]
+    gospa, ospa_m, paired = sampling.compare(there, said, grid.samples, rules.threshold_m)
+    matches, whole = _associate(there, stretch, said, tracks.states.who[said.row], nearest, found, grid, rules)
+    end_ms, threshold_m = grid.end_ms, rules.threshold_m
+    tracked_s = sampling.first_tracked(truth, tracks.states, end_ms, threshold_m, rules.origin_rad)
+    judged = _Judged(
+        rules,
+        grid.samples,
+        stretch,
+        truth.class_of[found.who],
+        truth.class_of,
+        matches,
+        whole,
+        paired,
+        tracked_s - truth.first_hit_s,
+        truth.first_hit_s * MS_PER_S <= end_ms,
+        _nees(truth.states, there.row[matches.truth], tracks, said.row[matches.track]),
+    )
+    return Score(
+        (grid.start_ms + grid.step_ms * np.arange(grid.samples)) / MS_PER_S,
+        judged.part("all", None),
+        tuple(judged.part(name, kind) for kind, name in enumerate(truth.classes)),
+        gospa,
+        ospa_m,
+        _scene(judged, truth.states.take(there.row), tracks.states.take(said.row)),
+        int(ignored.sum()),
     )
 
 
-def judge_alerts(scenario: Scenario, alerts: Iterable[Alert]) -> AlertScore:
-    """Compare raised alerts with what the scenario expects."""
-    raised = [a for a in alerts if a.state == "raised"]
-    met: list[tuple[Expect, Alert]] = []
-    unmet: list[Expect] = []
-    for expect in scenario.plan.expect:
-        fitting = [a for a in raised if meets(scenario, expect, a)]
-        if fitting:
-            met.append((expect, min(fitting, key=lambda a: (a.raised_us, a.id))))
-        else:
-            unmet.append(expect)
-    named = [(a, about(scenario, a)) for a in raised]
-    wrong = [(a, name) for a, name in named if name == "" or name in scenario.plan.quiet]
-    return AlertScore(tuple(met), tuple(unmet), tuple(wrong))
+def _grid(states: States, rules: Rules) -> Grid:
+    first_ms, last_ms = int(states.time_ms[0]), int(states.time_ms[-1])
+    start_ms = first_ms + round(rules.warm_up_s * MS_PER_S) if rules.start_s is None else _ms(rules.start_s)
+    end_ms = last_ms if rules.end_s is None else min(last_ms, _ms(rules.end_s))
+    grid = Grid(start_ms, _ms(rules.step_s), end_ms)
+    if not 1 <= grid.samples <= MOST_SAMPLES:
+        span = f"from {start_ms / MS_PER_S:g} to {end_ms / MS_PER_S:g} s"
+        raise ValueError(f"{grid.samples} samples {span}: there must be 1 to {MOST_SAMPLES}")
+    return grid
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * MS_PER_S)
+
+
+def _associate(
+    there: Side, stretch: I8, said: Side, track: I8, nearest: I8, found: Stretches, grid: Grid, rules: Rules
+) -> tuple[Matches, Whole]:
+    """Which track was on which stretch, laid over the states."""
+    objects, tracks = there.known_as(stretch), said.known_as(track)
+    associations = pairing.associate(track, said.sample, nearest, rules.confirm, rules.end)
+    return match(objects, tracks, associations, grid.samples), wholeness(objects, len(found.who), associations)
+
+
+def _nees(truth: States, truth_row: I8, tracks: TracksFile, track_row: I8) -> F8:
+    """e' P^-1 e of each match, e the error in east and north and P the track's covariance of it; NaN without one."""
+    lat, lon = truth.lat_rad[truth_row], truth.lon_rad[truth_row]
+    feet = geo.ecef(tracks.states.lat_rad[track_row], tracks.states.lon_rad[track_row], 0.0) - geo.ecef(lat, lon, 0.0)
+    east, north = np.einsum("nij,nj->in", geo.enu_axes(lat, lon)[:, :2], feet)
+    ee, en, nn = tracks.covariance_m2[track_row].T
+    determinant = ee * nn - en**2
+    positive = (ee > 0) & (determinant > 0)
+    squared = nn * east**2 - 2 * en * east * north + ee * north**2
+    return np.where(positive, squared / np.where(positive, determinant, 1.0), np.nan)
+
+
+def _delays(waited_s: F8) -> Delays:
+    found = waited_s[np.isfinite(waited_s)]
+    p50, p95 = np.percentile(found, (50, 95)) if len(found) else (np.nan, np.nan)
+    return Delays(float(p50), float(p95), len(waited_s) - len(found), len(waited_s))
+
+
+def _mean(values: F8) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _scene(judged: _Judged, truth: States, tracks: States) -> Scene:
+    return Scene(
+        truth,
+        judged.matches.truth_is_tracked,
+        tracks,
+        judged.matches.track_is_used,
+        judged.matches.position_error_m,
+        judged.class_of[judged.stretch[judged.matches.truth]],
+        judged.delay_s[judged.hit],
+        judged.object_class[judged.hit],
+    )

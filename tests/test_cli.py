@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -16,6 +18,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import structlog
 from typer.testing import CliRunner, Result
@@ -23,6 +26,10 @@ from typer.testing import CliRunner, Result
 from adapters import log
 from adapters.cli import app
 from adapters.store import AlertJournal
+from adapters.summary import _coverage
+from fusion.coverage import Coverage
+from fusion.schema import SensorKind, SensorSpec
+from fusion.terrain import Grid
 from tests.conftest import ROOT
 from tests.mosquitto import Mosquitto
 
@@ -53,7 +60,7 @@ def process(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str
 
 
 def test_the_commands_are_the_promised_ones() -> None:
-    assert set(COMMANDS) == {"run", "check", "track", "tail", "replay", "simulate", "journal", "demo"}
+    assert set(COMMANDS) == {"run", "check", "track", "tail", "replay", "simulate", "score", "journal", "demo"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -114,7 +121,24 @@ def test_check_of_the_shipped_configuration_says_what_it_is() -> None:
     assert any(line.startswith("rule low-slow-near ") for line in lines)
     assert any("states (" in line and " ally" in line and " other" in line for line in lines)
     assert "OpenStreetMap" in run.stdout
+    low = [line for line in lines if line.startswith("coverage ")]
+    assert [line.split()[1] for line in low] == ["R1", "R2"]
+    assert all(re.search(r"an object 100 m over them is seen to \d\d-\d\d km; coarse terrain", line) for line in low)
     assert re.fullmatch(r"hash +[0-9a-f]{64}", lines[-2])
+
+
+def test_check_says_what_terrain_does_and_when_an_antenna_stands_below_it() -> None:
+    step, lat, lon = math.radians(1 / 120), math.radians(54.5), math.radians(23.5)
+    dem = Grid(lat - 120 * step, lon - 200 * step, step, np.full((240, 400), 150.0, np.float32))
+    sunk = SensorSpec("R1", 0, SensorKind.RADAR_2D, lat, lon, 140.0, range_max_m=60_000.0)
+    words = _coverage(sunk, Coverage([sunk], dem))
+    assert words.startswith("antenna 2 m over its surroundings, though 12 m lower by height_m (above the ellipsoid?); ")
+    assert words.endswith(" km; terrain hides")
+    high = dataclasses.replace(sunk, height_m=180.0)
+    reach = re.search(r"seen to (\d+)-(\d+) km", _coverage(high, Coverage([high], dem)))
+    assert reach is not None
+    assert 50 <= int(reach[1]) <= int(reach[2]) <= 60  # 64 km of line of sight, softly; 60 of range
+    assert _coverage(high, Coverage([high])).endswith("no terrain known")
 
 
 def test_check_names_every_problem_with_file_key_and_cure(tmp_path: Path) -> None:

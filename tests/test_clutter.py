@@ -42,7 +42,7 @@ def polar(range_m: float, elevation_rad: float = np.nan) -> F8:
 def whole(sensor: F8, column: int) -> float:
     """The density of a 2D radar (0 false, 1 new) summed over all it sees."""
     reach = (np.arange(round(REACH_M / STEP_M)) + 0.5) * STEP_M
-    return float(sum(np.exp(densities_1(polar(r), sensor)[column]) for r in reach) * STEP_M * 2 * np.pi)
+    return float(sum(np.exp(densities_1(polar(r), 0, sensor)[column]) for r in reach) * STEP_M * 2 * np.pi)
 
 
 def taught(number: int, elevation: bool, seed: int = 1, scans: int = 60) -> F8:
@@ -76,20 +76,20 @@ def test_where_they_are_is_learnt() -> None:
     """Even in range: 25 / (R 2 pi) per metre and radian, at every range; even in area would be 20 times less there."""
     sensor = taught(25, False)
     for range_m in (5_000.0, 60_000.0, 190_000.0):
-        found = np.exp(densities_1(polar(range_m), sensor)[0])
+        found = np.exp(densities_1(polar(range_m), 0, sensor)[0])
         assert found == pytest.approx(25.0 / REACH_M / (2 * np.pi), rel=0.35)
-    near, far = (newcomer_1(polar(range_m), sensor) for range_m in (5_000.0, 190_000.0))
+    near, far = (newcomer_1(polar(range_m), 0, sensor) for range_m in (5_000.0, 190_000.0))
     assert near < far - 3.0, "what appears close to the radar is clutter before it is news"
 
 
 def test_how_low_they_are_is_learnt_in_each_bin() -> None:
     sensor = taught(25, True)
     range_m = 60_000.0
-    low, high = (densities_1(polar(range_m, e), sensor)[0] for e in (0.5 * 3_000.0 / range_m, 0.3))
+    low, high = (densities_1(polar(range_m, e), 0, sensor)[0] for e in (0.5 * 3_000.0 / range_m, 0.3))
     assert low > high + 2.0
     elevations = np.linspace(0.0, BEAM_SPAN_RAD, 7_001)[:-1] + BEAM_SPAN_RAD / 14_000
-    total = sum(np.exp(densities_1(polar(range_m, e), sensor)[0]) for e in elevations) * BEAM_SPAN_RAD / 7_000
-    assert total == pytest.approx(np.exp(densities_1(polar(range_m), sensor)[0]), rel=2e-3)
+    total = sum(np.exp(densities_1(polar(range_m, e), 0, sensor)[0]) for e in elevations) * BEAM_SPAN_RAD / 7_000
+    assert total == pytest.approx(np.exp(densities_1(polar(range_m), 0, sensor)[0]), rel=2e-3)
 
 
 def test_only_what_is_false_is_booked_and_by_its_share() -> None:
@@ -109,21 +109,21 @@ def test_a_few_plots_do_not_empty_the_other_bins() -> None:
     plots = np.zeros(5, PLOT)
     plots["row"] = polar(10_000.0)
     sensor = radar()
-    before = densities_1(polar(150_000.0), sensor)[0]
+    before = densities_1(polar(150_000.0), 0, sensor)[0]
     learn_1(sensor, plots, np.ones(5, np.bool_), 1.0, 0.0)
-    lost = before - densities_1(polar(150_000.0), sensor)[0] + np.log(sensor[S_CLUTTER] / 40.0)
+    lost = before - densities_1(polar(150_000.0), 0, sensor)[0] + np.log(sensor[S_CLUTTER] / 40.0)
     assert lost == pytest.approx(np.log((IMAGINED + 5.0) / IMAGINED))
 
 
 def test_both_together_and_their_odds() -> None:
-    false, new = densities_1(polar(30_000.0), radar())
-    assert density_1(polar(30_000.0), radar()) == pytest.approx(np.logaddexp(false, new))
-    assert newcomer_1(polar(30_000.0), radar()) == pytest.approx(new - false)
+    false, new = densities_1(polar(30_000.0), 0, radar())
+    assert density_1(polar(30_000.0), 0, radar()) == pytest.approx(np.logaddexp(false, new))
+    assert newcomer_1(polar(30_000.0), 0, radar()) == pytest.approx(new - false)
 
 
 def test_false_positions_add_up_to_their_number() -> None:
     row = np.full(ROW, np.nan)
     row[[M_KIND, M_A, M_B]] = PlotKind.POSITION, 0.9, 0.4
-    assert np.exp(spread_1(row, 3.0, 1_000.0)) * np.pi * 1e6 == pytest.approx(3.0)
+    assert np.exp(spread_1(row, 0, 3.0, 1_000.0)) * np.pi * 1e6 == pytest.approx(3.0)
     row[M_C] = 500.0
-    assert np.exp(spread_1(row, 3.0, 1_000.0)) * np.pi * 1e6 * 10_000.0 == pytest.approx(3.0)
+    assert np.exp(spread_1(row, 0, 3.0, 1_000.0)) * np.pi * 1e6 * 10_000.0 == pytest.approx(3.0)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from adapters import config
 from adapters.configfile import SensorFile
 from adapters.errors import ConfigError
+from fusion.coverage import C_LEAST, COARSE_LEAST
 from fusion.schema import SensorKind, SensorSpec
 from tests.conftest import ROOT, need
 
@@ -121,6 +122,21 @@ def test_degrees_end_in_the_file_and_sensors_stand_in_order_of_id(folder: Path) 
     assert not sensors[2].has_site
 
 
+def test_a_dem_is_read_and_changes_the_hash(folder: Path) -> None:
+    without = config.load(folder, NOTHING)
+    assert without.dem_path is None
+    edit(folder, "service.toml", "[rules]", 'dem = "terrain/etopo5_5min_35-72N_0-50E.tif"\n[rules]')
+    loaded = config.load(folder, NOTHING)
+    assert loaded.dem_path is not None
+    assert loaded.dem_path in loaded.files
+    assert loaded.hash != without.hash
+    zones = config.load_zones(without)
+    assert (config.load_coverage(without, zones).table[1:, C_LEAST] == COARSE_LEAST).all()
+    with pytest.raises(ConfigError) as caught:  # 5 minutes are no DEM
+        config.load_coverage(loaded, zones)
+    assert caught.value.key == "zones.dem"
+
+
 def test_neighbours_are_told_and_heard_only_when_named(folder: Path) -> None:
     silent = config.load(folder, NOTHING)
     assert silent.partners == ()
@@ -177,6 +193,7 @@ def test_what_a_sensor_leaves_out_is_what_the_core_assumes() -> None:
         ('base = "rules.toml"', 'base = "rule.toml"', "rules.base", "rule.toml, which is not a file", "relative"),
         ("overlays = []", 'overlays = ["x"]', "rules.overlays[0]", "which is not a file", "relative"),
         ("[store]", "[stores]", "stores", "not a known key", "did you mean store?"),
+        ("[rules]", 'dem = "terrain/none.tif"\n[rules]', "zones.dem", "which is not a file", "relative to the folder"),
         ("# [tracker]  ", "[tracker]\nnonsense = 1.0\n#", "tracker.nonsense", "not a known key", "known: "),
         ("# [tracker]  ", "[tracker]\np_confirm = 1.0\n#", "tracker.p_confirm", "below 1", "the default is"),
     ],

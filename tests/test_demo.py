@@ -31,7 +31,7 @@ from fusion.schema import Alert, Quantity
 from replay.scenario import SHIPPED
 from replay.simulate import Scenario
 from tests.mosquitto import SYSTEM_PATH, find
-from tests.test_score import alert as alert_about
+from tests.test_account import alert as alert_about
 
 MARK = "DEMO_TEST_MARK"
 START_S = 240.0  # for a busy machine to compile everything and bring the service up

@@ -45,47 +45,55 @@ def test_the_header_tells_what_vedette_is_told_of_each_sensor() -> None:
             assert spec.sigma_elevation_rad == pytest.approx(own.sigma_elevation_rad, rel=1e-3, nan_ok=True)
 
 
-def same(line: stream.Plot, batch: Plots, k: int) -> None:
-    assert line.sensor == batch.sensor
-    assert abs(line.t_us - (int(batch.t_us[k]) - START_US)) <= 1
-    assert line.rx_us == batch.rx_us - START_US
-    assert line.kind == batch.kind
-    assert line.address == batch.address[k]
+def decoder(told: Scenario) -> stream.Decoder:
+    return stream.Decoder(stream.decode_header(scene.header(told.sensors, 1.0)))
+
+
+def same(lines: stream.Lines, batch: Plots, k: int) -> None:
+    assert abs(int(lines.t_us[k]) - (int(batch.t_us[k]) - START_US)) <= 1
+    assert lines.rx_us[k] == batch.rx_us - START_US
+    assert lines.address[k] == (batch.address[k] if batch.kind == PlotKind.POSITION else -1)
+    values = lines.values[:, k]
     if batch.kind == PlotKind.POLAR:
-        true = (batch.range_m[k], batch.azimuth_rad[k], batch.elevation_rad[k])
-        assert line.values[0] == pytest.approx(true[0], abs=0.006)
-        assert line.values[1:] == pytest.approx(true[1:], abs=2e-8, nan_ok=True)
+        assert values[0] == pytest.approx(batch.range_m[k], abs=0.006)
+        assert values[1:3] == pytest.approx((batch.azimuth_rad[k], batch.elevation_rad[k]), abs=2e-8, nan_ok=True)
         return
-    there = geo.ecef(line.values[0], line.values[1], line.values[2])[0]
+    there = geo.ecef(values[3], values[4], values[5])[0]
     assert there == pytest.approx(geo.ecef(batch.lat_rad[k], batch.lon_rad[k], batch.height_m[k])[0], abs=0.02)
     names = "velocity_east_mps velocity_north_mps velocity_up_mps sigma_position_m sigma_height_m sigma_velocity_mps"
-    assert line.values[3:] == pytest.approx([getattr(batch, name)[k] for name in names.split()], abs=0.006)
+    assert values[6:] == pytest.approx([getattr(batch, name)[k] for name in names.split()], abs=0.006)
 
 
 def test_every_plot_of_the_stream_reads_back_as_it_was() -> None:
-    kinds = set()
-    for batch in made().batches():
+    told = made()
+    reads, kinds = decoder(told), []
+    names = [spec.id for spec in stream.decode_header(scene.header(told.sensors, 1.0))]
+    for batch in told.batches():
         if batch.sensor == "Z1":
             continue
-        lines = scene.plots(batch, START_US).encode().splitlines(keepends=True)
+        text = scene.plots(batch, START_US).encode()
+        lines, refused = reads.decode(text)
+        assert refused == []
         assert len(lines) == len(batch)
-        for k, line in enumerate(lines):
-            found = stream.decode_line(line)
-            assert isinstance(found, stream.Plot)
-            same(found, batch, k)
-            kinds.add(json.loads(line)["k"])
-    assert kinds == {"adsb", "r2", "r3"}
+        assert {names[number] for number in lines.sensor.tolist()} == {batch.sensor}
+        for k in range(len(batch)):
+            same(lines, batch, k)
+        kinds += [json.loads(line)["k"] for line in text.splitlines()]
+    assert set(kinds) == {"adsb", "r2", "r3"}
 
 
 def test_an_aircraft_without_address_has_none_in_the_stream() -> None:
-    batch = next(b for b in made().batches() if b.sensor == "A1")
-    found = stream.decode_line(scene.plots(replace(batch, address=np.full(len(batch), -1)), START_US).encode())
-    assert isinstance(found, stream.Plot)
-    assert found.address == -1
+    told = made()
+    batch = next(b for b in told.batches() if b.sensor == "A1")
+    text = scene.plots(replace(batch, address=np.full(len(batch), -1)), START_US).encode()
+    lines, refused = decoder(told).decode(text)
+    assert refused == []
+    assert lines.address.tolist() == [-1] * len(batch)
 
 
 def test_ticks_are_the_clock_of_arrival() -> None:
-    assert stream.decode_line(scene.tick(15.0).encode()) == stream.Tick(15_000_000)
+    lines, _ = decoder(made()).decode(scene.tick(15.0).encode())
+    assert (lines.sensor.tolist(), lines.rx_us.tolist()) == ([stream.TICK], [15_000_000])
 
 
 def test_the_truth_says_where_everything_is_and_what_is_wrong_with_it() -> None:

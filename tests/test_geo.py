@@ -45,6 +45,12 @@ def test_ecef_of_equator_and_poles_are_the_axes_of_the_ellipsoid() -> None:
 
 
 @given(LATITUDES, LONGITUDES, HEIGHTS)
+def test_height_alone_is_that_of_geodetic(lat: float, lon: float, height: float) -> None:
+    place = geo.ecef_1(lat, lon, height)
+    assert geo.height_1(*place) == pytest.approx(geo.geodetic_1(*place)[2], abs=1e-5)
+
+
+@given(LATITUDES, LONGITUDES, HEIGHTS)
 def test_geodetic_undoes_ecef(lat: float, lon: float, height: float) -> None:
     lat2, lon2, height2 = geo.geodetic_1(*geo.ecef_1(lat, lon, height))
     assert abs(lat2 - lat) < 1e-9

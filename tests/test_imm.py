@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion.filters.imm import WORK, Imm, likelihood_1, motion_1, predict_1
+from fusion.filters.imm import STATE, WORK, Imm, glance_1, motion_1, predict_1, update_1
 from fusion.filters.params import (
     M_A,
     M_B,
     M_C,
     M_H,
     M_KIND,
+    M_RATE,
     M_SA,
     M_SB,
     M_SC,
     M_SH,
     M_SITE,
+    M_SRATE,
     M_SV,
     M_VE,
     M_VN,
@@ -62,12 +64,16 @@ def _row(kind: str, x: F8, sites: F8, rng: np.random.Generator) -> F8:
         row[[M_C, M_SC]] = el + rng.normal() * 0.004, 0.004
     if "pressure" in kind:
         row[[M_H, M_SH]] = height + rng.normal() * 80, 100.0
+    if "rate" in kind:
+        sight = (x[:3] - sites[0, :3]) / r
+        row[[M_RATE, M_SRATE]] = sight @ x[3:] + rng.normal() * 1.5, 1.5
     return row
 
 
 KINDS = (
     "position", "position-height", "position-velocity", "position-height-velocity",
     "polar", "polar-el", "polar-pressure", "polar-el-pressure", "bearing",
+    "polar-rate", "polar-el-pressure-rate",
 )  # fmt: skip
 
 
@@ -112,9 +118,29 @@ def test_innovations_are_gated_by_the_best_model_and_booked_by_the_probable_one(
         nis[j] = nu @ np.linalg.solve(s, nu)
         density[j] = np.exp(-0.5 * nis[j]) / np.sqrt(np.linalg.det(2 * np.pi * s))
     mode = np.array([0.5, 0.2, 0.3])
-    found = likelihood_1(means.copy(), covs.copy(), mode, row, sites, np.empty(WORK))
+    triangles = covs[:, *np.triu_indices(6)]
+    state = np.concatenate([mode, means.ravel(), triangles.ravel()])
     weight = mode * density
-    assert found == pytest.approx((np.log(weight.sum()), nis.min(), 3.0, weight @ nis / weight.sum()), rel=1e-6)
+    expected = (np.log(weight.sum()), nis.min(), 3.0, weight @ nis / weight.sum())
+    still = Imm(x, covs[0], ImmParams(stay_s=(1e12,) * 3)).table
+    assert glance_1(state, 0, still, 0.0, row, 0, sites, np.empty(WORK)) == pytest.approx(expected, rel=1e-6)
+    assert update_1(state, 0, row, 0, sites, np.empty(WORK)) == pytest.approx(expected, rel=1e-6)
+    assert state[:MODELS] == pytest.approx(weight / weight.sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["polar", "polar-el", "polar-pressure", "position-height", "bearing"])
+def test_a_glance_sees_what_an_update_says(kind: str) -> None:
+    """Exactly so when nothing is mixed: mixing makes one Gaussian of three, which a likelihood does not need."""
+    rng, sites = np.random.default_rng(7), _site(54.7, 25.3)
+    x = np.append(ecef(np.radians([54.9]), np.radians([25.6]), np.array([900.0]))[0], [40.0, -25.0, 12.0])
+    imm = Imm(x, np.diag([150.0**2] * 3 + [30.0**2] * 3), ImmParams(stay_s=(1e12,) * 3))
+    for dt_s in (1.0, 4.0, 9.0):
+        row = _row(kind, np.append(x[:3] + 80.0, x[3:]), sites, rng)
+        before = imm.state.copy()
+        seen = glance_1(imm.state, 0, imm.table, dt_s, row, 0, sites, np.empty(WORK))
+        assert (imm.state == before).all()
+        imm.predict(dt_s)
+        assert update_1(imm.state, 0, row, 0, sites, np.empty(WORK)) == pytest.approx(seen, rel=1e-5)
 
 
 def test_a_track_across_a_continent_has_no_seam() -> None:
@@ -159,7 +185,8 @@ def test_slow_noise_is_the_integrated_ornstein_uhlenbeck_process() -> None:
 def test_backwards_undoes_the_motion() -> None:
     x, cov = np.array([3.5e6, 1.5e6, 5.1e6, 30.0, -40.0, 10.0]), np.diag([1e4] * 3 + [100.0] * 3)
     imm = Imm(x, cov, ImmParams())
-    xs, covs, mode = np.empty((MODELS, 6)), np.empty((MODELS, 6, 6)), np.empty(MODELS)
-    predict_1(imm.xs, imm.Ps, imm.mode, imm.table, -3.0, xs, covs, mode)
-    np.testing.assert_allclose(xs, np.repeat([np.append(x[:3] - 3.0 * x[3:], x[3:])], 3, 0), rtol=1e-12)
-    assert all(np.linalg.eigvalsh(c).min() > 0.0 for c in covs)
+    back = Imm(x, cov, ImmParams())
+    back.state = np.empty(STATE)
+    predict_1(imm.state, 0, imm.table, -3.0, back.state, 0)
+    np.testing.assert_allclose(back.xs, np.repeat([np.append(x[:3] - 3.0 * x[3:], x[3:])], 3, 0), rtol=1e-12)
+    assert all(np.linalg.eigvalsh(c).min() > 0.0 for c in back.Ps)

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters import http, metrics
 from adapters.metrics import Metrics
 from fusion.schema import Counters, Health
+from fusion.sensorbias import SensorBias
 from tests.conftest import need
 
 
@@ -49,7 +50,8 @@ def busy() -> Metrics:
     for stage in metrics.STAGES:
         m.stage(stage, 0.004)
     m.data_age(0.9)
-    m.health(health("R1"))
+    bias = SensorBias("R1", "ok", applied=True, azimuth_rad=0.0094, sigma_azimuth_rad=0.0001)
+    m.health(health("R1", bias=bias))
     m.health(health("R2", state="never", last_us=-1, last_rx_us=-1, lag_s=np.nan, nis=np.nan))
     m.broker("plots", True)
     m.publish_denied("alert")
@@ -177,7 +179,7 @@ def test_labels_are_few_and_never_a_track_or_an_alert() -> None:
         for label in sample.labels
     }
     known = "status rule severity state stage connection kind result version python config reason class sensor le"
-    assert names - set(known.split()) == set()
+    assert names - {*known.split(), "parameter"} == set()
 
 
 def test_two_services_in_one_process_do_not_share_numbers() -> None:
@@ -255,3 +257,11 @@ def scrape(folder: Path, target: int) -> dict[str, float]:
         finally:
             server.terminate()
             server.wait(10)
+
+
+def test_a_bias_is_a_gauge_by_parameter_and_absent_while_unknown() -> None:
+    read = samples(busy().render())
+    assert read["vedette_sensor_bias", "azimuth_rad", "R1"] == 0.0094
+    assert read["vedette_sensor_bias_sigma", "azimuth_rad", "R1"] == 0.0001
+    assert read["vedette_sensor_believed", "R1"] == 1.0 and read["vedette_sensor_bias_applied", "R1"] == 1.0
+    assert not [key for key in read if "range_m" in key or ("vedette_sensor_believed" in key and "R2" in key)]

@@ -15,7 +15,7 @@ from adapters.broker import BrokerSettings
 from adapters.decode import Door
 from adapters.service import engine_of, run
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, Picture
-from replay import scenario, score
+from replay import account, scenario
 from replay.simulate import Scenario
 
 SETTLE_S = 30.0  # after which every object that could be seen has been
@@ -23,14 +23,14 @@ UNTIL_S = 100.0
 TOLD = tuple(n for n in scenario.names() if "[[expect]]" in (scenario.SHIPPED / f"{n}.toml").read_text("utf-8"))
 
 
-def played(scene: Scenario, folder: Path, until_s: float) -> tuple[list[Alert], score.Result, list[str]]:
+def played(scene: Scenario, folder: Path, until_s: float) -> tuple[list[Alert], account.Result, list[str]]:
     """Run the whole path from wire bytes to alerts, without a broker; alerts, the score of the picture, refusals."""
     demo._write_config(folder, demo.CONFIG, scene, BrokerSettings("127.0.0.1", 1), 2)
     config = configuration.load(folder, environ={})
     engine = engine_of(config, configuration.load_zones(config), 1)
     refused: list[str] = []
     door = Door(engine, config.formats, lambda frame, reason, detail: refused.append(f"{frame.source} {reason}"))
-    judge, alerts = score.Scorer(), []
+    judge, alerts = account.Scorer(), []
 
     def sink(tick: Frame, events: list[Event]) -> None:
         for event in events:
@@ -52,12 +52,12 @@ def test_a_scenario_keeps_its_word(name: str, tmp_path: Path) -> None:
     assert scene.plan.expect
     alerts, picture, refused = played(scene, tmp_path, UNTIL_S)
     assert refused == []
-    found = score.judge_alerts(scene, alerts)
+    found = account.judge_alerts(scene, alerts)
     assert found.unmet == ()
     assert [(a.rule, a.sentence, about) for a, about in found.wrong] == []
     for expect, alert in found.met:
         row = scene.truth(alert.t_us)
-        assert score.about(scene, alert) == expect.object
+        assert account.about(scene, alert) == expect.object
         assert np.isfinite(alert.lat_rad)
         assert alert.track in next(o.tracks for o in picture.objects if o.id == expect.object)
         assert expect.object in row.id

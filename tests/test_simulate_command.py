@@ -113,16 +113,17 @@ def test_a_stream_and_its_truth_share_one_clock(tmp_path: Path) -> None:
     lines = sky.read_bytes().splitlines()
     specs = stream.decode_header(lines[0])
     assert {s.id for s in specs} == {"A1", "P1", "R1", "R2", "R3", "R4", "R5", "R6", "S1", "S2"}
-    read = [stream.decode_line(line) for line in lines[1:]]
+    read, refused = stream.Decoder(specs).decode(b"\n".join(lines[1:]) + b"\n")
+    assert refused == []
     clock_us = 0
-    for found in read:
-        if isinstance(found, stream.Tick):
-            assert found.t_us == clock_us + 1_000_000
-            clock_us = found.t_us
+    for sensor, rx_us in zip(read.sensor.tolist(), read.rx_us.tolist(), strict=True):
+        if sensor == stream.TICK:
+            assert rx_us == clock_us + 1_000_000
+            clock_us = rx_us
         else:
-            assert clock_us <= found.rx_us < clock_us + 1_000_000
+            assert clock_us <= rx_us < clock_us + 1_000_000
     assert clock_us == 6_000_000
-    assert sum(isinstance(found, stream.Plot) for found in read) > 500
+    assert (read.sensor != stream.TICK).sum() > 500
     with gzip.open(true, "rt", encoding="utf-8") as opened:
         truth = [json.loads(line) for line in opened]
     assert truth[0]["scenario"] == "mixed-sky"

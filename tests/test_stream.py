@@ -1,9 +1,13 @@
-"""The plain stream: header, plots, ticks, answers, and that a bad line changes nothing but a count."""
+"""`vedette track`: answers to ticks, whatever way the bytes come, and that a bad line changes nothing but a count."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
+import select
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 from adapters import stream as command
 from adapters.formats import stream
 from fusion.geo import geodetic, polar
-from fusion.schema import Invalid, PlotKind, SensorKind
+from fusion.schema import Plots
 from tests.sky import RADAR, SITES, line, place
 
 HEADER = {
@@ -56,8 +60,12 @@ def text(lines: list[dict[str, object]]) -> bytes:
 
 
 def run(data: bytes) -> tuple[int, list[dict[str, object]], str]:
+    return run_from(io.BytesIO(data))
+
+
+def run_from(inp: io.BytesIO | io.BufferedReader) -> tuple[int, list[dict[str, object]], str]:
     out, err = io.StringIO(), io.StringIO()
-    status = command.run(io.BytesIO(data), out, err)
+    status = command.run(inp, out, err)
     return status, [json.loads(got) for got in out.getvalue().splitlines()], err.getvalue()
 
 
@@ -110,52 +118,141 @@ def test_a_bad_header_ends_with_two(head: bytes) -> None:
     assert err.startswith("line 1: bad header: ")
 
 
-def test_header_becomes_sensors_in_order_of_id() -> None:
-    adsb, three, two = stream.decode_header(json.dumps(HEADER).encode())
-    assert [s.id for s in (adsb, three, two)] == ["A0", "R1", "R2"]
-    assert [s.kind for s in (adsb, three, two)] == [SensorKind.ADSB, SensorKind.RADAR_3D, SensorKind.RADAR_2D]
-    assert (two.detection_probability, two.clutter_per_scan, two.latency_s) == (0.8, 12.0, 0.3)
-    assert three.sigma_elevation_rad == pytest.approx(np.radians(0.3))
-    assert np.isnan(two.sigma_elevation_rad)
-    assert not adsb.has_site
+class Dribble(io.RawIOBase):
+    """A source that gives few bytes at once, as a pipe may."""
+
+    def __init__(self, data: bytes, sizes: list[int]) -> None:
+        self._data, self._sizes, self._at, self._turn = data, sizes, 0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = min(self._sizes[self._turn % len(self._sizes)], len(buffer))
+        piece = self._data[self._at : self._at + size]
+        self._turn += 1
+        self._at += len(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
-def test_plots_arrive_in_radians_and_microseconds() -> None:
-    got = stream.decode_line(b'{"t":12.3456,"arr":12.7012,"s":"R1","k":"r3","rng":83211.4,"az":-90,"el":1.5}')
-    assert isinstance(got, stream.Plot)
-    assert (got.t_us, got.rx_us, got.kind) == (12_345_600, 12_701_200, PlotKind.POLAR)
-    assert got.values == pytest.approx((83211.4, np.radians(270.0), np.radians(1.5)))
-    assert stream.decode_line(b'{"tick":15}') == stream.Tick(15_000_000)
+def dribble(data: bytes, sizes: list[int]) -> io.BufferedReader:
+    return io.BufferedReader(Dribble(data, sizes))
 
 
-_numbers = st.one_of(st.floats(), st.integers(), st.text(max_size=5), st.none(), st.booleans())
-_keys = st.sampled_from("tick t arr s k rng az el icao lat lon alt ve vn vu sp sa sv x".split())
+def test_how_the_bytes_arrive_does_not_matter() -> None:
+    data = text(scene())
+    lines = data.splitlines(keepends=True)
+    data = b"".join([*lines[:20], b"{oops\n", *lines[20:]])
+    whole = run(data)
+    assert "line 21: malformed" in whole[2]
+    for sizes in ([1], [7, 300], [50_000], [2, 1_000]):
+        assert run_from(dribble(data, sizes)) == whole
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.one_of(st.binary(max_size=80), st.dictionaries(_keys, _numbers).map(lambda d: json.dumps(d).encode())))
-def test_no_line_raises_anything_but_invalid(line_of: bytes) -> None:
-    for decode in (stream.decode_line, stream.decode_header):
-        reason, got = "", None
+def test_an_answer_comes_before_anything_more_is_sent() -> None:
+    lines = text(scene()).splitlines(keepends=True)
+    tick = next(k for k, got in enumerate(lines) if got.startswith(b'{"tick": 20'))
+    in_read, in_write = os.pipe()
+    out_read, out_write = os.pipe()
+    err = io.StringIO()
+    with open(in_read, "rb") as inp, open(out_write, "w", encoding="utf-8") as out:
+        thread = threading.Thread(target=command.run, args=(inp, out, err))
+        thread.start()
+        got = b""
         try:
-            got = decode(line_of)
-        except Invalid as refused:
-            reason = refused.reason
-        assert reason in {"", "oversized", "malformed", "wrong-schema", "missing-field", "out-of-range"}
-        assert (got is None) == bool(reason)
+            os.write(in_write, b"".join(lines[: tick + 1]) + b'{"t": 20.1, "ar')  # half a line, and silence
+            while b'"tick":20.0' not in got:
+                assert select.select([out_read], [], [], 30.0)[0], f"no answer, only {got[-200:]!r}"
+                got += os.read(out_read, 65_536)
+            assert got.endswith(b'{"tick":20.0,"n":2}\n')
+        finally:
+            os.close(in_write)
+            thread.join(30.0)
+            os.close(out_read)
+    assert "malformed" in err.getvalue()
 
 
-@settings(max_examples=200, deadline=None)
+def test_a_line_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MAX_LINE_BYTES", 200)
+    longest = 0
+    for block in command.blocks(dribble(b"x" * 5_000 + b"\n" + b"y" * 200 + b"\nz", [90])):
+        longest = max(longest, len(block))
+    assert longest < 300
+    data = text([HEADER]) + b'{"tick":1}\n' + b"{" * 5_000 + b'\n{"tick":2}\n' + b"}" * 201
+    status, out, err = run_from(dribble(data, [100]))
+    assert (status, [got["tick"] for got in out]) == (0, [1.0, 2.0])
+    assert err.splitlines()[:2] == [f"line {n}: oversized: more than 200 bytes" for n in (3, 5)]
+
+
+def test_hundreds_of_sensors() -> None:
+    many = [{**HEADER["sensors"][0], "s": f"R{k:03d}"} for k in range(800)]  # type: ignore[index]
+    data = text(
+        [{"hdr": 1, "sensors": many}, {"t": 0.0, "arr": 0.1, "s": "R700", "k": "r3", "rng": 9e3, "az": 1, "el": 1}]
+    )
+    assert len(data) > stream.MAX_LINE_BYTES
+    assert run(data + b'{"tick":1}\n') == (0, [{"tick": 1.0, "n": 0}], "")
+
+
+class Recorder:
+    """In place of the tracker: notes what every step got."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, list[tuple[str, int, list[int]]]]] = []
+
+    def step(self, batches: list[Plots], now_us: int) -> int:
+        self.steps.append((now_us, sorted((b.sensor, b.rx_us, b.t_us.tolist()) for b in batches)))
+        return 0
+
+    def table(self, t_us: int) -> None:
+        return None
+
+
+def by_hand(lines: list[dict[str, Any]], most: int) -> list[tuple[int, list[tuple[str, int, list[int]]]]]:
+    """The steps of a stream, line by line."""
+    steps: list[tuple[int, list[tuple[str, int, list[int]]]]] = []
+    kept: dict[str, list[dict[str, Any]]] = {}
+    window, age = -1, 0
+
+    def step(now_us: int) -> None:
+        found = [(s, max(p["arr"] for p in got), [p["t"] for p in got]) for s, got in sorted(kept.items())]
+        steps.append((now_us, [(s, round(arr * 1e6), [round(t * 1e6) for t in ts]) for s, arr, ts in found]))
+        kept.clear()
+
+    for got in lines:
+        if "tick" in got:
+            step(round(got["tick"] * 1e6))
+            age = 1
+            continue
+        mine = round(got["arr"] * 1e6) // command.WINDOW_US
+        if mine > window or (age > 0 and age % most == 0):
+            window = max(window, mine)
+            step(window * command.WINDOW_US)
+            age = 0
+        kept.setdefault(got["s"], []).append(got)
+        age += 1
+    return steps
+
+
+_plot = st.builds(
+    lambda arr, late, s: {"t": (arr - late) / 100, "arr": arr / 100, "s": s, "k": "r2", "rng": 9e3, "az": 1.0},
+    st.integers(100, 160), st.integers(0, 50), st.sampled_from(["R1", "R2"]),
+)  # fmt: skip
+_tick = st.builds(lambda t: {"tick": t / 100}, st.integers(100, 160))
+
+
+@settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from(["r2", "r3", "adsb"]),
-    st.dictionaries(_keys, st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=8),
+    st.lists(_plot | _plot | _plot | _tick, max_size=40), st.lists(st.integers(1, 400), min_size=1), st.integers(2, 9)
 )
-def test_whatever_decodes_makes_a_valid_batch(kind: str, numbers: dict[str, float]) -> None:
-    numbers.pop("icao", None)
-    numbers.pop("tick", None)
-    try:
-        got = stream.decode_line(json.dumps({**numbers, "s": "R1", "k": kind}).encode())
-    except Invalid:
-        return
-    assert isinstance(got, stream.Plot)
-    assert len(stream.batch("R1", [got])) == 1
+def test_windows_ticks_and_bounds_are_those_of_a_plain_loop(
+    lines: list[dict[str, Any]], sizes: list[int], most: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        recorder = Recorder()
+        patch.setattr(command, "MOST_PLOTS", most)
+        patch.setattr(command, "MOST_PARTS", 2)
+        patch.setattr(command, "Tracker", lambda sensors, params: recorder)
+        patch.setattr(stream, "encode", lambda table: "")
+        assert command.run(dribble(text([HEADER, *lines]), sizes), io.StringIO(), io.StringIO()) == 0
+    assert recorder.steps == by_hand(lines, most)

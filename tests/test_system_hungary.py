@@ -17,7 +17,7 @@ import pytest
 from adapters.formats import alert as alert_format
 from adapters.wire import parse_time
 from fusion.schema import Alert
-from replay import log, score
+from replay import account, log
 from replay.simulate import Scenario
 from tests import recordings
 from tests.running import Ear, Mosquitto, Service, ports, vedette, write_config
@@ -74,8 +74,8 @@ def rows(night: Night) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def scored(night: Night) -> score.Result:
-    scorer = score.Scorer()
+def scored(night: Night) -> account.Result:
+    scorer = account.Scorer()
     for t_us, tracks in sorted(rows(night).items()):
         if t_us >= night.scenario.start_us + SETTLED_S * 1e6:
             lat = np.radians([track["lat_deg"] for track in tracks])
@@ -108,14 +108,14 @@ def test_radar_and_the_real_adsb_are_one_track(night: Night) -> None:
 
 
 def test_cooperative_traffic_raises_nothing(night: Night) -> None:
-    judged = score.judge_alerts(night.scenario, night.alerts)
+    judged = account.judge_alerts(night.scenario, night.alerts)
     assert judged.wrong == ()
-    named = {score.about(night.scenario, a) for a in night.alerts if a.state == "raised"}
+    named = {account.about(night.scenario, a) for a in night.alerts if a.state == "raised"}
     assert named == {"drone"}
 
 
 def test_the_drone_is_told_before_it_crosses_with_state_distance_time_and_reason(night: Night) -> None:
-    judged = score.judge_alerts(night.scenario, night.alerts)
+    judged = account.judge_alerts(night.scenario, night.alerts)
     assert judged.unmet == ()
     first = min((a for a in night.alerts if a.state == "raised"), key=lambda a: a.raised_us)
     assert (first.overflown, first.near_state) == ("RS", "HU")

@@ -107,3 +107,11 @@ def test_a_grid_of_the_wrong_shape_is_refused(values: np.ndarray) -> None:
 def test_a_grid_without_a_step_is_refused() -> None:
     with pytest.raises(ValueError, match="step"):
         Grid(0.0, 0.0, 0.0, np.ones((3, 3), np.float32))
+
+
+def test_places_come_in_any_shape_and_the_step_is_in_metres() -> None:
+    grid = grid_of(np.arange(12.0).reshape(3, 4))
+    lat, lon = np.meshgrid(grid.lat0_rad + STEP * np.arange(3), grid.lon0_rad + STEP * np.arange(4), indexing="ij")
+    np.testing.assert_allclose(terrain.sample(grid, lat, lon), grid.values, atol=1e-6)
+    assert terrain.local_sigma_m(grid, lat, lon).shape == (3, 4)
+    assert grid.step_m == pytest.approx(9_266.0, abs=1.0)

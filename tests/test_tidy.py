@@ -217,7 +217,7 @@ def test_fast_maths_is_named_nowhere_in_code() -> None:
 
 def test_units_stand_last_in_schema_names() -> None:
     """A float in a type of the core says its unit, or is one of the few that have none."""
-    units = re.compile(r"_(m|mps|rad|s|us|hz|hpa)$")
+    units = re.compile(r"_(m|m2|mps|rad|s|us|hz|hpa)$")
     unitless = {
         "detection_probability", "clutter_per_scan", "existence", "unseen", "p_state", "p_inside", "p_low", "p_slow",
         "p_class", "p_classes", "nis", "value", "sigma", "state", "cov", "mode",

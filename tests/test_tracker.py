@@ -9,7 +9,8 @@ import pytest
 
 from fusion.filters.params import M_C
 from fusion.geo import geodetic
-from fusion.rows import rows_of
+from fusion.kernels import X
+from fusion.rows import plots_of
 from fusion.schema import US_PER_S, PlotKind, Plots, Tracks, TrackStatus, plots
 from fusion.terrain import Grid
 from fusion.tracker import Tracker, TrackerParams
@@ -185,7 +186,7 @@ def test_pressure_height_meets_geoid_and_qnh() -> None:
     heights = []
     for tracker in (plain, with_geoid):
         tracker.step([batch], START_US)
-        place_of = tracker._bank.x[tracker._bank.live()[0], :3]
+        place_of = tracker._bank.track(int(tracker._bank.live()[0]))[X : X + 3]
         heights.append(float(geodetic(place_of[None])[2][0]))
     assert heights[0] == pytest.approx(1_000.0, abs=5.0)
     assert heights[1] == pytest.approx(1_000.0 + 25.0 + 82.9, abs=8.0)
@@ -196,7 +197,7 @@ def test_a_reported_geometric_height_goes_before_pressure() -> None:
         "A0", PlotKind.POSITION, START_US, np.array([START_US] * 2), lat_rad=[LAT] * 2, lon_rad=[LON] * 2,
         height_m=[500.0, np.nan], pressure_height_m=[900.0, 900.0],
     )  # fmt: skip
-    row = rows_of(batch, ADSB, SITES, None, 0.0, 100.0)
+    row = plots_of([batch], [ADSB], SITES, None, 0.0, 100.0)["row"]
     assert row[:, M_C].tolist() == [500.0, 900.0]
 
 
@@ -301,11 +302,13 @@ def play_from(tracker: Tracker, batches: list[Plots], begin_s: float, end_s: flo
         tracker.step(due, now_us)
 
 
-def test_the_bank_grows_without_changing_an_answer() -> None:
+def test_a_full_table_starts_nothing_new_and_says_so() -> None:
     batches = busy_sky()
-    small, roomy = Tracker(SENSORS), Tracker(SENSORS)
-    roomy._bank.reserve(2_000)
-    assert equal(play(small, batches, 60.0).table(end(60.0)), play(roomy, batches, 60.0).table(end(60.0)))
+    small = Tracker(SENSORS, TrackerParams(most_tracks=12))
+    play(small, batches, 40.0)
+    assert sum(small.counts.values()) <= 12
+    assert small.limits.refused > 0
+    assert Tracker(SENSORS).limits == play(Tracker(SENSORS), batches, 40.0).limits, "a large one is never full"
 
 
 def test_sensor_statistics_find_honest_noise() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from adapters import zonefiles
 from adapters.errors import ConfigError
 from fusion import border, terrain
+from fusion.schema import SensorKind, SensorSpec
 from fusion.zones import Zones
 
 ROOT = Path(__file__).parent.parent
@@ -253,6 +255,52 @@ def test_a_grid_that_is_not_what_we_need_is_refused(values: Any, more: Any, key:
     with pytest.raises(ConfigError) as caught:
         zonefiles.load_terrain(geotiff(tmp_path / "a.tif", values, **more))
     assert caught.value.key == key
+
+
+FINE = (1 / 120, 1 / 120, 0.0)  # degrees: 30 arc-seconds
+HILLS = np.arange(360 * 480, dtype=np.int16).reshape(360, 480) % 300  # 3 x 4 degrees, 53-56 N, 20-24 E
+
+
+def radar(lat_deg: float, lon_deg: float, kind: SensorKind = SensorKind.RADAR_2D) -> SensorSpec:
+    return SensorSpec("R7", 0, kind, math.radians(lat_deg), math.radians(lon_deg), 100.0)
+
+
+def test_a_dem_of_30_seconds_around_every_sensor_that_looks_is_taken(tmp_path: Path) -> None:
+    receiver = radar(10.0, 10.0, SensorKind.ADSB)
+    grid = zonefiles.load_dem(geotiff(tmp_path / "a.tif", HILLS, scale=FINE), [radar(54.5, 22.0), receiver])
+    assert grid.step_m == pytest.approx(926.6, abs=0.1)
+
+
+HOLE = HILLS.copy()
+HOLE[150:210] = -32768  # around 54.5 N
+
+
+@pytest.mark.parametrize(
+    "values, more, where, problem, cure",
+    [
+        (HILLS, {"scale": (1 / 12, 1 / 12, 0.0)}, (54.5, 22.0), "every 9,266 m", "30 arc-seconds or less"),
+        (HILLS, {"scale": (0.01, 0.01, 0.0)}, (54.5, 22.0), "every 1,112 m", "leave it out"),
+        (np.full((360, 480), 3, np.int16), {"scale": FINE}, (54.5, 22.0), "one height only, 3 m", "export"),
+        (HILLS, {"scale": FINE}, (57.0, 22.0), 'no height at 57.0000 22.0000, where "R7" stands', "gdalwarp"),
+        (HOLE, {"scale": FINE, "nodata": "-32768"}, (54.5, 22.0), "no height at", "gdalwarp"),
+    ],
+)
+def test_a_dem_that_cannot_hide_anything_is_refused(
+    values: Any, more: Any, where: tuple[float, float], problem: str, cure: str, tmp_path: Path
+) -> None:
+    path = geotiff(tmp_path / "a.tif", values, **more)
+    with pytest.raises(ConfigError) as caught:
+        zonefiles.load_dem(path, [radar(*where)])
+    assert (caught.value.file, caught.value.key) == (str(path), "zones.dem")
+    assert problem in caught.value.problem
+    assert cure in caught.value.cure
+
+
+def test_an_empty_dem_is_refused(tmp_path: Path) -> None:
+    path = geotiff(tmp_path / "a.tif", np.full((360, 480), -32768, np.int16), scale=FINE, nodata="-32768")
+    with pytest.raises(ConfigError) as caught:
+        zonefiles.load_dem(path, [radar(54.5, 22.0)])
+    assert caught.value.key == "values"
 
 
 def test_a_picture_a_text_and_a_cut_off_file_are_refused(tmp_path: Path) -> None:

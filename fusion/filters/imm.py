@@ -1,7 +1,8 @@
 """The default filter: three models in ECEF (see params.py for the mathematics) as compiled loops without allocation.
 
-One track is mean (3, 6), cov (3, 6, 6) and mode (3,). Everything works on plain float64 arrays that the caller owns;
-nothing depends on any other track, so the answer is the same bit for bit in every batch size and order.
+One track is one row of STATE float64: probabilities of the models, their means, their covariances as packed upper
+triangles (row after row). Packed, because a track is copied, stored and mixed far more often than it is looked at.
+Nothing depends on any other track, so the answer is the same bit for bit in every batch size and order.
 The oracle is filters/reference.py; the two agree to 1e-9 per step.
 """
 
@@ -12,35 +13,26 @@ import math
 import numpy as np
 from numba import njit
 
-from fusion.filters.params import (
-    M_A,
-    M_B,
-    M_C,
-    M_H,
-    M_KIND,
-    M_SA,
-    M_SB,
-    M_SC,
-    M_SH,
-    M_SITE,
-    M_SV,
-    M_VE,
-    MODELS,
-    ImmParams,
-)
-from fusion.geo import ecef_1, enu_axes_1, geodetic_1, polar_1, up_1, wrap_pi_1
-from fusion.schema import F8, PlotKind
+from fusion.filters.measure import LIN, SCRATCH, anchor_1, linearise_1
+from fusion.filters.params import MODELS, ImmParams
+from fusion.geo import up_1
+from fusion.schema import F8
 
 # The parameters as one row for compiled code: tau, q horizontal, q vertical, stay (3 each), leave (9), start (3).
 TAU, QH, QV, STAY, LEAVE, START, TABLE = 0, 3, 6, 9, 12, 21, 24
-LIN = 6  # one linearised component: block (0 position, 3 velocity), H (3), innovation, variance
-_PH, _X0, _LOG = 6, 7, 8  # further rows of the same scratch: P h, the predicted state, the models' log-likelihoods
-WORK = (10, LIN)  # shape of the scratch that the functions below call `lin`; its last row is the caller's
-POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
+
+TRIANGLE = 21  # entries of a packed 6 x 6 covariance: (a, b) with b >= a stands at a * 6 - a * (a - 1) / 2 + b - a
+MODE, MEAN, COV = 0, MODELS, MODELS + 6 * MODELS  # where they begin in a state
+STATE = COV + TRIANGLE * MODELS
+VELOCITY = 15  # of a packed covariance: its last six entries are those of the velocity
+
+# The scratch `w`: components and anchor of measure.py, the models' log-likelihoods, their NIS, a place and velocity.
+_LOG = SCRATCH
+_NIS = _LOG + MODELS
+_X = _NIS + MODELS
+WORK = _X + 6
 LEAST_WEIGHT = 1e-300  # of a model: smaller is nothing
 LOG_2PI = math.log(2.0 * math.pi)
-
-_STATE = "float64[:, ::1], float64[:, :, ::1], float64[::1]"
 
 
 def imm_table(params: ImmParams) -> F8:
@@ -51,40 +43,47 @@ def imm_table(params: ImmParams) -> F8:
     )
 
 
-@njit(f"void({_STATE}, float64[::1], float64, {_STATE})", cache=True, nogil=True)
-def mix_1(mean: F8, cov: F8, mode: F8, table: F8, dt_s: float, mean_out: F8, cov_out: F8, mode_out: F8) -> None:
-    """IMM mixing over |dt_s|: each model's start from all three (Blom and Bar-Shalom 1988)."""
+@njit("UniTuple(float64, 3)(float64[::1], float64)", cache=True, nogil=True)
+def _stay_1(table: F8, dt_s: float) -> tuple[float, float, float]:
     dt = abs(dt_s)
-    stay0 = math.exp(-dt / table[STAY])
-    stay1 = math.exp(-dt / table[STAY + 1])
-    stay2 = math.exp(-dt / table[STAY + 2])
+    return math.exp(-dt / table[STAY]), math.exp(-dt / table[STAY + 1]), math.exp(-dt / table[STAY + 2])
+
+
+@njit("void(float64[::1], int64, float64[::1], float64, float64[::1], int64)", cache=True, nogil=True)
+def mix_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
+    """IMM mixing of the state s[so:] over |dt_s| into out[oo:], another place: each model's start from all three
+    (Blom and Bar-Shalom 1988)."""
+    stay0, stay1, stay2 = _stay_1(table, dt_s)
     for j in range(MODELS):
-        f0 = mode[0] * (stay0 if j == 0 else (1.0 - stay0) * table[LEAVE + j])
-        f1 = mode[1] * (stay1 if j == 1 else (1.0 - stay1) * table[LEAVE + 3 + j])
-        f2 = mode[2] * (stay2 if j == 2 else (1.0 - stay2) * table[LEAVE + 6 + j])
+        f0 = s[so] * (stay0 if j == 0 else (1.0 - stay0) * table[LEAVE + j])
+        f1 = s[so + 1] * (stay1 if j == 1 else (1.0 - stay1) * table[LEAVE + 3 + j])
+        f2 = s[so + 2] * (stay2 if j == 2 else (1.0 - stay2) * table[LEAVE + 6 + j])
         total = f0 + f1 + f2
-        mode_out[j] = total
+        out[oo + j] = total
+        m = oo + MEAN + 6 * j
+        k = oo + COV + TRIANGLE * j
         if total <= 0.0:  # nothing flows here (dt = 0 and a mode of no probability): keep the model as it is
-            mean_out[j] = mean[j]
-            cov_out[j] = cov[j]
+            for a in range(6):
+                out[m + a] = s[so + MEAN + 6 * j + a]
+            for a in range(TRIANGLE):
+                out[k + a] = s[so + COV + TRIANGLE * j + a]
             continue
         w0 = f0 / total
         w1 = f1 / total
         w2 = f2 / total
         for a in range(6):
-            mean_out[j, a] = w0 * mean[0, a] + w1 * mean[1, a] + w2 * mean[2, a]
+            out[m + a] = w0 * s[so + MEAN + a] + w1 * s[so + MEAN + 6 + a] + w2 * s[so + MEAN + 12 + a]
+        c = 0
         for a in range(6):
-            d0 = mean[0, a] - mean_out[j, a]
-            d1 = mean[1, a] - mean_out[j, a]
-            d2 = mean[2, a] - mean_out[j, a]
+            d0 = w0 * (s[so + MEAN + a] - out[m + a])
+            d1 = w1 * (s[so + MEAN + 6 + a] - out[m + a])
+            d2 = w2 * (s[so + MEAN + 12 + a] - out[m + a])
             for b in range(a, 6):
-                c = (
-                    w0 * (cov[0, a, b] + d0 * (mean[0, b] - mean_out[j, b]))
-                    + w1 * (cov[1, a, b] + d1 * (mean[1, b] - mean_out[j, b]))
-                    + w2 * (cov[2, a, b] + d2 * (mean[2, b] - mean_out[j, b]))
-                )
-                cov_out[j, a, b] = c
-                cov_out[j, b, a] = c
+                e = out[m + b]
+                within = w0 * s[so + COV + c] + w1 * s[so + COV + TRIANGLE + c] + w2 * s[so + COV + 2 * TRIANGLE + c]
+                apart = d0 * (s[so + MEAN + b] - e) + d1 * (s[so + MEAN + 6 + b] - e) + d2 * (s[so + MEAN + 12 + b] - e)
+                out[k + c] = within + apart
+                c += 1
 
 
 @njit("UniTuple(float64, 5)(float64, float64)", cache=True, nogil=True)
@@ -99,226 +98,273 @@ def motion_1(tau_s: float, dt_s: float) -> tuple[float, float, float, float, flo
     return a, b, s_pp, 0.5 * tau_s * tau_s * (1.0 - b) * (1.0 - b), 0.5 * tau_s * (1.0 - b * b)
 
 
-@njit("void(float64[::1], float64[:, ::1], float64, float64, float64, float64)", cache=True, nogil=True)
-def move_1(x: F8, p: F8, tau_s: float, q_h: float, q_v: float, dt_s: float) -> None:
-    """Predict one model in place: x (6,), p (6, 6)."""
+@njit("void(float64[::1], int64, int64, float64, float64, float64, float64)", cache=True, nogil=True)
+def move_1(s: F8, m: int, p: int, tau_s: float, q_h: float, q_v: float, dt_s: float) -> None:
+    """Predict one model in place: mean (6) at s[m:], packed covariance at s[p:]."""
     a, b, s_pp, s_pv, s_vv = motion_1(tau_s, dt_s)
-    u = up_1(x[0], x[1], x[2])
+    ux, uy, uz = up_1(s[m], s[m + 1], s[m + 2])
     for i in range(3):
-        x[i] += a * x[3 + i]
-        x[3 + i] *= b
-    for i in range(3):
-        for j in range(i, 3):
-            d = (q_v - q_h) * u[i] * u[j]
-            if i == j:
-                d += q_h
-            c = p[i, j] + a * (p[i, 3 + j] + p[3 + i, j]) + a * a * p[3 + i, 3 + j] + s_pp * d
-            p[i, j] = c
-            p[j, i] = c
-    for i in range(3):
-        for j in range(3):
-            d = (q_v - q_h) * u[i] * u[j]
-            if i == j:
-                d += q_h
-            c = b * (p[i, 3 + j] + a * p[3 + i, 3 + j]) + s_pv * d
-            p[i, 3 + j] = c
-            p[3 + j, i] = c
-    for i in range(3):
-        for j in range(i, 3):
-            d = (q_v - q_h) * u[i] * u[j]
-            if i == j:
-                d += q_h
-            c = b * b * p[3 + i, 3 + j] + s_vv * d
-            p[3 + i, 3 + j] = c
-            p[3 + j, 3 + i] = c
+        s[m + i] += a * s[m + 3 + i]
+        s[m + 3 + i] *= b
+    q = q_v - q_h
+    d00 = q_h + q * ux * ux
+    d01 = q * ux * uy
+    d02 = q * ux * uz
+    d11 = q_h + q * uy * uy
+    d12 = q * uy * uz
+    d22 = q_h + q * uz * uz
+    v00, v01, v02, v11, v12, v22 = s[p + 15], s[p + 16], s[p + 17], s[p + 18], s[p + 19], s[p + 20]
+    aa = a * a
+    s[p] += 2.0 * a * s[p + 3] + aa * v00 + s_pp * d00
+    s[p + 1] += a * (s[p + 4] + s[p + 8]) + aa * v01 + s_pp * d01
+    s[p + 2] += a * (s[p + 5] + s[p + 12]) + aa * v02 + s_pp * d02
+    s[p + 6] += 2.0 * a * s[p + 9] + aa * v11 + s_pp * d11
+    s[p + 7] += a * (s[p + 10] + s[p + 13]) + aa * v12 + s_pp * d12
+    s[p + 11] += 2.0 * a * s[p + 14] + aa * v22 + s_pp * d22
+    s[p + 3] = b * (s[p + 3] + a * v00) + s_pv * d00
+    s[p + 4] = b * (s[p + 4] + a * v01) + s_pv * d01
+    s[p + 5] = b * (s[p + 5] + a * v02) + s_pv * d02
+    s[p + 8] = b * (s[p + 8] + a * v01) + s_pv * d01
+    s[p + 9] = b * (s[p + 9] + a * v11) + s_pv * d11
+    s[p + 10] = b * (s[p + 10] + a * v12) + s_pv * d12
+    s[p + 12] = b * (s[p + 12] + a * v02) + s_pv * d02
+    s[p + 13] = b * (s[p + 13] + a * v12) + s_pv * d12
+    s[p + 14] = b * (s[p + 14] + a * v22) + s_pv * d22
+    bb = b * b
+    s[p + 15] = bb * v00 + s_vv * d00
+    s[p + 16] = bb * v01 + s_vv * d01
+    s[p + 17] = bb * v02 + s_vv * d02
+    s[p + 18] = bb * v11 + s_vv * d11
+    s[p + 19] = bb * v12 + s_vv * d12
+    s[p + 20] = bb * v22 + s_vv * d22
 
 
-@njit(f"void({_STATE}, float64[::1], float64, {_STATE})", cache=True, nogil=True)
-def predict_1(mean: F8, cov: F8, mode: F8, table: F8, dt_s: float, mean_out: F8, cov_out: F8, mode_out: F8) -> None:
-    """Mix and move all three models by dt_s into the `_out` arrays (which must not be the inputs)."""
-    mix_1(mean, cov, mode, table, dt_s, mean_out, cov_out, mode_out)
+@njit("void(float64[::1], int64, float64[::1], float64, float64[::1], int64)", cache=True, nogil=True)
+def predict_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
+    """Mix and move all three models of s[so:] by dt_s into out[oo:] (another place)."""
+    mix_1(s, so, table, dt_s, out, oo)
     for j in range(MODELS):
-        move_1(mean_out[j], cov_out[j], table[TAU + j], table[QH + j], table[QV + j], dt_s)
+        m = oo + MEAN + 6 * j
+        p = oo + COV + TRIANGLE * j
+        move_1(out, m, p, table[TAU + j], table[QH + j], table[QV + j], dt_s)
 
 
-@njit("int64(float64[::1], float64[::1], float64[:, ::1])", cache=True, nogil=True)
-def _linearise_position_1(row: F8, x: F8, lin: F8) -> int:
-    n = 0
-    height = row[M_C]
-    known = not math.isnan(height)
-    if not known:
-        height = geodetic_1(x[0], x[1], x[2])[2]
-    place = ecef_1(row[M_A], row[M_B], height)
-    axes = enu_axes_1(row[M_A], row[M_B])
-    for c in range(3 if known else 2):
-        lin[n, 0] = 0.0
-        nu = 0.0
-        for k in range(3):
-            lin[n, 1 + k] = axes[3 * c + k]
-            nu += axes[3 * c + k] * (place[k] - x[k])
-        lin[n, 4] = nu
-        sigma = row[M_SC] if c == 2 else row[M_SA]
-        lin[n, 5] = sigma * sigma
-        n += 1
-    for c in range(3):
-        if not math.isnan(row[M_VE + c]):
-            lin[n, 0] = 3.0
-            nu = row[M_VE + c]
-            for k in range(3):
-                lin[n, 1 + k] = axes[3 * c + k]
-                nu -= axes[3 * c + k] * x[3 + k]
-            lin[n, 4] = nu
-            lin[n, 5] = row[M_SV] * row[M_SV]
-            n += 1
-    return n
+@njit("UniTuple(float64, 2)(float64[::1], int64, int64, float64[::1], int64)", cache=True, nogil=True)
+def correct_1(s: F8, m: int, p: int, w: F8, n: int) -> tuple[float, float]:
+    """Joint update of one model in place, mean at s[m:], covariance at s[p:], by the n components in w, one scalar at a
+    time (equal to the joint one, as their errors are independent).
 
-
-@njit("int64(float64[::1], float64[:, ::1], float64[::1], float64[:, ::1])", cache=True, nogil=True)
-def linearise_1(row: F8, sites: F8, x: F8, lin: F8) -> int:
-    """Components of a measurement row at the state x: their number; `lin` (n, LIN) is filled."""
-    n = 0
-    if int(row[M_KIND]) == POSITION:
-        return _linearise_position_1(row, x, lin)
-    site = sites[int(row[M_SITE])]
-    r, az, el = polar_1(site, x[0], x[1], x[2])
-    dx = x[0] - site[0]
-    dy = x[1] - site[1]
-    dz = x[2] - site[2]
-    e = site[3] * dx + site[4] * dy + site[5] * dz
-    nn = site[6] * dx + site[7] * dy + site[8] * dz
-    ground2 = max(e * e + nn * nn, 1.0)  # straight above the antenna azimuth says nothing: keep it finite
-    azimuth = row[M_B]
-    elevation = row[M_C]
-    if int(row[M_KIND]) == POLAR:
-        lin[n, 0] = 0.0
-        lin[n, 1] = dx / r
-        lin[n, 2] = dy / r
-        lin[n, 3] = dz / r
-        lin[n, 4] = row[M_A] - r
-        lin[n, 5] = row[M_SA] * row[M_SA]
-        n += 1
-    if not math.isnan(azimuth):
-        lin[n, 0] = 0.0
-        for k in range(3):
-            lin[n, 1 + k] = (nn * site[3 + k] - e * site[6 + k]) / ground2
-        lin[n, 4] = wrap_pi_1(azimuth - az)
-        lin[n, 5] = row[M_SB] * row[M_SB]
-        n += 1
-    if not math.isnan(elevation):
-        ground = math.sqrt(ground2)
-        s = math.sin(el) / r
-        lin[n, 0] = 0.0
-        lin[n, 1] = (site[9] - s * dx) / ground
-        lin[n, 2] = (site[10] - s * dy) / ground
-        lin[n, 3] = (site[11] - s * dz) / ground
-        lin[n, 4] = wrap_pi_1(elevation - el)
-        lin[n, 5] = row[M_SC] * row[M_SC]
-        n += 1
-    if int(row[M_KIND]) == POLAR and not math.isnan(row[M_H]):
-        lat, lon, h = geodetic_1(x[0], x[1], x[2])
-        axes = enu_axes_1(lat, lon)
-        lin[n, 0] = 0.0
-        lin[n, 1] = axes[6]
-        lin[n, 2] = axes[7]
-        lin[n, 3] = axes[8]
-        lin[n, 4] = row[M_H] - h
-        lin[n, 5] = row[M_SH] * row[M_SH]
-        n += 1
-    return n
-
-
-@njit("UniTuple(float64, 2)(float64[::1], float64[:, ::1], float64[:, ::1], int64)", cache=True, nogil=True)
-def correct_1(x: F8, p: F8, lin: F8, n: int) -> tuple[float, float]:
-    """Joint update of one model in place by n linearised components, one scalar at a time (equal to the joint one,
-    as their errors are independent). Returns (log-likelihood, normalised innovation squared)."""
-    ph = lin[_PH]
-    x0 = lin[_X0]
-    x0[:] = x
-    loglik = 0.0
+    Returns (log-likelihood, normalised innovation squared).
+    """
+    x0, x1, x2, x3, x4, x5 = s[m], s[m + 1], s[m + 2], s[m + 3], s[m + 4], s[m + 5]
     nis = 0.0
-    for c in range(n):
-        o = int(lin[c, 0])
-        h0 = lin[c, 1]
-        h1 = lin[c, 2]
-        h2 = lin[c, 3]
-        for a in range(6):
-            ph[a] = p[a, o] * h0 + p[a, o + 1] * h1 + p[a, o + 2] * h2
+    volume = 1.0
+    used = 0
+    for o in range(0, LIN * n, LIN):
+        h0 = w[o + 1]
+        h1 = w[o + 2]
+        h2 = w[o + 3]
+        if w[o] == 0.0:
+            g0 = s[p] * h0 + s[p + 1] * h1 + s[p + 2] * h2
+            g1 = s[p + 1] * h0 + s[p + 6] * h1 + s[p + 7] * h2
+            g2 = s[p + 2] * h0 + s[p + 7] * h1 + s[p + 11] * h2
+            g3 = s[p + 3] * h0 + s[p + 8] * h1 + s[p + 12] * h2
+            g4 = s[p + 4] * h0 + s[p + 9] * h1 + s[p + 13] * h2
+            g5 = s[p + 5] * h0 + s[p + 10] * h1 + s[p + 14] * h2
+            s_hat = h0 * g0 + h1 * g1 + h2 * g2
+            nu = w[o + 4] - h0 * (s[m] - x0) - h1 * (s[m + 1] - x1) - h2 * (s[m + 2] - x2)
+        else:
+            g0 = s[p + 3] * h0 + s[p + 4] * h1 + s[p + 5] * h2
+            g1 = s[p + 8] * h0 + s[p + 9] * h1 + s[p + 10] * h2
+            g2 = s[p + 12] * h0 + s[p + 13] * h1 + s[p + 14] * h2
+            g3 = s[p + 15] * h0 + s[p + 16] * h1 + s[p + 17] * h2
+            g4 = s[p + 16] * h0 + s[p + 18] * h1 + s[p + 19] * h2
+            g5 = s[p + 17] * h0 + s[p + 19] * h1 + s[p + 20] * h2
+            s_hat = h0 * g3 + h1 * g4 + h2 * g5
+            nu = w[o + 4] - h0 * (s[m + 3] - x3) - h1 * (s[m + 4] - x4) - h2 * (s[m + 5] - x5)
         # Never below the measurement's own variance, whatever rounding has done to the covariance.
-        s = max(h0 * ph[o] + h1 * ph[o + 1] + h2 * ph[o + 2], 0.0) + lin[c, 5]
-        nu = lin[c, 4] - h0 * (x[o] - x0[o]) - h1 * (x[o + 1] - x0[o + 1]) - h2 * (x[o + 2] - x0[o + 2])
-        if not (s > 0.0 and math.isfinite(s) and math.isfinite(nu)):
+        var = max(s_hat, 0.0) + w[o + 5]
+        if not (var > 0.0 and math.isfinite(var) and math.isfinite(nu)):
             continue  # a geometry without meaning, such as the bearing to the antenna itself, says nothing
-        loglik -= 0.5 * (LOG_2PI + math.log(s) + nu * nu / s)
-        nis += nu * nu / s
-        for a in range(6):
-            gain = ph[a] / s
-            x[a] += gain * nu
-            for b in range(a, 6):
-                v = p[a, b] - gain * ph[b]
-                p[a, b] = v
-                p[b, a] = v
-    return loglik, nis
+        used += 1
+        volume *= var
+        one = 1.0 / var
+        nis += nu * nu * one
+        k0, k1, k2, k3, k4, k5 = g0 * one, g1 * one, g2 * one, g3 * one, g4 * one, g5 * one
+        s[m] += k0 * nu
+        s[m + 1] += k1 * nu
+        s[m + 2] += k2 * nu
+        s[m + 3] += k3 * nu
+        s[m + 4] += k4 * nu
+        s[m + 5] += k5 * nu
+        s[p] -= k0 * g0
+        s[p + 1] -= k0 * g1
+        s[p + 2] -= k0 * g2
+        s[p + 3] -= k0 * g3
+        s[p + 4] -= k0 * g4
+        s[p + 5] -= k0 * g5
+        s[p + 6] -= k1 * g1
+        s[p + 7] -= k1 * g2
+        s[p + 8] -= k1 * g3
+        s[p + 9] -= k1 * g4
+        s[p + 10] -= k1 * g5
+        s[p + 11] -= k2 * g2
+        s[p + 12] -= k2 * g3
+        s[p + 13] -= k2 * g4
+        s[p + 14] -= k2 * g5
+        s[p + 15] -= k3 * g3
+        s[p + 16] -= k3 * g4
+        s[p + 17] -= k3 * g5
+        s[p + 18] -= k4 * g4
+        s[p + 19] -= k4 * g5
+        s[p + 20] -= k5 * g5
+    return -0.5 * (used * LOG_2PI + math.log(volume) + nis), nis
 
 
-@njit(f"float64({_STATE}, float64[::1], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
-def update_1(mean: F8, cov: F8, mode: F8, row: F8, sites: F8, lin: F8) -> float:
-    """Update predicted models and their probabilities in place. Returns the log-likelihood of the mixture."""
-    log_l = lin[_LOG]
-    best = -math.inf
-    for j in range(MODELS):
-        n = linearise_1(row, sites, mean[j], lin)
-        # With the model's own weight in it: else a model of no weight could make all the others vanish.
-        log_l[j] = correct_1(mean[j], cov[j], lin, n)[0] + math.log(max(mode[j], LEAST_WEIGHT))
-        best = max(best, log_l[j])
-    total = 0.0
-    for j in range(MODELS):
-        mode[j] = math.exp(log_l[j] - best)
-        total += mode[j]
-    for j in range(MODELS):
-        mode[j] /= total
-    return best + math.log(total)
+@njit(
+    "UniTuple(float64, 4)(float64[::1], int64, float64[::1], int64, float64[:, ::1], float64[::1])",
+    cache=True,
+    nogil=True,
+)
+def update_1(s: F8, so: int, r: F8, ro: int, sites: F8, w: F8) -> tuple[float, float, float, float]:
+    """Update the predicted models s[so:] and their probabilities in place by the measurement row r[ro:].
 
-
-@njit(f"UniTuple(float64, 4)({_STATE}, float64[::1], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
-def likelihood_1(mean: F8, cov: F8, mode: F8, row: F8, sites: F8, lin: F8) -> tuple[float, float, float, float]:
-    """What `update_1` would say, without it: (log-likelihood of the mixture, smallest NIS, components, NIS to book).
-
-    The smallest NIS gates: a plot belongs if any model explains it. It would flatter the statistics, so those get the
-    mean over the models by how probable each is after the plot.
-
-    The predicted arrays are used up.
+    Returns (log-likelihood of the mixture, smallest NIS, components, NIS to book). The smallest NIS gates: a plot
+    belongs if any model explains it. It would flatter the statistics, so those get the mean over the models by how
+    probable each is after the plot.
     """
     n = 0
     best = -math.inf
     nearest = math.inf
-    log_l = lin[_LOG]
+    anchor_1(r, ro, w)
     for j in range(MODELS):
-        n = linearise_1(row, sites, mean[j], lin)
-        log_l[j], nis = correct_1(mean[j], cov[j], lin, n)
-        lin[_LOG, MODELS + j] = nis
-        best = max(best, log_l[j])
+        m = so + MEAN + 6 * j
+        n = linearise_1(r, ro, sites, s, m, w)
+        log_l, nis = correct_1(s, m, so + COV + TRIANGLE * j, w, n)
+        # With the model's own weight in it: else a model of no weight could make all the others vanish.
+        w[_LOG + j] = log_l + math.log(max(s[so + j], LEAST_WEIGHT))
+        w[_NIS + j] = nis
+        best = max(best, w[_LOG + j])
+        nearest = min(nearest, nis)
+    total = 0.0
+    for j in range(MODELS):
+        s[so + j] = math.exp(w[_LOG + j] - best)
+        total += s[so + j]
+    booked = 0.0
+    for j in range(MODELS):
+        s[so + j] /= total
+        booked += s[so + j] * w[_NIS + j]
+    return best + math.log(total), nearest, float(n), booked
+
+
+@njit(
+    "UniTuple(float64, 4)(float64[::1], int64, float64[::1], float64, float64[::1], int64, float64[:, ::1], "
+    "float64[::1])",
+    cache=True,
+    nogil=True,
+)
+def glance_1(
+    s: F8, so: int, table: F8, dt_s: float, r: F8, ro: int, sites: F8, w: F8
+) -> tuple[float, float, float, float]:
+    """How well a row r[ro:] that measures place only fits the state s[so:] carried over dt_s: as `update_1`, but the
+    state is not touched.
+
+    The models are not mixed first, which the likelihood of a mixture does not need, and only the 3 x 3 covariance of
+    place is carried: a tenth of the work of an update, for the many pairs that association looks at.
+    """
+    stay0, stay1, stay2 = _stay_1(table, dt_s)
+    anchor_1(r, ro, w)
+    best = -math.inf
+    nearest = math.inf
+    n = 0
+    for j in range(MODELS):
+        weight = s[so] * (stay0 if j == 0 else (1.0 - stay0) * table[LEAVE + j])
+        weight += s[so + 1] * (stay1 if j == 1 else (1.0 - stay1) * table[LEAVE + 3 + j])
+        weight += s[so + 2] * (stay2 if j == 2 else (1.0 - stay2) * table[LEAVE + 6 + j])
+        m = so + MEAN + 6 * j
+        p = so + COV + TRIANGLE * j
+        a, _, s_pp, _, _ = motion_1(table[TAU + j], dt_s)
+        for i in range(3):
+            w[_X + i] = s[m + i] + a * s[m + 3 + i]
+            w[_X + 3 + i] = s[m + 3 + i]
+        ux, uy, uz = up_1(w[_X], w[_X + 1], w[_X + 2])
+        q_h = s_pp * table[QH + j]
+        q = s_pp * table[QV + j] - q_h
+        aa = a * a
+        p00 = s[p] + 2.0 * a * s[p + 3] + aa * s[p + 15] + q_h + q * ux * ux
+        p01 = s[p + 1] + a * (s[p + 4] + s[p + 8]) + aa * s[p + 16] + q * ux * uy
+        p02 = s[p + 2] + a * (s[p + 5] + s[p + 12]) + aa * s[p + 17] + q * ux * uz
+        p11 = s[p + 6] + 2.0 * a * s[p + 9] + aa * s[p + 18] + q_h + q * uy * uy
+        p12 = s[p + 7] + a * (s[p + 10] + s[p + 13]) + aa * s[p + 19] + q * uy * uz
+        p22 = s[p + 11] + 2.0 * a * s[p + 14] + aa * s[p + 20] + q_h + q * uz * uz
+        n = linearise_1(r, ro, sites, w, _X, w)
+        y0 = 0.0
+        y1 = 0.0
+        y2 = 0.0
+        nis = 0.0
+        volume = 1.0
+        for o in range(0, LIN * n, LIN):
+            h0 = w[o + 1]
+            h1 = w[o + 2]
+            h2 = w[o + 3]
+            g0 = p00 * h0 + p01 * h1 + p02 * h2
+            g1 = p01 * h0 + p11 * h1 + p12 * h2
+            g2 = p02 * h0 + p12 * h1 + p22 * h2
+            var = max(h0 * g0 + h1 * g1 + h2 * g2, 0.0) + w[o + 5]
+            nu = w[o + 4] - h0 * y0 - h1 * y1 - h2 * y2
+            volume *= var
+            one = 1.0 / var
+            nis += nu * nu * one
+            y0 += g0 * one * nu
+            y1 += g1 * one * nu
+            y2 += g2 * one * nu
+            p00 -= g0 * one * g0
+            p01 -= g0 * one * g1
+            p02 -= g0 * one * g2
+            p11 -= g1 * one * g1
+            p12 -= g1 * one * g2
+            p22 -= g2 * one * g2
+        log_l = -0.5 * (n * LOG_2PI + math.log(volume) + nis)
+        w[_LOG + j] = log_l + math.log(max(weight, LEAST_WEIGHT))
+        w[_NIS + j] = nis
+        best = max(best, w[_LOG + j])
         nearest = min(nearest, nis)
     total = 0.0
     booked = 0.0
     for j in range(MODELS):
-        weight = mode[j] * math.exp(log_l[j] - best)
-        total += weight
-        booked += weight * lin[_LOG, MODELS + j]
-    return best + math.log(max(total, 1e-300)), nearest, float(n), booked / max(total, 1e-300)
+        share = math.exp(w[_LOG + j] - best)
+        total += share
+        booked += share * w[_NIS + j]
+    return best + math.log(total), nearest, float(n), booked / total
 
 
-@njit(f"void({_STATE}, float64[::1], float64[:, ::1])", cache=True, nogil=True)
-def combine_1(mean: F8, cov: F8, mode: F8, x: F8, p: F8) -> None:
-    """Moments of the mixture into x (6,) and p (6, 6)."""
+@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True)
+def combine_1(s: F8, so: int, x: F8, xo: int, p: F8, po: int) -> None:
+    """Moments of the mixture s[so:] into x[xo:] (6) and, packed, p[po:] (TRIANGLE)."""
     for a in range(6):
-        x[a] = mode[0] * mean[0, a] + mode[1] * mean[1, a] + mode[2] * mean[2, a]
+        m = so + MEAN + a
+        x[xo + a] = s[so] * s[m] + s[so + 1] * s[m + 6] + s[so + 2] * s[m + 12]
+    k = 0
     for a in range(6):
         for b in range(a, 6):
-            s = 0.0
+            total = 0.0
             for j in range(MODELS):
-                s += mode[j] * (cov[j, a, b] + (mean[j, a] - x[a]) * (mean[j, b] - x[b]))
-            p[a, b] = s
-            p[b, a] = s
+                m = so + MEAN + 6 * j
+                apart = (s[m + a] - x[xo + a]) * (s[m + b] - x[xo + b])
+                total += s[so + j] * (s[so + COV + TRIANGLE * j + k] + apart)
+            p[po + k] = total
+            k += 1
+
+
+@njit("void(float64[::1], float64[:, ::1])", cache=True, nogil=True)
+def unpack_1(p: F8, full: F8) -> None:
+    """A packed covariance (TRIANGLE,) as a matrix (6, 6)."""
+    k = 0
+    for a in range(6):
+        for b in range(a, 6):
+            full[a, b] = p[k]
+            full[b, a] = p[k]
+            k += 1
 
 
 class Imm:
@@ -326,23 +372,43 @@ class Imm:
 
     def __init__(self, x: F8, cov: F8, params: ImmParams) -> None:
         self.table = imm_table(params)
-        self.xs = np.repeat(np.asarray(x, np.float64)[None], MODELS, 0)  # (3, 6)
-        self.Ps = np.repeat(np.asarray(cov, np.float64)[None], MODELS, 0)  # (3, 6, 6)
-        self.mode = np.array(params.start, np.float64)
-        self._lin = np.empty(WORK)
+        triangle = np.asarray(cov, np.float64)[np.triu_indices(6)]
+        self.state = np.concatenate(
+            [params.start, np.tile(np.asarray(x, np.float64), MODELS), np.tile(triangle, MODELS)]
+        )
+        self._work = np.empty(WORK)
 
     def predict(self, dt_s: float) -> None:
         """Mix and move by dt_s seconds."""
-        xs, covs, mode = np.empty_like(self.xs), np.empty_like(self.Ps), np.empty_like(self.mode)
-        predict_1(self.xs, self.Ps, self.mode, self.table, dt_s, xs, covs, mode)
-        self.xs, self.Ps, self.mode = xs, covs, mode
+        out = np.empty(STATE)
+        predict_1(self.state, 0, self.table, dt_s, out, 0)
+        self.state = out
 
     def update(self, row: F8, sites: F8) -> float:
         """Fuse one measurement row (ROW,); returns its log-likelihood."""
-        return float(update_1(self.xs, self.Ps, self.mode, row, sites, self._lin))
+        return float(update_1(self.state, 0, row, 0, sites, self._work)[0])
+
+    @property
+    def mode(self) -> F8:
+        """Probabilities of the models (3,)."""
+        return self.state[:MODELS]
+
+    @property
+    def xs(self) -> F8:
+        """The models' means (3, 6)."""
+        return self.state[MEAN:COV].reshape(MODELS, 6)
+
+    @property
+    def Ps(self) -> F8:  # noqa: N802 - the name of the literature
+        """The models' covariances (3, 6, 6)."""
+        full = np.empty((MODELS, 6, 6))
+        for j in range(MODELS):
+            unpack_1(self.state[COV + TRIANGLE * j : COV + TRIANGLE * (j + 1)], full[j])
+        return full
 
     def combined(self) -> tuple[F8, F8]:
         """State (6,) and covariance (6, 6) of the mixture."""
-        x, cov = np.empty(6), np.empty((6, 6))
-        combine_1(self.xs, self.Ps, self.mode, x, cov)
+        x, triangle, cov = np.empty(6), np.empty(TRIANGLE), np.empty((6, 6))
+        combine_1(self.state, 0, x, 0, triangle, 0)
+        unpack_1(triangle, cov)
         return x, cov

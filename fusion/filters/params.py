@@ -32,8 +32,12 @@ MODELS = 3
 # One measurement as a row of float64[ROW]; NaN where a component was not measured.
 # POSITION: components E, N, U, VE, VN, VU in that order, along the ENU axes at the measured place;
 #           without height the measured place is put at the height of the model's predicted state.
-# POLAR:    components range, azimuth, elevation, height in that order; BEARING: azimuth, elevation.
+# POLAR:    components range, azimuth, elevation, height, range rate in that order; BEARING: azimuth, elevation.
 # All Jacobians of a row are taken at the model's predicted state; the update is the joint one (done as scalars).
+# Range rate is the velocity along the measured line of sight (elevation as predicted where none was measured). That
+# line is wrong by the noise of the azimuth, which turns speed across it into a false range rate: its variance is
+# sigma^2 + (speed across the line x sigma of azimuth)^2.
+# Columns 7 to 10 hold velocity for POSITION and height and range rate for POLAR: no plot carries both.
 M_KIND = 0  # PlotKind
 M_A = 1  # lat_rad | range_m
 M_B = 2  # lon_rad | azimuth_rad
@@ -41,14 +45,16 @@ M_C = 3  # height_m (ellipsoid) | elevation_rad
 M_SA = 4  # sigma_position_m | sigma_range_m
 M_SB = 5  # unused | sigma_azimuth_rad
 M_SC = 6  # sigma_height_m | sigma_elevation_rad
-M_VE = 7  # POSITION only: velocity
+M_VE = 7  # POSITION: velocity
 M_VN = 8
 M_VU = 9
 M_SV = 10  # sigma_velocity_mps, every axis
-M_H = 11  # POLAR: height_m above the ellipsoid from pressure, already corrected
-M_SH = 12
-M_SITE = 13  # row of the site table, -1 none
-ROW = 14
+M_H = 7  # POLAR: height_m above the ellipsoid from pressure, already corrected
+M_SH = 8
+M_RATE = 9  # POLAR: range rate, m/s, positive away
+M_SRATE = 10
+M_SITE = 11  # row of the site table, -1 none
+ROW = 12
 
 # One site as a row of float64[SITE]: ECEF x y z, then the ENU axes as rows (E, N, U), then lat, lon, height.
 SITE = 15

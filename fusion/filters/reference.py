@@ -28,11 +28,13 @@ from fusion.filters.params import (
     M_C,
     M_H,
     M_KIND,
+    M_RATE,
     M_SA,
     M_SB,
     M_SC,
     M_SH,
     M_SITE,
+    M_SRATE,
     M_SV,
     M_VE,
     MODELS,
@@ -111,6 +113,13 @@ def _polar_components(row: F8, site: F8, x: F8) -> list[tuple[F8, float, float]]
     if polar and not math.isnan(row[M_H]):
         lat, lon, height_m = geodetic_1(x[0], x[1], x[2])
         found.append((np.append(enu_axes(lat, lon)[0, 2], zero), float(row[M_H] - height_m), float(row[M_SH])))
+    if polar and not math.isnan(row[M_RATE]):
+        steep = math.atan2(u, math.hypot(e, n)) if math.isnan(row[M_C]) else row[M_C]
+        level = math.sin(row[M_B]) * east + math.cos(row[M_B]) * north
+        sight = math.cos(steep) * level + math.sin(steep) * up
+        along = float(sight @ x[3:])
+        across = math.sqrt(max(float(x[3:] @ x[3:]) - along**2, 0.0))
+        found.append((np.append(zero, sight), float(row[M_RATE] - along), math.hypot(row[M_SRATE], across * row[M_SB])))
     return found
 
 

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-from fusion.filters.imm import WORK, imm_table, predict_1, update_1
-from fusion.filters.params import M_A, M_B, M_C, M_KIND, M_SA, M_SB, M_SC, M_SITE, MODELS, ROW, ImmParams
+from fusion.filters.imm import STATE, WORK, Imm, predict_1, update_1
+from fusion.filters.params import M_A, M_B, M_C, M_KIND, M_SA, M_SB, M_SC, M_SITE, ROW, ImmParams
 from fusion.filters.reference import ReferenceImm
 from fusion.geo import ecef, polar, site_table
 from fusion.schema import F8, PlotKind, SensorKind, SensorSpec
@@ -29,14 +29,11 @@ def main() -> None:
     """Print microseconds a step and the ratio."""
     x, row, sites = _work()
     cov = np.diag([1e4] * 3 + [400.0] * 3)
-    mean, covs = np.repeat(x[None], MODELS, 0), np.repeat(cov[None], MODELS, 0)
-    mode = np.array(ImmParams().start)
-    mean_w, covs_w, mode_w, lin = np.empty_like(mean), np.empty_like(covs), np.empty_like(mode), np.empty(WORK)
-    table = imm_table(ImmParams())
+    ours, moved, work = Imm(x, cov, ImmParams()), np.empty(STATE), np.empty(WORK)
     start = time.perf_counter()
     for _ in range(STEPS_OURS):
-        predict_1(mean, covs, mode, table, 1.0, mean_w, covs_w, mode_w)
-        update_1(mean_w, covs_w, mode_w, row, sites, lin)
+        predict_1(ours.state, 0, ours.table, 1.0, moved, 0)
+        update_1(moved, 0, row, 0, sites, work)
     ours_us = (time.perf_counter() - start) / STEPS_OURS * 1e6
     oracle = ReferenceImm(x, cov)
     start = time.perf_counter()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fusion.schema import AlertChanged, Picture, TrackStatus
-from replay.score import about
+from replay.account import about
 from replay.simulate import Scenario
 from tests import shipped
 
