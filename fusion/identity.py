@@ -34,8 +34,8 @@ def assess(
     """Join the facts of place with what identity and behaviour mean, row by row of `tracks`.
 
     `p_low` is NaN where the height is not known; `p_class` is NaN where the class is UNKNOWN. With `claims` the history
-    of every claim counts, with `behaviour` how each object flew until now; without, only the table. A claim that is unproven (fusion/witness.py) makes its object no
-    less low and no less slow than radar alone had it.
+    of every claim counts, with `behaviour` how each object flew until now; without, only the table. A claim that is
+    unproven (fusion/witness.py) makes its object no less low and no less slow than radar alone had it.
     """
     p_low = np.where(facts.height_known, probability_at_most(facts.agl_m, facts.sigma_agl_m, words.low_m), np.nan)
     p_slow = probability_at_most(facts.speed_mps, facts.sigma_speed_mps, words.slow_mps)
