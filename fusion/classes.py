@@ -46,11 +46,11 @@ WORDS = {  # in a sentence
 }
 
 SILENT, TRANSPONDER, FLARM, REMOTE_ID = range(4)
-# Per class: prior probability; the probabilities of the four voices; of a callsign in an airline's form, and of a visual
-# flight code, when there is one. Priors are half way (by the square root) between the shares of a busy day of migration
-# and of drones (replay/scenarios/mixed-sky.toml) and equal shares: no two skies are alike, and a prior that is too sure
-# of its sky is bold in every other. Voices are those of the reference catalogue (replay/objects.py), none below 0.5 %:
-# reports are wrong, and plots go to the wrong track.
+# Per class: prior probability; the probabilities of the four voices; of a callsign in an airline's form, and of a
+# visual flight code, when there is one. Priors are half way (by the square root) between the shares of a busy day of
+# migration and of drones (replay/scenarios/mixed-sky.toml) and equal shares: no two skies are alike, and a prior that
+# is too sure of its sky is bold in every other. Voices are those of the reference catalogue (replay/objects.py), none
+# below 0.5 %: reports are wrong, and plots go to the wrong track.
 TABLE = (
     # prior, silent, transponder, flarm, remote id, airline form, visual code
     ("UNKNOWN", 0.002, 0.700, 0.200, 0.050, 0.050, 0.30, 0.3),

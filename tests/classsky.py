@@ -15,6 +15,7 @@ from fusion import classes
 from fusion.engine import Engine, EngineConfig
 from fusion.schema import F8, US_PER_S, Assessment, ObjectClass, Picture, Tracks
 from replay import traffic
+from replay.plan import SimObject
 from replay.scenario import load_plan
 from replay.simulate import Scenario, Truth
 from replay.traffic import Traffic
@@ -72,7 +73,7 @@ def sky(counts: Mapping[str, int], seed: int, seconds: float, sensors: tuple[str
     blocks: dict[Place, list[tuple[str, int]]] = {}
     for kind, count in counts.items():
         blocks.setdefault(PLACES.get(kind, ANYWHERE), []).append((kind, count))
-    drawn = []
+    drawn: list[SimObject] = []
     for number, (place, wanted) in enumerate(blocks.items()):
         to = np.radians(place.wind_to_deg)
         block = Traffic(
@@ -107,7 +108,7 @@ class Look:
         """(n,) the true ObjectClass; UNKNOWN of a track on nothing."""
         classes = [ObjectClass[KIND_CLASS[kind]] if kind else ObjectClass.UNKNOWN for kind in self.truth.kind]
         table = np.array([*classes, ObjectClass.UNKNOWN], np.int8)
-        return table[self.owner]
+        return np.asarray(table[self.owner])
 
 
 def watch(scene: Scenario, seconds: float) -> Iterator[Look]:

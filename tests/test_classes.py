@@ -1,4 +1,4 @@
-"""Class probabilities: the arithmetic, the words, the weight of what an object says, and calibration on a labelled sky."""
+"""Class probabilities: arithmetic, words, the weight of what an object says, and calibration on a labelled sky."""
 
 from __future__ import annotations
 
@@ -120,13 +120,14 @@ def said(**given: Any) -> np.ndarray:
     row: dict[str, Any] = {"claiming": True, "replying": False, "serial": b"", "heard": True, "category": -1}
     row |= {"callsign": b"", "mode3a": -1} | given
     voice = classes.voices(np.array([row["claiming"]]), np.array([row["replying"]]), np.array([row["serial"]], "S20"))
-    return classes.log_identity(
+    found = classes.log_identity(
         voice,
         np.array([row["heard"]]),
         np.array([row["category"]], np.int8),
         np.array([row["callsign"]], "S8"),
         np.array([row["mode3a"]], np.int32),
-    )[0]
+    )
+    return np.asarray(found[0])
 
 
 def times(given: dict[str, Any], kind: ObjectClass, against: ObjectClass) -> float:

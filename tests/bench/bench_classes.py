@@ -57,7 +57,8 @@ def cost(n: int = 1_000) -> None:
         }
         for i in range(n)
     ]
-    all_ms, none_ms = [], []
+    all_ms: list[float] = []
+    none_ms: list[float] = []
     memory = Behaviour()
     for second in range(40):
         now_us = airpicture.T0_US + second * US_PER_S

@@ -65,7 +65,7 @@ def collect(seed: int) -> tuple[F8, np.ndarray, int]:
 def _terms(x: F8, mean: F8, sigma: F8) -> F8:
     """(n, parts, features) log densities; 0 where a feature is not known."""
     z = (x[:, None, :] - mean) / sigma
-    return np.nan_to_num(-0.5 * z**2 - np.log(sigma) - 0.5 * np.log(2.0 * np.pi), nan=0.0)
+    return np.asarray(np.nan_to_num(-0.5 * z**2 - np.log(sigma) - 0.5 * np.log(2.0 * np.pi), nan=0.0))
 
 
 def fit(x: F8, luck: np.random.Generator, steps: int = 60) -> tuple[F8, F8, F8]:
