@@ -112,7 +112,7 @@ def enter_1(slot: int, slab: F8, t_us: int, first: I8, after: I8, cell_of: I8) -
 
 @njit("float64(float64[::1], int64, float64)", cache=True, nogil=True)
 def wide_1(slab: F8, o: int, dt_s: float) -> float:
-    """Square of a generous sigma of a track's place after dt_s."""
+    """Square of a generous sigma of a track's place along the ground after dt_s."""
     return float(slab[o + WIDE] + dt_s * dt_s * slab[o + FAST_WIDE] + 4.0 * abs(dt_s) ** 3 + 100.0)
 
 
@@ -218,6 +218,7 @@ def gate_1(
         false_plots = density_1(w, ROW_AT, sensor)
         start = n
         ca, cb, cc = cell_1(px, py, pz)
+        down = 1.0 / math.sqrt(px * px + py * py + pz * pz)
         for around in range(27):
             cell = _number_1(ca + around // 9 - 1, cb + (around // 3) % 3 - 1, cc + around % 3 - 1)
             slot = first[_bucket_1(cell, mask)]
@@ -231,7 +232,8 @@ def gate_1(
                 dx = slab[o + X] + dt_s * slab[o + X + 3] - px
                 dy = slab[o + X + 1] + dt_s * slab[o + X + 4] - py
                 dz = slab[o + X + 2] + dt_s * slab[o + X + 5] - pz
-                square = dx * dx + dy * dy + dz * dz
+                climb = (dx * px + dy * py + dz * pz) * down
+                square = dx * dx + dy * dy + dz * dz - climb * climb  # along the ground: height is for the filter
                 again = hit_us[near, s] >= 0 and abs(t_us - hit_us[near, s]) < scan_us
                 if again and count[1] < held.shape[0] and square < belief[near, GRASP] + GRASP_SIGMAS2 * reach2:
                     held[count[1]] = near

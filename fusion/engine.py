@@ -18,6 +18,7 @@ import numpy as np
 
 from fusion.behaviour import Behaviour
 from fusion.claims import ClaimWatch
+from fusion.coverage import Coverage
 from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.incidents import Watch
@@ -57,6 +58,7 @@ class EngineConfig:
     ruleset: RuleSet
     zones: Zones
     tracker: TrackerParams = field(default_factory=TrackerParams)
+    coverage: Coverage | None = None  # of these sensors, with terrain where there is any
     epoch: int = 0
     simulated: bool = False
     picture_us: int = 100_000  # a picture, and the rules, this often
@@ -70,7 +72,7 @@ class Engine:
         self.config = config
         self.counters = Counters()
         self.zones = config.zones
-        self.tracker = Tracker(config.sensors, config.tracker, config.epoch, config.zones.geoid)
+        self.tracker = Tracker(config.sensors, config.tracker, config.epoch, config.zones.geoid, config.coverage)
         self.order = Order()
         self.claims = ClaimWatch(config.sensors)
         self.behaviour = Behaviour()

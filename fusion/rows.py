@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit, types
 
 from fusion.associate import ROW_AT, STEP_SCRATCH, row_of_1
-from fusion.birth import HEIGHT_SIGMA_M, place_1, reach_1
+from fusion.birth import place_1, reach_1
+from fusion.columns import unmeasured
 from fusion.filters.params import (
     M_A,
     M_B,
@@ -40,12 +41,23 @@ _F, _I4, _I1 = (types.Array(t, 1, "A", readonly=True) for t in (types.float64, t
 _I8 = types.Array(types.int64, 1, "A", readonly=True)
 
 
+def head_of(spec: SensorSpec) -> F8:
+    """What every batch of a sensor shares (13,): arrival, index, kind, site, its sigmas, pressure correction."""
+    site = spec.index if spec.has_site else -1
+    sigmas = (
+        spec.sigma_range_m, spec.sigma_azimuth_rad, spec.sigma_elevation_rad, spec.sigma_position_m,
+        spec.sigma_height_m, spec.sigma_velocity_mps, spec.sigma_doppler_mps,
+    )  # fmt: skip
+    return np.array([0.0, spec.index, 0.0, site, *sigmas, 0.0, 0.0])
+
+
 def plots_of(
-    batches: Sequence[Plots], specs: Sequence[SensorSpec], sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float
+    batches: Sequence[Plots], heads: Sequence[F8], sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float
 ) -> Rec:
     """Batches, each of its sensor, as one array (n,) of kernels.PLOT, one behind the other.
 
     Args:
+        heads: `head_of` the sensor of each batch; used as scratch.
         sites: geo.site_table of all sensors, in order of index.
         geoid: height of mean sea level above the ellipsoid; without it the two are taken as one.
         qnh_m: metres to add to a pressure height for height above mean sea level.
@@ -53,24 +65,15 @@ def plots_of(
     """
     found = np.zeros(sum(len(batch) for batch in batches), PLOT)
     at = 0
-    for batch, spec in zip(batches, specs, strict=True):
+    for batch, head in zip(batches, heads, strict=True):
         part = found[at : at + len(batch)]
         at += len(batch)
-        _fill(part, batch, spec, sites, geoid, qnh_m, sigma_m)
+        _fill(part, batch, head, sites, geoid, qnh_m, sigma_m)
     return found
 
 
-def _fill(
-    found: Rec, batch: Plots, spec: SensorSpec, sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float
-) -> None:
-    site = spec.index if spec.has_site else -1
-    head = np.array(
-        [
-            batch.rx_us, spec.index, float(batch.kind), site, spec.sigma_range_m, spec.sigma_azimuth_rad,
-            spec.sigma_elevation_rad, spec.sigma_position_m, spec.sigma_height_m, spec.sigma_velocity_mps,
-            spec.sigma_doppler_mps, qnh_m, sigma_m,
-        ]
-    )  # fmt: skip
+def _fill(found: Rec, batch: Plots, head: F8, sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float) -> None:
+    head[0], head[2], head[11], head[12] = batch.rx_us, batch.kind, qnh_m, sigma_m
     if batch.kind == PlotKind.POSITION:
         position_1(
             found, head, batch.t_us, batch.lat_rad, batch.lon_rad, batch.sigma_position_m, batch.height_m,
@@ -83,10 +86,10 @@ def _fill(
             batch.sigma_azimuth_rad, batch.sigma_elevation_rad, batch.pressure_height_m, batch.doppler_mps,
         )  # fmt: skip
     said_1(found, head, sites, batch.address, batch.mode3a, batch.category, batch.on_ground)
-    if batch.callsign.any():
-        found["callsign"] = batch.callsign
-    if batch.serial.any():
-        found["serial"] = batch.serial
+    for name in ("callsign", "serial"):
+        column = getattr(batch, name)
+        if not unmeasured(column):
+            found[name] = column
     if geoid is not None:
         _above_ellipsoid(found, batch, sites, geoid)
 
@@ -118,7 +121,7 @@ def position_1(
     found: Rec, head: F8, t_us: I8, lat: F8, lon: F8, sigma: F8, height: F8, sigma_height: F8, pressure: F8, east: F8,
     north: F8, up: F8, sigma_velocity: F8,
 ) -> None:  # fmt: skip
-    """Times and rows of kind POSITION. Geometric height goes before pressure height. `head` as in `_fill`."""
+    """Times and rows of kind POSITION. Geometric height goes before pressure height. `head`: see `head_of`."""
     for i in range(found.shape[0]):
         found[i].t_us = t_us[i]
         row = found[i].row
@@ -146,7 +149,7 @@ def polar_1(
     found: Rec, head: F8, t_us: I8, range_m: F8, azimuth: F8, elevation: F8, sigma_range: F8, sigma_azimuth: F8,
     sigma_elevation: F8, pressure: F8, doppler: F8,
 ) -> None:  # fmt: skip
-    """Times and rows of kind POLAR and BEARING. `head` as in `_fill`."""
+    """Times and rows of kind POLAR and BEARING. `head`: see `head_of`."""
     polar = int(head[2]) != BEARING
     for i in range(found.shape[0]):
         found[i].t_us = t_us[i]
@@ -182,7 +185,7 @@ def place_n(found: Rec, sites: F8) -> None:
             found[i].reach = BEARING_REACH_M
             continue
         place[0], place[1], place[2] = place_1(w, ROW_AT, sites)
-        found[i].reach = min(reach_1(w, ROW_AT), 2.0 * HEIGHT_SIGMA_M)
+        found[i].reach = reach_1(w, ROW_AT)
 
 
 @njit(types.void(PLOTS, types.float64[::1], types.float64[:, ::1], _I4, _I4, _I1, _I1), cache=True, nogil=True,

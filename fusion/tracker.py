@@ -42,7 +42,7 @@ from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import Rec
 from fusion.registration import Registration, RegistrationParams
-from fusion.rows import order_1, place_n, plots_of
+from fusion.rows import head_of, order_1, place_n, plots_of
 from fusion.schema import (
     CLAIM as CLAIMS,
 )
@@ -148,6 +148,7 @@ class Tracker:
         self._numbers = np.array([self._sensor_numbers(spec) for spec in self._sensors]).reshape(-1, SENSOR)
         self._looks = np.array([self._look_numbers(spec) for spec in self._sensors]).reshape(-1, 4)
         self._work = np.zeros(STEP_SCRATCH)
+        self._heads = [head_of(spec) for spec in self._sensors]
         self._bank = Bank(n, n, self.params.most_tracks)
         self._newest_us = -1
         self._sensor_us = np.full(n, -(2**62), np.int64)
@@ -313,8 +314,8 @@ class Tracker:
 
     def _plots(self, batches: Sequence[Plots], now_us: int) -> Rec:
         """All plots of believed sensors, biases taken off, in order of (slice of measured time, sensor, kind, time)."""
-        specs = [self._sensors[self._row_of[batch.sensor]] for batch in batches]
-        plots = plots_of(batches, specs, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m)
+        heads = [self._heads[self._row_of[batch.sensor]] for batch in batches]
+        plots = plots_of(batches, heads, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m)
         self.registration.observe(plots, now_us)
         believed = self.registration.believed
         if not believed.all():

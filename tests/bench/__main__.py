@@ -1,29 +1,172 @@
-"""`make bench`: every benchmark in turn, each in a process of its own. Status 1 when one fails or there is none."""
+"""`make bench`: one run, one table. Parts by name: `make bench ARGS="speed quality"`; `ARGS=live` is a run of its own.
+
+`--write` writes docs/benchmarks.md, after a whole run only. Status 1 when something fails.
+"""
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
+import argparse
 import sys
-from pathlib import Path
+import time
+from dataclasses import dataclass
+
+from tests.bench import bench_filter, quality, speed, table
+from tests.bench.peers.choice import PERFECT, makers
+from tests.bench.quality import Judged
+from tests.bench.scenes import WINDOW_US, Scene, scene
+from tests.bench.table import OURS, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many objects, for how long, what of it is warm-up, and who else runs it."""
+
+    objects: int
+    seconds: float
+    warm_s: float
+    peers: tuple[str, ...]
+
+
+ALL = tuple(name for name in makers() if name != PERFECT)
+SIZES = (
+    Size(100, 60.0, 20.0, ALL),
+    Size(1_000, 30.0, 20.0, ALL),
+    Size(5_000, 24.0, 16.0, ()),
+    Size(20_000, 20.0, 16.0, ()),
+)
+SLICES = {5_000: ("filterpy KF", 15.0, 12.0)}  # a peer that would take too long runs the beginning only
+MIXED = Size(1_000, 30.0, 20.0, ("filterpy KF",))
+QUALITY = Size(200, 240.0, 0.0, tuple(makers()))
+QUALITY_SEED = 5  # no search of parameters has seen this sky
+HOLD_S, HOLD_MIXED_S = 1.0, 1.5  # of the peers' buffers: they wait for most of what is late
+TICK_S = 1.0
+
+
+def speeds(out: Table) -> None:
+    """Throughput, growth and latency at every size."""
+    first_us = 0.0
+    for size in SIZES:
+        sky = scene(size.objects, size.seconds)
+        name = f"{size.objects:,} objects"
+        got = speed.ours(sky, size.warm_s)
+        first_us = first_us or 1e6 / got.plots_per_cpu_s
+        _show(out, name, OURS, got)
+        out.put(f"{name}: cost of a plot against 100 objects", OURS, 1e6 / got.plots_per_cpu_s / first_us, ".2f")
+        for peer in size.peers:
+            _show(out, name, peer, speed.peer(sky, size.warm_s, makers()[peer], HOLD_S))
+        if size.objects in SLICES:
+            peer, seconds, warm_s = SLICES[size.objects]
+            _show(out, name, peer, speed.peer(sky.first(seconds), warm_s, makers()[peer], HOLD_S))
+            out.note(f"{peer} at {name}: only the first {seconds:g} s, {warm_s:g} s of them warm-up.")
+    out.note(f"{SIZES[2].objects:,} objects and more: peers shown as - would take from minutes to hours; not run.")
+
+
+def _show(out: Table, name: str, column: str, got: speed.Speed) -> None:
+    out.put(f"{name}: plots per CPU-second", column, got.plots_per_cpu_s)
+    out.put(f"{name}: tracks at the end", column, got.tracks)
+    out.put(f"{name}: step of 0.1 s, p50 / p99, ms", column, f"{got.p50_ms:.1f} / {got.p99_ms:.1f}")
+
+
+def mixed(out: Table) -> None:
+    """Sensors 0.2 s and 1.3 s late by turns."""
+    sky = scene(MIXED.objects, MIXED.seconds, mixed_latency=True)
+    row = f"{MIXED.objects:,} objects, latencies of 0.2 and 1.3 s: plots per CPU-second"
+    out.put(row, OURS, speed.ours(sky, MIXED.warm_s).plots_per_cpu_s)
+    for peer in MIXED.peers:
+        out.put(row, peer, speed.peer(sky, MIXED.warm_s, makers()[peer], HOLD_MIXED_S).plots_per_cpu_s)
+
+
+def lines(out: Table) -> None:
+    """JSON lines in and out."""
+    sky = scene(MIXED.objects, MIXED.seconds)
+    got = speed.through_lines(sky, MIXED.warm_s)
+    out.put(f"{MIXED.objects:,} objects, JSON lines in and out: plots per CPU-second", OURS, got)
+
+
+def memory(out: Table) -> None:
+    """Resident growth, and arrays."""
+    for objects in (1_000, 5_000):
+        got = speed.memory(objects, 20.0)
+        row = f"{objects:,} objects: kB per track, resident growth / arrays"
+        per = [got[key] / got["tracks"] / 1e3 for key in ("resident", "arrays")]
+        out.put(row, OURS, f"{per[0]:.1f} / {per[1]:.1f}")
+
+
+def filters(out: Table) -> None:
+    """One step of the filter."""
+    ours_us, oracle_us = bench_filter.measure()
+    row = "three-model IMM, one predict and update, us"
+    out.put(row, OURS, ours_us, ".2f")
+    out.put(row, "filterpy IMM", oracle_us, ",.0f")
+    out.note(f"The row of one IMM step: the same three models and the same 3D plot, {oracle_us / ours_us:.0f} to 1.")
+
+
+def qualities(out: Table) -> None:
+    """All on the same measurements."""
+    sky = scene(QUALITY.objects, QUALITY.seconds, QUALITY_SEED, told=True)
+    _judged(out, quality.judge(OURS, sky, *quality.ours(sky)))
+    for name in QUALITY.peers:
+        _judged(out, judge_peer(sky, name))
+    out.note(
+        f"Quality: {QUALITY.objects} objects, {QUALITY.seconds:g} s, {sky.plots:,} plots, judged by replay/score.py "
+        "every 5 s from 30 s on, 1,000 m, in the plane. Delays count from an object's first plot."
+    )
+    out.note(f'"{PERFECT}" is told by the truth which plot is whose: no tracker can be, and it is the upper mark.')
+
+
+def judge_peer(sky: Scene, name: str) -> Judged:
+    """One peer over a scene with owners."""
+    one = makers()[name](sky.sensors, HOLD_S)
+    return quality.judge(name, sky, lambda w: one.step(sky.windows[w], (w + 1) * WINDOW_US, sky.owners[w]), one.table)
+
+
+def _judged(out: Table, got: Judged) -> None:
+    whole, parts = got.score.overall, {part.name: part for part in got.score.classes}
+
+    def put(row: str, value: float, form: str) -> None:
+        out.put(f"quality: {row}", got.name, value, form)
+
+    put("completeness", whole.siap.completeness, ".4f")
+    put("completeness, drones", parts["drones"].siap.completeness, ".4f")
+    put("completeness, slow", parts["slow"].siap.completeness, ".4f")
+    put("spuriousness", whole.siap.spuriousness, ".4f")
+    put("GOSPA, m", float(got.score.gospa.total_m.mean()), ",.0f")
+    put("OSPA, m", float(got.score.ospa_m.mean()), ".1f")
+    put("track-number changes per hour", whole.siap.number_changes_per_s * 3_600, ".2f")
+    put("mean position error, m", whole.siap.position_accuracy_m, ".1f")
+    for name in ("drones", "slow"):
+        delays = parts[name].delays
+        out.put(f"quality: first track, {name}, p50 / p95, s", got.name, f"{delays.p50_s:.1f} / {delays.p95_s:.1f}")
+    put("plots per CPU-second", got.plots_per_cpu_s, ",.0f")
+
+
+PARTS = {
+    "speed": speeds, "mixed": mixed, "stream": lines, "memory": memory, "filter": filters, "quality": qualities,
+}  # fmt: skip
 
 
 def main() -> int:
-    """Names of benchmarks on the command line pick some, such as `make bench ARGS=filter`."""
-    folder = Path(__file__).resolve().parent
-    names = [path.stem for path in sorted(folder.glob("bench_*.py"))]
-    wanted = [name for name in names if not sys.argv[1:] or name.removeprefix("bench_") in sys.argv[1:]]
-    if not wanted:
-        print(f"no such benchmark; there are: {', '.join(name.removeprefix('bench_') for name in names)}")
-        return 1
-    load = os.getloadavg()[0]
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}; load before {load:.1f}")
-    failed = 0
-    for name in wanted:
-        print(f"\n{name.removeprefix('bench_')}", flush=True)
-        failed += subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], check=False).returncode != 0
-    return 1 if failed else 0
+    """See the head of the file."""
+    ask = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    ask.add_argument("parts", nargs="*", choices=[*PARTS, "live", []], help="all but live when none is named")
+    ask.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    said = ask.parse_args()
+    if "live" in said.parts:
+        from tests.bench import bench_live
+
+        return bench_live.main([])
+    if said.write and said.parts:
+        ask.error("--write takes a whole run")
+    out, about, start = Table(), table.machine(), time.monotonic()
+    print(f"{about}\n", flush=True)
+    for name in said.parts or PARTS:
+        began = time.monotonic()
+        PARTS[name](out)
+        print(f"  {name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    print(out.text(), flush=True)
+    if said.write:
+        table.write(about, out, (time.monotonic() - start) / 60)
+    return 0
 
 
 if __name__ == "__main__":

@@ -88,10 +88,10 @@ def quantile(before: dict[float, float], after: dict[float, float], part: float)
     return next(limit for limit, count in gained.items() if count >= part * total)
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Run it and print the figures; status 1 where plots were lost."""
-    plots_per_s = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    plots_per_s = int(arguments[0]) if arguments else 2_000
+    seconds = float(arguments[1]) if len(arguments) > 1 else 60.0
     prepare_numerics()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -136,4 +136,4 @@ def stage_mean(service: Service, stage: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
