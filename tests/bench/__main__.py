@@ -31,10 +31,10 @@ ALL = tuple(name for name in makers() if name != PERFECT)
 SIZES = (
     Size(100, 60.0, 20.0, ALL),
     Size(1_000, 30.0, 20.0, ALL),
-    Size(5_000, 24.0, 16.0, ()),
+    Size(5_000, 24.0, 16.0, ("filterpy KF",)),
     Size(20_000, 20.0, 16.0, ()),
 )
-SLICES = {5_000: ("filterpy KF", 15.0, 12.0)}  # a peer that would take too long runs the beginning only
+GROWTH_FROM = 1_000  # objects; with fewer, a step costs more than its plots
 MIXED = Size(1_000, 30.0, 20.0, ("filterpy KF",))
 QUALITY = Size(200, 240.0, 0.0, tuple(makers()))
 QUALITY_SEED = 5  # no search of parameters has seen this sky
@@ -44,21 +44,28 @@ TICK_S = 1.0
 
 def speeds(out: Table) -> None:
     """Throughput, growth and latency at every size."""
-    first_us = 0.0
+    rates: dict[str, float] = {}
+    small: dict[str, float] = {}
     for size in SIZES:
         sky = scene(size.objects, size.seconds)
         name = f"{size.objects:,} objects"
-        got = speed.ours(sky, size.warm_s)
-        first_us = first_us or 1e6 / got.plots_per_cpu_s
-        _show(out, name, OURS, got)
-        out.put(f"{name}: cost of a plot against 100 objects", OURS, 1e6 / got.plots_per_cpu_s / first_us, ".2f")
-        for peer in size.peers:
-            _show(out, name, peer, speed.peer(sky, size.warm_s, makers()[peer], HOLD_S))
-        if size.objects in SLICES:
-            peer, seconds, warm_s = SLICES[size.objects]
-            _show(out, name, peer, speed.peer(sky.first(seconds), warm_s, makers()[peer], HOLD_S))
-            out.note(f"{peer} at {name}: only the first {seconds:g} s, {warm_s:g} s of them warm-up.")
-    out.note(f"{SIZES[2].objects:,} objects and more: peers shown as - would take from minutes to hours; not run.")
+        for column in (OURS, *size.peers):
+            got = _speed(column, sky, size.warm_s)
+            rates[column] = got.plots_per_cpu_s
+            _show(out, name, column, got)
+            out.put(f"{name}: cost of a plot, us", column, 1e6 / rates[column], ",.1f")
+            if size.objects == GROWTH_FROM:
+                small[column] = rates[column]
+            if column in small:
+                out.put(f"{name}: cost of a plot against {GROWTH_FROM:,}", column, small[column] / rates[column], ".2f")
+        missing = [peer for peer in ALL if peer not in size.peers]
+        if missing:
+            needs = ", ".join(f"{peer} {sky.plots / rates[peer] / 60:.1f}" for peer in missing)
+            out.note(f"{name}: not run with {sky.plots:,} plots; minutes at its last rate above: {needs}.")
+
+
+def _speed(column: str, sky: Scene, warm_s: float) -> speed.Speed:
+    return speed.ours(sky, warm_s) if column == OURS else speed.peer(sky, warm_s, makers()[column], HOLD_S)
 
 
 def _show(out: Table, name: str, column: str, got: speed.Speed) -> None:

@@ -94,7 +94,7 @@ def through_lines(scene: Scene, warm_s: float) -> float:
 
 
 def array_bytes(thing: object) -> int:
-    """Bytes of every numpy array that an object holds, each once."""
+    """Bytes of every numpy array that an object holds, each once; what is reserved and never touched counts too."""
     seen: dict[int, int] = {}
     waiting, known = [thing], {id(thing): thing}
     while waiting:

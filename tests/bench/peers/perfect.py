@@ -13,14 +13,13 @@ class Perfect(Classical):
 
     def _fuse(self, plots: Seen) -> None:
         plots = plots[plots["owner"] >= 0]
+        if not len(plots):
+            return
         height, sigma = self.plane.heights(plots)
-        tracks = self.tracks
-        for i in range(len(plots)):
-            mine = np.flatnonzero(tracks.address[: tracks.n] == plots["owner"][i])
-            plot = plots[i : i + 1].copy()
-            plot["address"] = plot["owner"]
-            if len(mine):
-                tracks.score[mine[0]] += CLAIM_SCORE
-                self._update(int(mine[0]), plot, height[i], sigma[i])
-            else:
-                self._new(plot, height[i : i + 1], sigma[i : i + 1])
+        plots["address"] = plots["owner"]
+        track_of = np.array([self.by_address.get(int(owner), -1) for owner in plots["owner"]])
+        known = np.flatnonzero(track_of >= 0)
+        sure = np.full(len(known), CLAIM_SCORE)
+        self._update(track_of[known], plots[known], height[known], sigma[known], sure)
+        for i in np.flatnonzero(track_of < 0):
+            self._new(plots[i : i + 1], height[i : i + 1], sigma[i : i + 1])

@@ -68,38 +68,33 @@ class Plane:
         return out
 
     def heights(self, plots: Seen) -> tuple[F8, F8]:
-        """Height and its sigma by each plot alone; a 2D radar says nothing."""
+        """Height and its sigma by each plot of one sensor alone; a 2D radar says nothing."""
         height, sigma = plots["c"].copy(), plots["s_c"].copy()
-        for s in np.unique(plots["sensor"][plots["radar"]]):
-            at = np.flatnonzero(plots["sensor"] == s)
-            three = at[~np.isnan(plots["c"][at])]
-            xyz = geo.ecef_from_polar(self.sites[s], plots["a"][three], plots["b"][three], plots["c"][three])
-            height[three] = geo.geodetic(xyz)[2]
-            sigma[three] = plots["a"][three] * plots["s_c"][three]
+        if plots["radar"][0] and not np.isnan(height[0]):
+            site = self.sites[plots["sensor"][0]]
+            height = geo.geodetic(geo.ecef_from_polar(site, plots["a"], plots["b"], plots["c"]))[2]
+            sigma *= plots["a"]
         flat = np.isnan(height)
         height[flat], sigma[flat] = UNKNOWN_HEIGHT_M, UNKNOWN_SIGMA_M
         return height, sigma
 
     def places(self, plots: Seen, height_m: F8, sigma_m: F8) -> tuple[F8, F8]:
-        """Where plots (n,) lie in the plane if at these heights, (n, 2), and their covariance (n, 2, 2)."""
-        place, cov = np.empty((len(plots), 2)), np.empty((len(plots), 2, 2))
-        claims = ~plots["radar"]
-        place[claims] = self.xy(plots["a"][claims], plots["b"][claims])
-        cov[claims] = plots["s_a"][claims, None, None] ** 2 * np.eye(2)
-        for s in np.unique(plots["sensor"][plots["radar"]]):
-            at = np.flatnonzero(plots["radar"] & (plots["sensor"] == s))
-            one, h = plots[at], height_m[at]
-            lat, lon, _ = geo.geodetic(geo.ecef_from_range_height(self.sites[s], one["a"], one["b"], h))
-            place[at] = self.xy(lat, lon)
-            line = place[at] - self.site_xy[s]
-            ground = np.maximum(np.hypot(line[:, 0], line[:, 1]), 1.0)
-            along = line / ground[:, None]
-            across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-            rise = np.minimum((h - self.sites[s, 14]) / np.maximum(ground, 1_000.0), 5.0)
-            var_along = one["s_a"] ** 2 * (1.0 + rise**2) + (rise * sigma_m[at]) ** 2
-            var_across = (one["s_b"] * ground) ** 2
-            cov[at] = var_along[:, None, None] * along[:, :, None] * along[:, None, :]
-            cov[at] += var_across[:, None, None] * across[:, :, None] * across[:, None, :]
+        """Where plots (n,) of one sensor lie if at these heights, (n, 2), and their covariance (n, 2, 2)."""
+        if not plots["radar"][0]:
+            return self.xy(plots["a"], plots["b"]), plots["s_a"][:, None, None] ** 2 * np.eye(2)
+        s = int(plots["sensor"][0])
+        lat, lon, _ = geo.geodetic(geo.ecef_from_range_height(self.sites[s], plots["a"], plots["b"], height_m))
+        place = self.xy(lat, lon)
+        line = place - self.site_xy[s]
+        ground = np.maximum(np.hypot(line[:, 0], line[:, 1]), 1.0)
+        e, n = line.T / ground
+        rise = np.minimum((height_m - self.sites[s, 14]) / np.maximum(ground, 1_000.0), 5.0)
+        var_along = plots["s_a"] ** 2 * (1.0 + rise**2) + (rise * sigma_m) ** 2
+        var_across = (plots["s_b"] * ground) ** 2
+        cov = np.empty((len(plots), 2, 2))
+        cov[:, 0, 0] = var_along * e * e + var_across * n * n
+        cov[:, 1, 1] = var_along * n * n + var_across * e * e
+        cov[:, 0, 1] = cov[:, 1, 0] = (var_along - var_across) * e * n
         return place, cov
 
 

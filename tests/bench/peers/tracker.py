@@ -25,6 +25,7 @@ from tests.bench.peers.plane import UNKNOWN_SIGMA_M, Plane, Seen
 
 SLICE_S = 0.25
 LONG_AGO_S = -1e9
+LATE_S = 0.5
 DETECTION = 0.8
 HEIGHTS_RAD = 0.1  # of elevation, over which a 3D radar spreads its false plots
 CLAIM_SCORE = 10.0  # of an ADS-B plot: it carries a checksum
@@ -153,12 +154,10 @@ class Classical:
         if plots["radar"][0]:
             taken = np.append(self.tracks.public[: self.tracks.n], False)[track_of]
             self._clutter.learn(plots, ~taken)
-        for i in range(len(plots)):
-            if track_of[i] >= 0:
-                self.tracks.score[track_of[i]] += gain[i]
-                self._update(int(track_of[i]), plots[i : i + 1], height[i], sigma[i])
-            else:
-                self._new(plots[i : i + 1], height[i : i + 1], sigma[i : i + 1])
+        found_it = np.flatnonzero(track_of >= 0)
+        self._update(track_of[found_it], plots[found_it], height[found_it], sigma[found_it], gain[found_it])
+        for i in np.flatnonzero(track_of < 0):
+            self._new(plots[i : i + 1], height[i : i + 1], sigma[i : i + 1])
 
     def _near(self, choosing: I8, plots: Seen, height: F8, sigma: F8) -> tuple[I8, I8]:
         """Pairs (row of plot, row of track) that a coarse circle lets through."""
@@ -218,20 +217,26 @@ class Classical:
             gain += np.log(plots["a"] * HEIGHTS_RAD / np.sqrt(2 * np.pi)) if rises else 0.0
         return out, np.where(out >= 0, gain, 0.0)
 
-    def _update(self, i: int, plot: Seen, height: float, sigma: float) -> None:
-        tracks, kf = self.tracks, self.tracks.filters[i]
-        dt = float(plot["t"][0] - tracks.t[i])
-        if dt < -0.5:
-            return  # far behind its track: a classical tracker has no answer
-        dt = max(dt, 0.0)
-        kf.predict(dt)
-        tracks.sh[i] = np.sqrt(tracks.sh[i] ** 2 + self.settings.height_q * dt)
-        if sigma < UNKNOWN_SIGMA_M:
-            tracks.h[i], tracks.sh[i] = _blend(tracks.h[i], tracks.sh[i], height, sigma)
-        z, cov = self.plane.places(plot, tracks.h[i : i + 1], tracks.sh[i : i + 1])
-        kf.update(*_with_velocity(z[0], cov[0], plot))
-        tracks.x[i], tracks.p[i], tracks.t[i] = kf.x, kf.P, max(tracks.t[i], plot["t"][0])
-        self._hit(i, plot)
+    def _update(self, i: I8, plots: Seen, height: F8, sigma: F8, gain: F8) -> None:
+        """Fuse plots of one sensor, each into its track; what lies far behind its track a classical tracker drops."""
+        tracks = self.tracks
+        timely = plots["t"] - tracks.t[i] > -LATE_S
+        i, plots, height, sigma, gain = i[timely], plots[timely], height[timely], sigma[timely], gain[timely]
+        if not len(i):
+            return
+        dt = np.maximum(plots["t"] - tracks.t[i], 0.0)
+        h, sh = tracks.h[i], np.sqrt(tracks.sh[i] ** 2 + self.settings.height_q * dt)
+        if sigma[0] < UNKNOWN_SIGMA_M:
+            h, sh = _blend(h, sh, height, sigma)
+        z, cov = self.plane.places(plots, h, sh)
+        tracks.h[i], tracks.sh[i] = h, sh
+        for row, track in enumerate(i.tolist()):
+            kf, plot = tracks.filters[track], plots[row : row + 1]
+            kf.predict(max(float(plot["t"][0] - tracks.t[track]), 0.0))
+            kf.update(*_with_velocity(z[row], cov[row], plot))
+            tracks.x[track], tracks.p[track], tracks.t[track] = kf.x, kf.P, max(tracks.t[track], plot["t"][0])
+            tracks.score[track] += gain[row]
+            self._hit(track, plot)
 
     def _hit(self, i: int, plot: Seen) -> None:
         tracks = self.tracks
