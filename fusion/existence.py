@@ -35,7 +35,7 @@ from fusion.associate import (
     wide_1,
 )
 from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR, S_RANGE, heat_1
-from fusion.coverage import C_LN_PD, C_LOOKS, COVERED, TABLE, best_1, full_1, view_1
+from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, view_1
 from fusion.filters.params import M_C, M_H, MODELS
 from fusion.geo import polar_1
 from fusion.hits import book_1, detection_1, expected_1, learn_local_1
@@ -97,6 +97,21 @@ def settle_look_1(
 
 
 @njit(
+    "float64(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1])", cache=True, nogil=True
+)
+def missed_1(slot: int, since_us: int, hit_us: I8, look_us: I8, rate: F8, cover: F8) -> float:
+    """Log-odds of existence that looks younger than since_us cost a track: 0 when plots come in order."""
+    lost = 0.0
+    for s in range(hit_us.shape[1]):
+        if cover[s, C_LOOKS] > 0.0 and rate[slot, s, 2] > 0.0:
+            after_us = max(since_us, hit_us[slot, s])
+            looks = int((look_us[slot, s] - after_us) / cover[s, C_PERIOD_US] + 0.5)
+            if looks > 0:
+                lost += looks * math.log1p(-rate[slot, s, 2])
+    return lost
+
+
+@njit(
     signature(
         "void",
         "int64",
@@ -149,8 +164,10 @@ def mark_1(
     plots[i].id = meta[slot, ID]
     plots[i].gain = 0.0
     if not born:
+        # A late plot does not undo the misses after it: nothing is surer than that it was there at its own time.
+        missed = missed_1(slot, meta[slot, UPDATE], hit_us, look_us, rate, cover)
         before = belief[slot, ODDS]
-        belief[slot, ODDS] = min(before + min(gain, rules[E_GAIN]), rules[E_MOST])
+        belief[slot, ODDS] = min(before + min(gain, rules[E_GAIN]), max(rules[E_MOST] + missed, before))
         plots[i].gain = belief[slot, ODDS] - before
     if meta[slot, STATUS] != TENTATIVE:
         meta[slot, STATUS] = CONFIRMED_NOW
