@@ -21,7 +21,7 @@ from numba import njit
 from fusion.birth import pair_1
 from fusion.clutter import S_CLAIM, S_INDEX, S_PERIOD_US, S_RADAR, density_1
 from fusion.filters.params import ROW
-from fusion.kernels import ENV, FAST_WIDE, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, X, score_1, signature
+from fusion.kernels import ENV, FAST_WIDE, LOST, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, X, score_1, signature
 from fusion.schema import B1, F4, F8, I8
 
 # Columns of `meta`, int64 per slot.
@@ -146,7 +146,7 @@ def weigh_1(
     t_us = plots[i].t_us
     o = slot * SLAB
     speed = math.nan
-    if slab[o + N] == 1.0 and belief[slot, FAST] == 0.0:
+    if slab[o + N] == 1.0 and slab[o + LOST] == 0.0 and belief[slot, FAST] == 0.0:
         dt_s = (t_us - slab[o + RING]) * 1e-6
         ll, nis, comps, speed = pair_1(slab, o + RING + 1, dt_s, w, ROW_AT, sites, w, A)
     else:

@@ -53,6 +53,7 @@ KNOWN = f"{TABLE}, {SCREEN}, {TABLE}, float32[:, :, ::1]"  # coverage: table, sc
 CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]", KNOWN).args  # type: ignore[attr-defined]
 FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
+STARVED = 2.5  # periods of a radar without a plot: neighbours miss one look, seldom two
 DECAY_EVERY_S = 0.5  # existence fades in steps of this: over its mean life of minutes nobody can tell
 
 # Numbers of existence as one row for compiled code; TrackerParams holds them with their reasons.
@@ -324,14 +325,15 @@ def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
 
 @njit("boolean(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
 def apart_1(sa: int, sb: int, meta: I8, hit_us: I8, sensors: F8) -> bool:
-    """True where two tracks cannot be one object: other addresses, other codes, or seen by a radar in the same scan."""
+    """True where two tracks cannot be one object: other addresses, other codes, or both fed by one radar, as each
+    object of a group is; of two tracks of one object, one starves."""
     if meta[sa, ADDRESS] >= 0 and meta[sb, ADDRESS] >= 0 and meta[sa, ADDRESS] != meta[sb, ADDRESS]:
         return True
     if meta[sa, MODE3A] >= 0 and meta[sb, MODE3A] >= 0 and meta[sa, MODE3A] != meta[sb, MODE3A]:
         return True
     for s in range(hit_us.shape[1]):
         both = sensors[s, 2] > 0.0 and hit_us[sa, s] >= 0 and hit_us[sb, s] >= 0
-        if both and abs(hit_us[sa, s] - hit_us[sb, s]) < 0.5 * sensors[s, 0]:
+        if both and abs(hit_us[sa, s] - hit_us[sb, s]) < STARVED * sensors[s, 0]:
             return True
     return False
 
