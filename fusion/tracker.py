@@ -41,6 +41,7 @@ from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import Rec
+from fusion.pressure import Pressure
 from fusion.registration import Registration, RegistrationParams
 from fusion.rows import head_of, order_1, place_n, plots_of
 from fusion.schema import (
@@ -158,8 +159,7 @@ class Tracker:
         self._hot = np.zeros((n, GRID * GRID, HOT), np.float32)
         self._nis = np.zeros((n, 4))  # sum, degrees of freedom, both fading; and scratch of the group in hand
         self._buckets = np.empty((2, 1024), np.int64)  # of the grid, of addresses
-        self._qnh_m = 0.0
-        self._qnh_sigma_m = self.params.pressure_sigma_m
+        self.pressure = Pressure(self._sensors, geoid, self.params.pressure_sigma_m)
 
     # ------------------------------------------------------------- the verbs
 
@@ -232,8 +232,9 @@ class Tracker:
 
     def set_qnh(self, hpa: float, sigma_hpa: float) -> None:
         """The pressure at mean sea level from now on; turns pressure height into height."""
-        self._qnh_m = float(pressure_height_correction(hpa))
-        self._qnh_sigma_m = math.hypot(self.params.pressure_sigma_qnh_m, METRES_PER_HPA * sigma_hpa)
+        sigma_m = METRES_PER_HPA * sigma_hpa
+        flat_m = math.hypot(self.params.pressure_sigma_qnh_m, sigma_m)
+        self.pressure.set_qnh(float(pressure_height_correction(hpa)), sigma_m, flat_m)
 
     def sensor_stats(self) -> SensorStats:
         """What was learnt of each sensor up to now."""
@@ -266,8 +267,7 @@ class Tracker:
             "stats": self._stats.copy(),
             "nis": self._nis.copy(),
             "hot": self._hot.copy(),
-            "qnh_m": self._qnh_m,
-            "qnh_sigma_m": self._qnh_sigma_m,
+            "pressure": self.pressure.snapshot(),
             "dropped_id": dropped,
             "dropped_why": why,
         }
@@ -285,8 +285,7 @@ class Tracker:
         self._stats = np.array(state["stats"], np.int64)
         self._nis = np.array(state["nis"], np.float64)
         self._hot = np.array(state["hot"], np.float32)
-        self._qnh_m = float(state["qnh_m"])
-        self._qnh_sigma_m = float(state["qnh_sigma_m"])
+        self.pressure.restore(state["pressure"])
         ids, why = np.asarray(state["dropped_id"]), np.asarray(state["dropped_why"])
         self._dropped = [(int(i), bytes(w).decode()) for i, w in zip(ids, why, strict=True)]
 
@@ -318,7 +317,8 @@ class Tracker:
     def _plots(self, batches: Sequence[Plots], now_us: int) -> Rec:
         """All plots of believed sensors, biases taken off, in order of (slice of measured time, sensor, kind, time)."""
         heads = [self._heads[self._row_of[batch.sensor]] for batch in batches]
-        plots = plots_of(batches, heads, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m)
+        self.pressure.observe(batches, now_us)
+        plots = plots_of(batches, heads, self._sites, self._geoid, self.pressure.numbers)
         self.registration.observe(plots, now_us)
         believed = self.registration.believed
         if not believed.all():

@@ -9,6 +9,7 @@ import numpy as np
 from fusion.filters.imm import imm_table
 from fusion.filters.params import ImmParams
 from fusion.kernels import SCRATCH, SLAB, Rec, T, X, ahead_n, fuse_1, start_1, undo_1
+from fusion.pressure import Pressure
 from fusion.rows import head_of, plots_of
 from fusion.schema import F8, Plots, SensorSpec
 from tests.sky import SENSORS, SITES
@@ -21,7 +22,9 @@ AHEAD = np.zeros(1, np.int64)
 def rows_of(batches: list[Plots], sensors: tuple[SensorSpec, ...] = SENSORS, sites: F8 = SITES) -> Rec:
     """Plots as the tracker takes them (n,) of PLOT, in order of time."""
     head = {spec.id: head_of(spec) for spec in sensors}
-    found = plots_of(batches, [head[batch.sensor] for batch in batches], sites, None, 0.0, 100.0)
+    found = plots_of(
+        batches, [head[batch.sensor] for batch in batches], sites, None, Pressure(sensors, None, 100.0).numbers
+    )
     return found[np.argsort(found["t_us"], kind="stable")]
 
 
