@@ -78,6 +78,8 @@ class Behaviour:
     def _align(self, tracks: Tracks) -> B1:
         """Rows of the memory in the order of the table; (n,) where a row is new."""
         n, known = len(tracks), len(self._id)
+        if np.array_equal(self._id, tracks.id):
+            return np.zeros(n, np.bool_)
         at = np.minimum(np.searchsorted(self._id, tracks.id), max(known - 1, 0))
         old = self._id[at] == tracks.id if known else np.zeros(n, np.bool_)
         sums, whens = np.zeros((n, 16)), np.full((n, 5), -1, np.int64)

@@ -111,11 +111,11 @@ def log_densities(features: F8) -> F8:
 
 def voices(claiming: B1, replying: B1, serial: S) -> I1:
     """(n,) how each object speaks; a serial counts while a claim is live."""
-    named = claiming & (serial != b"")
-    form = serial.astype("S3")
-    beacon = np.isin(form, np.array(_BEACONS))
-    speaks = np.where(claiming | replying, TRANSPONDER, SILENT)
-    return np.where(named, np.where(beacon, FLARM, REMOTE_ID), speaks).astype(np.int8)
+    voice = np.where(claiming | replying, TRANSPONDER, SILENT).astype(np.int8)
+    named = np.flatnonzero(claiming & (serial != b""))
+    beacon = np.isin(serial[named].astype("S3"), np.array(_BEACONS))
+    voice[named] = np.where(beacon, FLARM, REMOTE_ID)
+    return voice
 
 
 def log_identity(voice: I1, heard: B1, category: I1, callsign: S, mode3a: I4) -> F8:
@@ -128,9 +128,13 @@ def log_identity(voice: I1, heard: B1, category: I1, callsign: S, mode3a: I4) ->
     out = np.where(heard[:, None], _LN_VOICE[voice], 0.0)
     out += np.where(says[:, None], _LN_CATEGORY[np.clip(category, 0, 127)], 0.0)
     out += np.where((says & (callsign != b""))[:, None], _LN_AIRLINE[airline_form(callsign)], 0.0)
-    visual = np.isin(mode3a, VISUAL_CODES).astype(np.int8)
-    told = says & (mode3a >= 0) & ~np.isin(mode3a, NO_CODES)
+    visual = _among(mode3a, VISUAL_CODES).astype(np.int8)
+    told = says & (mode3a >= 0) & ~_among(mode3a, NO_CODES)
     return np.asarray(out + np.where(told[:, None], _LN_VISUAL[visual], 0.0), np.float64)
+
+
+def _among(codes: I4, wanted: tuple[int, ...]) -> B1:
+    return np.asarray((codes[:, None] == np.array(wanted)).any(axis=1), np.bool_)
 
 
 def airline_form(callsign: S) -> I1:

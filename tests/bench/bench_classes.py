@@ -20,7 +20,7 @@ from fusion.schema import US_PER_S
 from replay.simulate import Scenario
 from tests import airpicture, classsky
 
-MIXED_SEEDS, SHIFTED_SEED = (2, 3), 21
+MIXED_SEEDS, SHIFTED_SEED = (12, 13), 31  # no choice of ours has seen these
 SHIFTED = {
     "shahed": 2, "gerbera": 2, "forpost": 1, "orlan-10": 1, "ar5-drone": 3, "cruise-missile": 1, "quadcopter": 10,
     "light-aircraft": 60, "ultralight": 30, "sailplane": 20, "paraglider": 25, "airliner": 30, "fast-jet": 3,
@@ -47,7 +47,7 @@ def report(title: str, found: classsky.Judged) -> None:
 
 
 def cost(n: int = 1_000) -> None:
-    """Milliseconds of one picture of n tracks, all with a new plot or none."""
+    """Milliseconds of CPU of one picture of n tracks, all with a new plot or none."""
     luck = np.random.default_rng(1)
     rows = [
         {
@@ -66,11 +66,11 @@ def cost(n: int = 1_000) -> None:
         claiming = tracks.claim_us >= 0
         checked = integrity.check(tracks, facts)
         for spent in (all_ms, none_ms):
-            began = time.perf_counter()
+            began = time.process_time()
             memory.look(tracks, facts)
             classes.name(classify(tracks, memory.densities, claiming, claiming, checked, airpicture.SENSORS))
-            spent.append(1e3 * (time.perf_counter() - began))
-    print(f"{n} tracks: {np.median(all_ms):.2f} ms a picture, all new; {np.median(none_ms):.2f} ms, none")
+            spent.append(1e3 * (time.process_time() - began))
+    print(f"{n} tracks: {np.median(all_ms):.2f} ms of CPU a picture, all new; {np.median(none_ms):.2f} ms, none")
 
 
 def main() -> None:
