@@ -92,7 +92,7 @@ class Soup(Classical):
     """GNN, or JPDA for published tracks; tentative ones always by GNN."""
 
     def __init__(self, plane: Plane, joint: bool, q: float = 10.0, settings: Settings | None = None) -> None:
-        super().__init__(plane, self._no_filter, settings)
+        super().__init__(plane, None, settings)
         self._joint = joint
         noise = [ConstantVelocity(q), ConstantVelocity(q), ConstantVelocity(1.0)]
         self._predictor = KalmanPredictor(CombinedLinearGaussianTransitionModel(noise))
@@ -106,10 +106,6 @@ class Soup(Classical):
         self._frame = plane.frame
         axes = self._frame[3:12].reshape(3, 3)
         self._sites = [(axes @ (s[:3] - self._frame[:3]), s[3:12].reshape(3, 3) @ axes.T) for s in plane.sites]
-
-    @staticmethod
-    def _no_filter(x: F8, p: F8) -> Any:
-        raise NotImplementedError
 
     def _probabilistic(self, sensor: int) -> Any:
         """Clutter is declared per scan; its density is that over the measurement space of the sensor."""

@@ -96,9 +96,11 @@ class Tracks:
 
 
 class Classical:
-    """A GNN tracker around any `Filter`."""
+    """A GNN tracker around any `Filter`; `start` is None where a subclass begins its tracks itself."""
 
-    def __init__(self, plane: Plane, start: Callable[[F8, F8], Filter], settings: Settings | None = None) -> None:
+    def __init__(
+        self, plane: Plane, start: Callable[[F8, F8], Filter] | None, settings: Settings | None = None
+    ) -> None:
         self.plane, self.settings = plane, settings or Settings()
         self._start = start
         self.tracks = Tracks(len(plane.sensors))
@@ -253,6 +255,7 @@ class Classical:
         x[[0, 2]], p[np.ix_([0, 2], [0, 2])] = z[0], cov[0]
         if not plot["radar"][0] and not np.isnan(plot["vx"][0]):
             x[1], x[3], p[1, 1], p[3, 3] = plot["vx"][0], plot["vy"][0], plot["s_v"][0] ** 2, plot["s_v"][0] ** 2
+        assert self._start is not None, "begins its tracks itself"
         self._begin(plot, x, p, (height[0], sigma[0]), self._start(x, p))
 
     def _begin(self, plot: Seen, x: F8, p: F8, height: tuple[float, float], kf: Any) -> None:
