@@ -183,6 +183,7 @@ def sensors_toml(sensors: Sequence[SensorSpec], formats: Mapping[str, str]) -> s
             "velocity_sigma_mps": spec.sigma_velocity_mps,
             "detection_probability": spec.detection_probability,
             "reference_rcs_m2": spec.reference_rcs_m2,
+            "doppler_sigma_mps": spec.sigma_doppler_mps,
             "clutter_per_scan": spec.clutter_per_scan,
             "latency_s": spec.latency_s,
         }
@@ -351,6 +352,7 @@ def _spec(sensor: SensorFile, index: int) -> SensorSpec:
         sigma_velocity_mps=float(sensor.velocity_sigma_mps),
         detection_probability=float(sensor.detection_probability),
         reference_rcs_m2=float(sensor.reference_rcs_m2),
+        sigma_doppler_mps=float(sensor.doppler_sigma_mps),
         clutter_per_scan=float(sensor.clutter_per_scan),
         latency_s=float(sensor.latency_s),
     )

@@ -152,6 +152,9 @@ class SensorFile(Strict):
         le=10_000,
         description="radars: radar cross-section of the target they see that often at range_max_m, square metres",
     )
+    doppler_sigma_mps: float = Field(
+        default=2.0, ge=0.01, le=1_000, description="radars: one sigma of a range rate, where plots carry one, m/s"
+    )
     clutter_per_scan: float = Field(default=10.0, ge=0, le=100_000, description="false plots expected in one period")
     latency_s: float = Field(default=0.5, ge=0, le=60, description="typical delay from measurement to arrival, seconds")
 

@@ -97,11 +97,11 @@ class SensorSpec:
     sigma_position_m: float = 100.0  # POSITION kinds: default per horizontal axis when the message declares none
     sigma_height_m: float = 50.0  # geometric height, default
     sigma_velocity_mps: float = 2.0  # default
-    sigma_doppler_mps: float = 2.0  # of a range rate, where plots carry one
     detection_probability: float = 0.9  # of an ordinary target in full view
     clutter_per_scan: float = 10.0  # expected false plots in one period
     latency_s: float = 0.5  # typical measurement-to-arrival delay
     reference_rcs_m2: float = 1.0  # radars: of a target seen with detection_probability at range_max_m
+    sigma_doppler_mps: float = 2.0  # radars: of a range rate, where plots carry one
 
     @property
     def has_site(self) -> bool:

@@ -221,7 +221,7 @@ def test_ghosts_in_coverage_are_named_within_fifteen_seconds_and_honest_traffic_
     used = (claimsky.receiver(), *claimsky.radars(4.0, 6.0, 10.0))
     sky, ghosts = claimsky.Sky(60, seed=3, spread_m=70_000.0), claimsky.Sky(15, seed=4, spread_m=60_000.0)
     ghosts.address = ghosts.address + 0x100000
-    ghosts.height = np.clip(ghosts.height, 500.0, 3_000.0)  # out of the cones of silence
+    ghosts.height = np.clip(ghosts.height, 1_000.0, 3_000.0)  # over every horizon, out of the cones of silence
     ghosts.ceiling = np.full(15, 3_000.0)
     engine = Engine(EngineConfig(used, shipped.rules(), shipped.zones(), epoch=1, picture_us=500_000))
     named = np.full(15, np.inf)
