@@ -124,6 +124,7 @@ def metrics() -> str:
     from prometheus_client.parser import text_string_to_metric_families
 
     from adapters.metrics import Metrics
+    from fusion.pressure import PressureEstimate
     from fusion.schema import Health
     from fusion.sensorbias import SensorBias
 
@@ -134,6 +135,7 @@ def metrics() -> str:
     numbers.open_alerts({("rule", 1): 1})
     numbers.broker("plots", True)
     numbers.publish_denied("track")
+    numbers.pressure(PressureEstimate(0.0, 100.0, 0.0, 0))
     rows = []
     for family in text_string_to_metric_families(numbers.render().decode()):
         if not family.name.startswith("vedette_"):

@@ -325,6 +325,7 @@ class _Live:
         metrics.alerts_refused(engine.watch.refused)
         claims = engine.claims
         metrics.integrity(claims.events, len(claims.interference.open), claims.unwatched)
+        metrics.pressure(engine.tracker.pressure.estimate)
         healths = [event.health for event in events if isinstance(event, HealthChanged)]
         for health in healths:
             metrics.health(health)

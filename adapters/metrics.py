@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from fusion.pressure import PressureEstimate
 from fusion.schema import US_PER_S, Counters, Health, TrackStatus
 from fusion.sensorbias import SensorBias
 
@@ -111,6 +112,10 @@ class Metrics:
         """GNSS interference events since the start and open now, and claims that found no room in the book."""
         self._live.integrity = events, open_events, unwatched
 
+    def pressure(self, estimate: PressureEstimate) -> None:
+        """What is added to pressure heights."""
+        self._live.pressure = estimate
+
     def tracks(self, counts: Mapping[str, int]) -> None:
         """Tracks by status name, in either case ("CONFIRMED" or "confirmed"); a status not given is zero."""
         given = {name.lower(): count for name, count in counts.items()}
@@ -169,6 +174,7 @@ class _Live(Collector):
         self.counters = Counters()
         self.alerts_refused = 0
         self.integrity = (0, 0, 0)
+        self.pressure: PressureEstimate | None = None
         self.sensors: dict[str, Health] = {}
 
     def describe(self) -> Iterable[Metric]:
@@ -187,7 +193,23 @@ class _Live(Collector):
         yield CounterMetricFamily(
             "vedette_claims_unwatched", "Claims not checked, because too many identities are alive.", value=unwatched
         )
+        if self.pressure is not None:
+            yield from _pressure(self.pressure)
         yield from _sensors([self.sensors[name] for name in sorted(self.sensors)])
+
+
+def _pressure(estimate: PressureEstimate) -> Iterable[Metric]:
+    numbers = (
+        (
+            "correction_metres",
+            "Added to a pressure height near the ground, for metres above mean sea level.",
+            estimate.offset_m,
+        ),
+        ("sigma_metres", "One sigma of a pressure height near the ground after that.", estimate.sigma_m),
+        ("aircraft", "Aircraft with both heights whose agreement says so; 0: nothing was learnt.", estimate.aircraft),
+    )
+    for name, text, value in numbers:
+        yield GaugeMetricFamily(f"vedette_pressure_{name}", text, value=value)
 
 
 def _accounting(c: Counters) -> Iterable[Metric]:

@@ -13,14 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.wire import Names, address, mode3a, number, rfc3339_column, text
+from fusion import classes
 from fusion.integrity import Reason
-from fusion.schema import I8, Assessment, ObjectClass, Tracks, TrackStatus
+from fusion.schema import F8, I8, Assessment, Tracks, TrackStatus
 
 _STATUS = [status.name.lower() for status in TrackStatus]
-_CLASS = [kind.name.lower().replace("_", "-") for kind in ObjectClass]
+_CLASS = classes.NAMES
+MOST_OTHERS = 3  # classes told beside the one that is named
+LEAST_OTHER = 0.05  # probability from which a class is told
 
 
 _DOUBT = [None, *(reason.name.lower().replace("_", "-") for reason in Reason if reason)]
+
+
+class OtherClass(msgspec.Struct, frozen=True, gc=False):
+    """A class that it may be too."""
+
+    object_class: str
+    p_class: float
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -44,7 +54,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     contradicted: bool | None = None  # only when true
     doubt: str | None = None  # why its own report is contradicted, or does not exempt it
     disputed: bool | None = None  # only when true
-    object_class: str | None = None  # absent: unknown
+    object_class: str | None = None  # absent: no class is probable enough to be named
     p_low: float | None = None
     p_slow: float | None = None
     p_inside: float | None = None
@@ -61,7 +71,8 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     sigma_height_m: float | None = None
     sigma_speed_mps: float | None = None
     sigma_agl_m: float | None = None
-    p_class: float | None = None
+    p_class: float | None = None  # of the class named
+    other_classes: tuple[OtherClass, ...] | None = None  # the next probable; all of them when none is named
     p_state: float | None = None
     sigma_border_distance_m: float | None = None
     sigma_time_s: float | None = None
@@ -96,6 +107,19 @@ def _sensors(masks: NDArray[np.uint64], ids: tuple[str, ...]) -> list[tuple[str,
         if mask not in seen:
             seen[mask] = tuple(name for i, name in enumerate(ids) if mask >> i & 1)
     return [seen[mask] for mask in masks.tolist()]
+
+
+def _others(probability: F8, named: NDArray[np.int8]) -> list[tuple[OtherClass, ...] | None]:
+    """The likeliest classes of each row of (n, K) that are not the one named, most probable first."""
+    rest = probability.copy()
+    rest[:, 0] = 0.0  # "none of these" is no class
+    rest[np.arange(len(named)), named] = 0.0
+    order = np.argsort(-rest, axis=1, kind="stable")[:, :MOST_OTHERS]
+    value = np.take_along_axis(rest, order, axis=1).round(2)
+    return [
+        tuple(OtherClass(_CLASS[k], p) for k, p in zip(ks, ps, strict=True) if p >= LEAST_OTHER) or None
+        for ks, ps in zip(order.tolist(), value.tolist(), strict=True)
+    ]
 
 
 def rows_of(
@@ -145,6 +169,7 @@ def rows_of(
             number(a.sigma_speed_mps[at], 1),
             number(_where(known, a.sigma_agl_m[at]), 1),
             number(_where(kind > 0, a.p_class[at]), 2),
+            _others(a.p_classes[at], kind),
             number(_where(a.state[at] >= 0, a.p_state[at]), 3),
             number(a.sigma_distance_m[at], 0),
             number(a.sigma_time_s[at], 1),

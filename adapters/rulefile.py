@@ -7,7 +7,7 @@ A condition is a line of text, so that a duty officer can read it:
     "distance <= 30 km"                             a number with its unit
     "speed <= 80 m/s with p >= 0.8"                 the same, asking for a probability
     "height_above_ground unknown"                   not known (or: known)
-    "class is drone-like", "state is not BY"        a name
+    "class is balloon", "state is not BY"        a name
     "near or inside"                                alternatives
 
 `[[rule.test]]` gives quantities and says whether the rule is true of them; every load runs these tests.
@@ -330,7 +330,7 @@ def _example(spec: QuantitySpec) -> str:
     if spec.kind is Kind.FLAG:
         return f'write "{spec.name}" or "not {spec.name}"'
     if spec.kind is Kind.NAME:
-        return f'write "{spec.name} is {"drone-like" if spec.name == "class" else "LT"}" or "{spec.name} unknown"'
+        return f'write "{spec.name} is {"balloon" if spec.name == "class" else "LT"}" or "{spec.name} unknown"'
     unit = next((f" {written}" for written, (si, _) in UNITS.items() if si == spec.unit), "")
     return f'write "{spec.name} <= 1{unit}"'
 

@@ -132,7 +132,9 @@ def assessment() -> Assessment:
         "crossing_lat_rad": np.radians(54.5772), "crossing_lon_rad": np.radians(25.6376), "agl_m": 196.0,
         "sigma_agl_m": 68.0, "height_known": True, "p_low": 1.0, "p_slow": 1.0, "object_class": 1, "p_class": 0.86,
     }  # fmt: skip
-    return Assessment(**{name: np.array([row.get(name, 0)], _dtype(kind)) for name, kind in _columns(Assessment)})
+    columns = {n: np.array([row.get(n, 0)], _dtype(kind)) for n, kind in _columns(Assessment, "p_classes")}
+    likely = {schema.ObjectClass.FIXED_WING_DRONE: 0.86, schema.ObjectClass.ULTRALIGHT: 0.1}
+    return Assessment(**columns, p_classes=np.array([[likely.get(kind, 0.003) for kind in schema.ObjectClass]]))
 
 
 def _columns(table: type[Tracks] | type[Assessment], *without: str) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from adapters.broker import Outgoing
-from adapters.config import Config
+from adapters.config import Config, load_coverage
 from adapters.decode import TICK, Door, Refused
 from adapters.outbox import Outbox, Turn
 from adapters.wire import Names
@@ -30,6 +30,7 @@ def engine_of(config: Config, zones: Zones, epoch: int) -> Engine:
             ruleset=config.rules,
             zones=zones,
             tracker=config.tracker,
+            coverage=load_coverage(config, zones),
             epoch=epoch,
             simulated=config.simulated,
             picture_us=config.picture_ms * 1000,

@@ -21,8 +21,8 @@ from numba import njit
 from fusion.birth import pair_1
 from fusion.clutter import S_CLAIM, S_INDEX, S_PERIOD_US, S_RADAR, density_1
 from fusion.filters.params import ROW
-from fusion.kernels import ENV, FAST_WIDE, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, X, score_1, signature
-from fusion.schema import B1, F8, I8
+from fusion.kernels import ENV, FAST_WIDE, LOST, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, X, score_1, signature
+from fusion.schema import B1, F4, F8, I8
 
 # Columns of `meta`, int64 per slot.
 ID, BIRTH, CONFIRMED, UPDATE, ARRIVED, STATUS, ADDRESS, MODE3A, MODE3A_US, CATEGORY, CLAIM, RADAR, HEIGHT, HITS = range(
@@ -112,7 +112,7 @@ def enter_1(slot: int, slab: F8, t_us: int, first: I8, after: I8, cell_of: I8) -
 
 @njit("float64(float64[::1], int64, float64)", cache=True, nogil=True)
 def wide_1(slab: F8, o: int, dt_s: float) -> float:
-    """Square of a generous sigma of a track's place after dt_s."""
+    """Square of a generous sigma of a track's place along the ground after dt_s."""
     return float(slab[o + WIDE] + dt_s * dt_s * slab[o + FAST_WIDE] + 4.0 * abs(dt_s) ** 3 + 100.0)
 
 
@@ -146,7 +146,7 @@ def weigh_1(
     t_us = plots[i].t_us
     o = slot * SLAB
     speed = math.nan
-    if slab[o + N] == 1.0 and belief[slot, FAST] == 0.0:
+    if slab[o + N] == 1.0 and slab[o + LOST] == 0.0 and belief[slot, FAST] == 0.0:
         dt_s = (t_us - slab[o + RING]) * 1e-6
         ll, nis, comps, speed = pair_1(slab, o + RING + 1, dt_s, w, ROW_AT, sites, w, A)
     else:
@@ -185,14 +185,14 @@ def _worst_last_1(start: int, pair_slot: I8, pair: F8) -> None:
     signature(
         "int64", PLOTS, "float64[::1], boolean[::1], float64[::1]", ENV, "int64[:, ::1], float64[:, ::1]",
         "int64[:, ::1], float64[:, :, ::1], float64[::1], int64[::1], int64[::1], int64[::1]",
-        "int64[::1], int64[::1], float64[:, ::1], int64[::1], int64[::1]",
+        "int64[::1], int64[::1], float64[:, ::1], int64[::1], int64[::1], float32[:, :, ::1]",
     ),
     cache=True,
     nogil=True,
 )  # fmt: skip
 def gate_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, rate: F8,
-    w: F8, first: I8, after: I8, cell_of: I8, pair_plot: I8, pair_slot: I8, pair: F8, held: I8, count: I8,
+    w: F8, first: I8, after: I8, cell_of: I8, pair_plot: I8, pair_slot: I8, pair: F8, held: I8, count: I8, hot: F4,
 ) -> int:  # fmt: skip
     """Pairs of plots and tracks that may belong together, plot after plot; returns their number.
 
@@ -215,9 +215,10 @@ def gate_1(
         addressed = claim and plots[i].address >= 0
         reach2 = plots[i].reach * plots[i].reach
         row_of_1(plots, i, w)
-        false_plots = density_1(w, ROW_AT, sensor)
+        false_plots = density_1(w, ROW_AT, sensor, hot, float(t_us))
         start = n
         ca, cb, cc = cell_1(px, py, pz)
+        down = 1.0 / math.sqrt(px * px + py * py + pz * pz)
         for around in range(27):
             cell = _number_1(ca + around // 9 - 1, cb + (around // 3) % 3 - 1, cc + around % 3 - 1)
             slot = first[_bucket_1(cell, mask)]
@@ -231,7 +232,8 @@ def gate_1(
                 dx = slab[o + X] + dt_s * slab[o + X + 3] - px
                 dy = slab[o + X + 1] + dt_s * slab[o + X + 4] - py
                 dz = slab[o + X + 2] + dt_s * slab[o + X + 5] - pz
-                square = dx * dx + dy * dy + dz * dz
+                climb = (dx * px + dy * py + dz * pz) * down
+                square = dx * dx + dy * dy + dz * dz - climb * climb  # along the ground: height is for the filter
                 again = hit_us[near, s] >= 0 and abs(t_us - hit_us[near, s]) < scan_us
                 if again and count[1] < held.shape[0] and square < belief[near, GRASP] + GRASP_SIGMAS2 * reach2:
                     held[count[1]] = near

@@ -17,6 +17,7 @@ POSITION = int(PlotKind.POSITION)
 CLIMB_SIGMA_MPS = 8.0  # vertical speed of a new track: airliners climb at up to 20, most fly level
 HEIGHT_PRIOR_M = 1_000.0  # an object of unknown height: this far above the radar's horizon there. What tells nobody
 HEIGHT_SIGMA_M = 2_500.0  # its height mostly flies low; airliners, which do tell, are within four sigma
+HIGHEST_M = 12_500.0  # airliners; what flies higher tells its height
 EFFECTIVE_EARTH_M = 8_500_000.0  # 4/3 of the radius
 
 # Speeds of what flies, as equally likely zero-mean scales per horizontal axis (m/s): hover and drift, drones and light
@@ -64,16 +65,17 @@ def place_1(r: F8, ro: int, sites: F8) -> tuple[float, float, float]:
 
 @njit("float64(float64[::1], int64)", cache=True, nogil=True)
 def reach_1(r: F8, ro: int) -> float:
-    """How far the object may be from `place_1`, m, one generous sigma."""
+    """How far along the ground the object may be from `place_1`, m, one generous sigma, both axes together."""
     if int(r[ro + M_KIND]) == POSITION:
-        return float(math.hypot(r[ro + M_SA] * 1.5, HEIGHT_SIGMA_M if math.isnan(r[ro + M_C]) else r[ro + M_SC]))
+        return float(1.5 * r[ro + M_SA])
     reach = max(r[ro + M_A], 1.0)
     if by_elevation_1(r, ro):
-        steep = r[ro + M_SC] * reach
+        steep = r[ro + M_SC] * reach * abs(math.sin(r[ro + M_C]))
+    elif math.isnan(r[ro + M_H]):  # an unknown height moves the foot of a given slant range
+        steep = min(HIGHEST_M * HIGHEST_M / (10.0 * reach), reach)  # five of these: h^2 / 2r of an airliner
     else:
-        steep = HEIGHT_SIGMA_M if math.isnan(r[ro + M_H]) else r[ro + M_SH]
-    wide = math.sqrt(r[ro + M_SA] * r[ro + M_SA] + r[ro + M_SB] * r[ro + M_SB] * reach * reach + steep * steep)
-    return float(min(wide, 2.0 * HEIGHT_SIGMA_M))
+        steep = min(r[ro + M_SH] * abs(r[ro + M_H]) / reach, reach)
+    return math.sqrt(r[ro + M_SA] * r[ro + M_SA] + r[ro + M_SB] * r[ro + M_SB] * reach * reach + steep * steep)
 
 
 @njit(

@@ -4,6 +4,10 @@ False plots are not spread evenly over the area of a radar: birds, ground echoes
 and low down. A radar that is taken to have even clutter believes in two false plots close to it, where there are many.
 So each radar carries a fading histogram of its unexplained plots over range, with their mean elevation in each bin;
 a few imagined plots keep bins that have seen little near what is usual.
+
+Wind farms, bird areas and harbours are hot places. Each radar has a map of cells a few kilometres wide: plots of
+tentative tracks that came to nothing, and of old tracks that stand still and say nothing, heat the cell they are in. In
+a hot cell a plot proves little; an object that hovers alone hardly heats its cell, and what moves heats none.
 """
 
 from __future__ import annotations
@@ -13,20 +17,27 @@ import math
 import numpy as np
 from numba import njit
 
-from fusion.filters.params import M_A, M_C, M_H, M_KIND, M_VE
+from fusion.filters.params import M_A, M_B, M_C, M_H, M_KIND, M_VE
 from fusion.kernels import PLOTS, Rec, signature
-from fusion.schema import B1, F8, PlotKind
+from fusion.schema import B1, F4, F8, PlotKind
 
 POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
 
 BINS = 24  # of range: 3 km of a gap filler, 8 km of an area radar
 # Columns of one sensor's row of numbers for association: what it is, expected false plots and newcomers in one period,
-# their fading number
-# in all bins; then the map: that number in each bin, and the sum of their elevations.
+# the fading number of unexplained plots in all bins; then that number in each bin, and the sum of their elevations.
 S_INDEX, S_PERIOD_US, S_RADAR, S_CLAIM, S_CLUTTER, S_NEW, S_RANGE, S_FAST_GATE, S_TOTAL = range(9)
 S_COUNT = 9
 S_ELEVATION = S_COUNT + BINS
 SENSOR = S_ELEVATION + BINS
+
+GRID = 128  # cells across the disc of a radar: 4 km of one that reaches 280 km
+HOT = 2  # of a cell: fading number of false plots, scan of the last (since 1970, in periods, modulo WRAP)
+WRAP = 1_048_576  # scans that a float32 tells apart
+HOT_SCANS = 40.0  # memory of a cell
+FREE = 1.5  # so many false plots in a cell prove nothing
+OLD_US = 30_000_000  # a track this old that hardly moves and says nothing may be a wind farm: its plots count as false
+STILL_MPS = 15.0  # ... when it is slower than this
 
 RATE_SCANS = 8.0  # memory of the number of false plots
 MAP_SCANS = 40.0  # memory of where they are: weather and birds change over minutes
@@ -68,8 +79,54 @@ def _bin_1(range_m: float, range_max_m: float) -> int:
     return min(max(int(range_m / range_max_m * BINS), 0), BINS - 1)
 
 
-@njit("UniTuple(float64, 2)(float64[::1], int64, float64[::1])", cache=True, nogil=True)
-def densities_1(r: F8, ro: int, sensor: F8) -> tuple[float, float]:
+@njit("int64(float64, float64, float64)", cache=True, nogil=True)
+def cell_1(range_m: float, azimuth_rad: float, range_max_m: float) -> int:
+    """The cell of a radar's map that a place is in."""
+    part = 0.5 * GRID * min(range_m / range_max_m, 0.999)
+    return int(0.5 * GRID + part * math.sin(azimuth_rad)) * GRID + int(0.5 * GRID + part * math.cos(azimuth_rad))
+
+
+@njit("float64(float64[::1], float64)", cache=True, nogil=True)
+def scan_1(sensor: F8, t_us: float) -> float:
+    """Number of the scan that a time is in, modulo WRAP."""
+    return float(int(t_us / sensor[S_PERIOD_US]) % WRAP)
+
+
+@njit("float64(float32[:, :, ::1], float64[::1], int64, float64)", cache=True, nogil=True)
+def faded_1(hot: F4, sensor: F8, cell: int, scan: float) -> float:
+    """False plots of late in a cell of a radar's map."""
+    s = int(sensor[S_INDEX])
+    if hot[s, cell, 0] == 0.0:
+        return 0.0
+    gone = scan - hot[s, cell, 1]
+    if gone < 0.0:
+        gone = gone + WRAP if gone < -0.5 * WRAP else 0.0
+    return float(hot[s, cell, 0] * math.exp(-gone / HOT_SCANS))
+
+
+@njit("void(float32[:, :, ::1], float64[::1], float64, float64, float64, float64)", cache=True, nogil=True)
+def heat_1(hot: F4, sensor: F8, range_m: float, azimuth_rad: float, t_us: float, number: float) -> None:
+    """Count false plots of a radar at a place."""
+    s = int(sensor[S_INDEX])
+    cell = cell_1(range_m, azimuth_rad, sensor[S_RANGE])
+    scan = scan_1(sensor, t_us)
+    hot[s, cell, 0] = faded_1(hot, sensor, cell, scan) + number
+    hot[s, cell, 1] = scan
+
+
+@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True)
+def local_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
+    """False plots in one period per metre of range and radian, for the cell of this plot; 0 where nothing is known."""
+    cell = cell_1(r[ro + M_A], r[ro + M_B], sensor[S_RANGE])
+    number = faded_1(hot, sensor, cell, scan_1(sensor, t_us)) - FREE
+    if number <= 0.0:
+        return 0.0
+    side = 2.0 * sensor[S_RANGE] / GRID
+    return float(number / HOT_SCANS / (side * side) * max(r[ro + M_A], 1_000.0))
+
+
+@njit("UniTuple(float64, 2)(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True)
+def densities_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> tuple[float, float]:
     """Log-densities in measurement space at this plot, in one period of a sensor: of false plots, and of newcomers.
 
     Newcomers are spread evenly over the sensor's area. Over elevation they are as false plots are: what was not seen
@@ -82,6 +139,9 @@ def densities_1(r: F8, ro: int, sensor: F8) -> tuple[float, float]:
     share = (sensor[S_COUNT + b] + IMAGINED * (2.0 * b + 1.0) / (BINS * BINS)) / (sensor[S_TOTAL] + IMAGINED)
     false = math.log(max(sensor[S_CLUTTER], 1e-9) * share * BINS / sensor[S_RANGE])
     new = math.log(max(sensor[S_NEW], 1e-9) * 2.0 * max(r[ro + M_A], 1_000.0) / (sensor[S_RANGE] * sensor[S_RANGE]))
+    local = local_1(r, ro, sensor, hot, t_us)
+    if local > 0.0:
+        false = math.log(math.exp(false) + 2.0 * math.pi * local)
     other = -math.log(2.0 * math.pi)
     if not math.isnan(r[ro + M_C]):
         span = 2.0 * sensor[S_ELEVATION + b] + IMAGINED_LOW * ELEVATION_SPAN_RAD
@@ -93,18 +153,18 @@ def densities_1(r: F8, ro: int, sensor: F8) -> tuple[float, float]:
     return false + other, new + other
 
 
-@njit("float64(float64[::1], int64, float64[::1])", cache=True, nogil=True)
-def density_1(r: F8, ro: int, sensor: F8) -> float:
+@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True)
+def density_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     """Log-density at this plot of all that no track explains: false plots and newcomers together."""
-    false, new = densities_1(r, ro, sensor)
+    false, new = densities_1(r, ro, sensor, hot, t_us)
     top = max(false, new)
     return top + math.log(math.exp(false - top) + math.exp(new - top))
 
 
-@njit("float64(float64[::1], int64, float64[::1])", cache=True, nogil=True)
-def newcomer_1(r: F8, ro: int, sensor: F8) -> float:
+@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True)
+def newcomer_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     """Log-odds that a plot which no track explains comes from an object, not from clutter."""
-    false, new = densities_1(r, ro, sensor)
+    false, new = densities_1(r, ro, sensor, hot, t_us)
     return new - false
 
 

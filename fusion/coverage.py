@@ -46,7 +46,8 @@ C_LN_PD = 7  # log of detection_probability
 C_RCS = 8  # RCS in m^2 to which detection_probability at range_max_m belongs; 0: size does not matter
 C_SCREEN = 9  # row of the screens, -1 none
 C_LEAST = 10  # of what terrain leaves: 0 where it hides, COARSE_LEAST where it only may
-COLS = 11
+C_PERIOD_US = 11  # from one look to the next
+COLS = 12
 TABLE = "float64[:, ::1]"
 COVER = f"{TABLE}, {TABLE}, {SCREEN}, {TABLE}"  # table, sites, screens, local: Coverage.arrays()
 
@@ -76,6 +77,7 @@ def sensor_table(sensors: Sequence[SensorSpec], ground_m: ArrayLike = 0.0) -> F8
         row[C_LN_PD] = math.log(min(max(sensor.detection_probability, 0.01), 0.999))
         row[C_RCS] = sensor.reference_rcs_m2 if sensor.kind in _RADARS else 0.0
         row[C_SCREEN] = -1.0
+        row[C_PERIOD_US] = sensor.period_s * 1e6
         _stand(row, antenna_m, surface_m)
     return table
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fusion import classes
 from fusion.rules import QUANTITIES, Condition, Kind, Rule, Scene, Words
 from fusion.schema import US_PER_S, Alert, Assessment, ObjectClass, Quantity, Tracks
 from fusion.sentence import Story, tell
@@ -19,6 +20,7 @@ CONTEXT = (  # told with every alert, whether the rule asks or not
     "climb",
     "probability_inside",
     "existence",
+    "class_probability",
 )
 
 
@@ -79,7 +81,8 @@ def story(alert: Alert, tracks: Tracks, assessment: Assessment, scene: Scene, he
         disputed=bool(a.disputed[here]),
         identity=alert.identity,
         identity_by=alert.identity_by,
-        object_class="" if kind is ObjectClass.UNKNOWN else kind.name.lower().replace("_", "-"),
+        object_class=classes.WORDS[kind],
+        p_class=float(a.p_class[here]),
         doubt=tables.doubt,
         simulated=alert.simulated,
     )

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from fusion.behaviour import Behaviour
 from fusion.claims import ClaimWatch
+from fusion.coverage import Coverage
 from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.incidents import Watch
@@ -56,6 +58,7 @@ class EngineConfig:
     ruleset: RuleSet
     zones: Zones
     tracker: TrackerParams = field(default_factory=TrackerParams)
+    coverage: Coverage | None = None  # of these sensors, with terrain where there is any
     epoch: int = 0
     simulated: bool = False
     picture_us: int = 100_000  # a picture, and the rules, this often
@@ -69,9 +72,10 @@ class Engine:
         self.config = config
         self.counters = Counters()
         self.zones = config.zones
-        self.tracker = Tracker(config.sensors, config.tracker, config.epoch, config.zones.geoid)
+        self.tracker = Tracker(config.sensors, config.tracker, config.epoch, config.zones.geoid, config.coverage)
         self.order = Order()
         self.claims = ClaimWatch(config.sensors)
+        self.behaviour = Behaviour()
         self.health = SensorWatch(config.sensors)
         names = tuple(spec.id for spec in config.sensors)
         self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
@@ -143,6 +147,7 @@ class Engine:
             "tracker": self.tracker.snapshot(),
             "order": self.order.snapshot(),
             "claims": self.claims.snapshot(),
+            "behaviour": self.behaviour.snapshot(),
             "health": self.health.snapshot(),
             "watch": self.watch.snapshot(),
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
@@ -159,6 +164,7 @@ class Engine:
         self.tracker.restore(state["tracker"])
         self.order.restore(state["order"])
         self.claims.restore(state["claims"])
+        self.behaviour.restore(state["behaviour"])
         self.health.restore(state["health"])
         self.watch.restore(state["watch"])
         kept: Counters = state["counters"]
@@ -230,7 +236,8 @@ class Engine:
     def _show(self, now_us: int) -> list[Event]:
         tracks = self.tracker.table(now_us)
         words = self.config.ruleset.words
-        assessment = assess(tracks, self.zones.facts(tracks), words, self.config.sensors, self.claims)
+        facts = self.zones.facts(tracks)
+        assessment = assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour)
         changed = self.watch.step(tracks, assessment, now_us)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [AlertChanged(a) for a in changed]

@@ -34,11 +34,12 @@ from fusion.associate import (
     log_probability_1,
     wide_1,
 )
-from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR
-from fusion.coverage import C_LN_PD, C_LOOKS, COVERED, TABLE, best_1, full_1, view_1
+from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR, S_RANGE, heat_1
+from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, view_1
 from fusion.filters.params import M_C, M_H, MODELS
+from fusion.geo import polar_1
 from fusion.hits import book_1, detection_1, expected_1, learn_local_1
-from fusion.kernels import PLOTS, POLAR, SLAB, Rec, T, X, ahead_n, signature
+from fusion.kernels import ENV, PLOTS, POLAR, SLAB, Rec, T, X, ahead_n, signature
 from fusion.schema import B1, F4, F8, I8, TrackStatus
 from fusion.screening import SCREEN
 
@@ -47,9 +48,12 @@ PER_TRACK = (
     "int64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1]"
     # meta, belief, hit, look, rate (blind, half: see hits.py; Pd expected of the last look, -1 before it), size
 )
-KNOWN = f"{TABLE}, {SCREEN}, {TABLE}"  # what coverage knows: table, screens, local map
+KNOWN = f"{TABLE}, {SCREEN}, {TABLE}, float32[:, :, ::1]"  # coverage: table, screens, local map; clutter: hot cells
+# slab, sites, table, per track, scratch, rules, coverage
+CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]", KNOWN).args  # type: ignore[attr-defined]
 FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
+STARVED = 2.5  # periods of a radar without a plot: neighbours miss one look, seldom two
 DECAY_EVERY_S = 0.5  # existence fades in steps of this: over its mean life of minutes nobody can tell
 
 # Numbers of existence as one row for compiled code; TrackerParams holds them with their reasons.
@@ -71,7 +75,7 @@ def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
 )
 def settle_look_1(
     slot: int, s: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sites: F8, cover: F8,
-    screens: F4, local: F8, x: float, y: float, z: float, hit: bool,
+    screens: F4, local: F8, hot: F4, x: float, y: float, z: float, hit: bool,
 ) -> float:  # fmt: skip
     """Book one look of sensor s at a track at an ECEF place: what it teaches of size, record and local map.
 
@@ -94,6 +98,21 @@ def settle_look_1(
 
 
 @njit(
+    "float64(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1])", cache=True, nogil=True
+)
+def missed_1(slot: int, since_us: int, hit_us: I8, look_us: I8, rate: F8, cover: F8) -> float:
+    """Log-odds of existence that looks younger than since_us cost a track: 0 when plots come in order."""
+    lost = 0.0
+    for s in range(hit_us.shape[1]):
+        if cover[s, C_LOOKS] > 0.0 and rate[slot, s, 2] > 0.0:
+            after_us = max(since_us, hit_us[slot, s])
+            looks = int((look_us[slot, s] - after_us) / cover[s, C_PERIOD_US] + 0.5)
+            if looks > 0:
+                lost += looks * math.log1p(-rate[slot, s, 2])
+    return lost
+
+
+@njit(
     signature(
         "void",
         "int64",
@@ -108,7 +127,7 @@ def settle_look_1(
 )
 def mark_1(
     slot: int, plots: Rec, i: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sensor: F8,
-    born: bool, gain: float, rules: F8, sites: F8, cover: F8, screens: F4, local: F8,
+    born: bool, gain: float, rules: F8, sites: F8, cover: F8, screens: F4, local: F8, hot: F4,
 ) -> None:  # fmt: skip
     """Book plot i on a track, and on the plot where it went."""
     plot = plots[i]
@@ -123,7 +142,7 @@ def mark_1(
     if cover[s, C_LOOKS] > 0.0 and plots[i].booked == 0:
         place = plots[i].place
         settle_look_1(
-            slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, place[0], place[1],
+            slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, hot, place[0], place[1],
             place[2], True,
         )  # fmt: skip
         plots[i].booked = 1
@@ -146,8 +165,10 @@ def mark_1(
     plots[i].id = meta[slot, ID]
     plots[i].gain = 0.0
     if not born:
+        # A late plot does not undo the misses after it: nothing is surer than that it was there at its own time.
+        missed = missed_1(slot, meta[slot, UPDATE], hit_us, look_us, rate, cover)
         before = belief[slot, ODDS]
-        belief[slot, ODDS] = min(before + min(gain, rules[E_GAIN]), rules[E_MOST])
+        belief[slot, ODDS] = min(before + min(gain, rules[E_GAIN]), max(rules[E_MOST] + missed, before))
         plots[i].gain = belief[slot, ODDS] - before
     if meta[slot, STATUS] != TENTATIVE:
         meta[slot, STATUS] = CONFIRMED_NOW
@@ -156,13 +177,40 @@ def mark_1(
         meta[slot, CONFIRMED] = plot.rx_us
 
 
+@njit("boolean(int64, float64[::1], int64, boolean, int64[:, ::1], float64[:, ::1], float64[::1])",
+      cache=True, nogil=True)  # fmt: skip
+def dead_1(slot: int, slab: F8, newest_us: int, due_now: bool, meta: I8, belief: F8, rules: F8) -> bool:
+    """Does this track end: unlikely, too wide, forgotten, or of claims that fell silent?"""
+    confirmed = meta[slot, STATUS] != TENTATIVE
+    age_s = (newest_us - meta[slot, UPDATE]) * 1e-6
+    if belief[slot, ODDS] < (rules[E_DELETE] if confirmed else rules[E_DELETE_NEW]):
+        return True
+    if not confirmed:
+        return bool(age_s > 40.0)
+    if age_s > 5.0 and (due_now or age_s > 20.0) and wide_1(slab, slot * SLAB, age_s) > rules[E_SIGMA] * rules[E_SIGMA]:
+        return True
+    return bool(age_s > rules[E_CLAIM_S] and meta[slot, CLAIM] == meta[slot, UPDATE])
+
+
+@njit("void(float64[::1], int64, int64[::1], int64, float64[:, ::1], float64[:, ::1], float32[:, :, ::1])",
+      cache=True, nogil=True)  # fmt: skip
+def nothing_1(slab: F8, o: int, hit_us: I8, hits: int, numbers: F8, sites: F8, hot: F4) -> None:
+    """A tentative track came to nothing: its plots were false, where the radar that saw it last saw it."""
+    s = int(np.argmax(hit_us))
+    if numbers[s, S_RADAR] == 0.0:
+        return
+    range_m, azimuth, _ = polar_1(sites[s], slab[o + X], slab[o + X + 1], slab[o + X + 2])
+    if range_m < numbers[s, S_RANGE]:
+        heat_1(hot, numbers[s], range_m, azimuth, float(hit_us[s]), float(hits))
+
+
 @njit(
     f"boolean(float64[::1], int64, int64, {TABLE}, {KNOWN}, float64[::1], {TABLE})",
     cache=True,
     nogil=True,
 )
 def in_view_1(
-    slab: F8, o: int, now_us: int, sites: F8, cover: F8, screens: F4, local: F8, size: F8, records: F8
+    slab: F8, o: int, now_us: int, sites: F8, cover: F8, screens: F4, local: F8, hot: F4, size: F8, records: F8
 ) -> bool:
     """Would any sensor that looks by itself see the object where it should be now?"""
     dt_s = (now_us - slab[o + T]) * 1e-6
@@ -174,14 +222,15 @@ def in_view_1(
 
 @njit(
     signature(
-        "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
+        "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
         "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1]",
     ),
     cache=True,
     nogil=True,
 )  # fmt: skip
 def look_1(
-    top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, sites: F8, cover: F8, screens: F4, local: F8,
+    top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, numbers: F8, sites: F8, cover: F8, screens: F4,
+    local: F8, hot: F4,
     meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, slab: F8, rules: F8, ended: I8, in_view: B1,
     stats: I8,
 ) -> int:  # fmt: skip
@@ -217,7 +266,7 @@ def look_1(
                 look_us[slot, s] += period
                 dt_s = (look_us[slot, s] - slab[o + T]) * 1e-6
                 seen = settle_look_1(
-                    slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local,
+                    slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, hot,
                     slab[o + X] + dt_s * slab[o + X + 3], slab[o + X + 1] + dt_s * slab[o + X + 4],
                     slab[o + X + 2] + dt_s * slab[o + X + 5], False,
                 )  # fmt: skip
@@ -235,17 +284,12 @@ def look_1(
         confirmed = meta[slot, STATUS] != TENTATIVE
         if confirmed:
             meta[slot, STATUS] = CONFIRMED_NOW if fresh else COASTING
-        age_s = (newest_us - meta[slot, UPDATE]) * 1e-6
-        dead = belief[slot, ODDS] < (rules[E_DELETE] if confirmed else rules[E_DELETE_NEW])
-        if confirmed and age_s > 5.0 and (due_now or age_s > 20.0):
-            dead = dead or wide_1(slab, o, age_s) > rules[E_SIGMA] * rules[E_SIGMA]
-        if not confirmed and age_s > 40.0:
-            dead = True
-        if confirmed and age_s > rules[E_CLAIM_S] and meta[slot, CLAIM] == meta[slot, UPDATE]:
-            dead = True
+        dead = dead_1(slot, slab, newest_us, due_now, meta, belief, rules)
         if dead:
+            if not confirmed:
+                nothing_1(slab, o, hit_us[slot], meta[slot, HITS], numbers, sites, hot)
             ended[dying] = slot
-            in_view[dying] = in_view_1(slab, o, newest_us, sites, cover, screens, local, size[slot], rate[slot])
+            in_view[dying] = in_view_1(slab, o, newest_us, sites, cover, screens, local, hot, size[slot], rate[slot])
             dying += 1
     return dying
 
@@ -281,14 +325,15 @@ def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
 
 @njit("boolean(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
 def apart_1(sa: int, sb: int, meta: I8, hit_us: I8, sensors: F8) -> bool:
-    """True where two tracks cannot be one object: other addresses, other codes, or seen by a radar in the same scan."""
+    """True where two tracks cannot be one object: other addresses, other codes, or both fed by one radar, as each
+    object of a group is; of two tracks of one object, one starves."""
     if meta[sa, ADDRESS] >= 0 and meta[sb, ADDRESS] >= 0 and meta[sa, ADDRESS] != meta[sb, ADDRESS]:
         return True
     if meta[sa, MODE3A] >= 0 and meta[sb, MODE3A] >= 0 and meta[sa, MODE3A] != meta[sb, MODE3A]:
         return True
     for s in range(hit_us.shape[1]):
         both = sensors[s, 2] > 0.0 and hit_us[sa, s] >= 0 and hit_us[sb, s] >= 0
-        if both and abs(hit_us[sa, s] - hit_us[sb, s]) < 0.5 * sensors[s, 0]:
+        if both and abs(hit_us[sa, s] - hit_us[sb, s]) < STARVED * sensors[s, 0]:
             return True
     return False
 

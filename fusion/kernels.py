@@ -31,6 +31,7 @@ from fusion.filters.imm import (
     update_1,
 )
 from fusion.filters.params import M_KIND, M_RATE, M_VE, M_VN, M_VU, MODELS, ROW
+from fusion.geo import up_1
 from fusion.schema import F8, I8, PlotKind
 
 POSITION = int(PlotKind.POSITION)
@@ -63,13 +64,13 @@ SCRATCH = B + STATE
 
 # One plot on its way through the tracker. `slot`, `id`, `gain`, `hit_us` say what became of it: the slot and the id of
 # the track that took it, the log-odds it added, and that track's last hit by the same sensor before it; `booked` is 1
-# once the look that made it has taught what a look teaches.
+# once the look that made it has taught what a look teaches. No padding: equal plots are equal bytes.
 PLOT = np.dtype(
     [
         ("t_us", "i8"), ("rx_us", "i8"), ("sensor", "i8"), ("kind", "i8"), ("row", "f8", (ROW,)), ("place", "f8", (3,)),
         ("reach", "f8"), ("address", "i8"), ("mode3a", "i8"), ("category", "i8"), ("on_ground", "i8"),
         ("slot", "i8"), ("id", "i8"), ("gain", "f8"), ("hit_us", "i8"), ("booked", "i8"), ("callsign", "S8"),
-        ("serial", "S20"),
+        ("serial", "S24"),
     ],
     align=True,
 )  # fmt: skip
@@ -88,23 +89,29 @@ def signature(returns: str, *parts: object) -> object:
 
 @njit("void(float64[::1], int64)", cache=True, nogil=True)
 def _sum_up_1(b: F8, o: int) -> None:
-    """Mean of the mixture, and the traces of its place and velocity covariance, from the state."""
+    """Mean of the mixture; its variance of place along the ground (both axes together) and of velocity, from the
+    state."""
     s = o + S
     for a in range(6):
         m = s + MEAN + a
         b[o + X + a] = b[s] * b[m] + b[s + 1] * b[m + 6] + b[s + 2] * b[m + 12]
+    u0, u1, u2 = up_1(b[o + X], b[o + X + 1], b[o + X + 2])
     wide = 0.0
     fast = 0.0
     for j in range(MODELS):
         c = s + COV + TRIANGLE * j
-        place = b[c] + b[c + 6] + b[c + 11]
+        steep = u0 * (u0 * b[c] + 2.0 * (u1 * b[c + 1] + u2 * b[c + 2]))
+        steep += u1 * (u1 * b[c + 6] + 2.0 * u2 * b[c + 7]) + u2 * u2 * b[c + 11]
+        place = b[c] + b[c + 6] + b[c + 11] - steep
         speed = b[c + VELOCITY] + b[c + VELOCITY + 3] + b[c + VELOCITY + 5]
+        climb = 0.0
         for a in range(3):
             d = b[s + MEAN + 6 * j + a] - b[o + X + a]
             e = b[s + MEAN + 6 * j + 3 + a] - b[o + X + 3 + a]
+            climb += d * (u0 if a == 0 else (u1 if a == 1 else u2))
             place += d * d
             speed += e * e
-        wide += b[s + j] * place
+        wide += b[s + j] * (place - climb * climb)
         fast += b[s + j] * speed
     b[o + WIDE] = wide
     b[o + FAST_WIDE] = fast

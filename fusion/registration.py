@@ -4,8 +4,8 @@
     report()         one SensorBias per radar                 believed         False: keep its plots out of association
 
 Aircraft that say where they are (ADS-B) are the reference: `fusion.traffic` pairs plots with claims, `fusion.radarbias`
-finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Work is done once a second of
-arrival time, on radar plots that arrived at least `hold_s` before, so that claims from around their time are there.
+finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Work is done every two seconds
+of arrival time, on radar plots that arrived at least `hold_s` before, so that claims from around their time are there.
 Nothing is taken off that is not significant: without a bias, and without ADS-B, nothing changes.
 """
 
@@ -30,6 +30,7 @@ from fusion.traffic import P_SLOT, P_T, PAIR, R_SH, R_SP, R_SV, R_T, R_V, R_X, R
 __all__ = ["Registration", "RegistrationParams"]
 
 POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
+WORK_EVERY_US = 2 * US_PER_S  # a scan or less: nothing new comes sooner than a radar turns
 WAITING_MOST = 20_000  # plots held back; of more, the newest are left out
 RECENT_PERIODS = 4.0  # an aircraft that a radar saw within this should be seen again
 ALIVE_US = 5 * US_PER_S  # and is there as long as it says so
@@ -87,11 +88,11 @@ class Registration:
         self._now_us = now_us
         if len(plots):
             self._came.append(plots.copy())
-        slot = now_us // US_PER_S
+        slot = now_us // WORK_EVERY_US
         if slot != self._slot:
-            passed_s = slot - self._slot if self._slot >= 0 else 0
+            passed_s = (slot - self._slot) * WORK_EVERY_US / US_PER_S if self._slot >= 0 else 0.0
             self._slot = slot
-            self._work(now_us, float(passed_s))
+            self._work(now_us, passed_s)
 
     def correct(self, plots: Rec) -> I8:
         """Take the biases off, in place: range, azimuth, elevation and time of measurement; sigmas grow by what is not
@@ -154,7 +155,7 @@ class Registration:
     # ------------------------------------------------------------- inside
 
     def _work(self, now_us: int, passed_s: float) -> None:
-        """What is done once a second: keep claims, pair what waited long enough, estimate, judge."""
+        """What is done every WORK_EVERY_US: keep claims, pair what waited long enough, estimate, judge."""
         came = _held(self._held[:0], self._came)
         self._came.clear()
         sensor = came["sensor"]

@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit, types
 
 from fusion.associate import ROW_AT, STEP_SCRATCH, row_of_1
-from fusion.birth import HEIGHT_SIGMA_M, place_1, reach_1
+from fusion.birth import place_1, reach_1
+from fusion.columns import unmeasured
 from fusion.filters.params import (
     M_A,
     M_B,
@@ -31,46 +32,53 @@ from fusion.filters.params import (
 )
 from fusion.geo import geodetic
 from fusion.kernels import BEARING, PLOT, PLOTS, POSITION, Rec, signature
+from fusion.pressure import FAR_M_PER_M, P_LEARNT, P_SPREAD, P_X, PRESSURE, corrected_1
 from fusion.schema import F8, I1, I4, I8, PlotKind, Plots, SensorSpec
 from fusion.terrain import Grid, sample
 
 BEARING_REACH_M = 1e6  # a bearing points nowhere: its place is the sensor itself, and the object may be this far
+CORRECTION = 11  # where `Pressure.numbers` begin in a head
+HEAD = CORRECTION + PRESSURE
 # Columns of a batch as decoders made them: perhaps read-only, perhaps shared between batches.
 _F, _I4, _I1 = (types.Array(t, 1, "A", readonly=True) for t in (types.float64, types.int32, types.int8))
 _I8 = types.Array(types.int64, 1, "A", readonly=True)
 
 
-def plots_of(
-    batches: Sequence[Plots], specs: Sequence[SensorSpec], sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float
-) -> Rec:
+def head_of(spec: SensorSpec) -> F8:
+    """What every batch of a sensor shares (HEAD,): arrival, index, kind, site, its sigmas, pressure correction."""
+    site = spec.index if spec.has_site else -1
+    sigmas = (
+        spec.sigma_range_m, spec.sigma_azimuth_rad, spec.sigma_elevation_rad, spec.sigma_position_m,
+        spec.sigma_height_m, spec.sigma_velocity_mps, spec.sigma_doppler_mps,
+    )  # fmt: skip
+    return np.array([0.0, spec.index, 0.0, site, *sigmas, *np.zeros(PRESSURE)])
+
+
+def plots_of(batches: Sequence[Plots], heads: Sequence[F8], sites: F8, geoid: Grid | None, pressure: F8) -> Rec:
     """Batches, each of its sensor, as one array (n,) of kernels.PLOT, one behind the other.
 
     Args:
+        heads: `head_of` the sensor of each batch; used as scratch.
         sites: geo.site_table of all sensors, in order of index.
         geoid: height of mean sea level above the ellipsoid; without it the two are taken as one.
-        qnh_m: metres to add to a pressure height for height above mean sea level.
-        sigma_m: one sigma of the result of that correction.
+        pressure: `Pressure.numbers`, which turn a pressure height into one above mean sea level.
+
+    What is wrong with the correction is common to all plots, but a row's sigma is taken as of this row alone: a track
+    whose height only pressure tells is surer of it than the correction is. `fusion.pressure` never gives less than
+    20 m, nine times the white part (steps of 25 ft), which makes up for about as many plots as a filter remembers at
+    the least sigma, and for no more than that.
     """
     found = np.zeros(sum(len(batch) for batch in batches), PLOT)
     at = 0
-    for batch, spec in zip(batches, specs, strict=True):
+    for batch, head in zip(batches, heads, strict=True):
         part = found[at : at + len(batch)]
         at += len(batch)
-        _fill(part, batch, spec, sites, geoid, qnh_m, sigma_m)
+        _fill(part, batch, head, sites, geoid, pressure)
     return found
 
 
-def _fill(
-    found: Rec, batch: Plots, spec: SensorSpec, sites: F8, geoid: Grid | None, qnh_m: float, sigma_m: float
-) -> None:
-    site = spec.index if spec.has_site else -1
-    head = np.array(
-        [
-            batch.rx_us, spec.index, float(batch.kind), site, spec.sigma_range_m, spec.sigma_azimuth_rad,
-            spec.sigma_elevation_rad, spec.sigma_position_m, spec.sigma_height_m, spec.sigma_velocity_mps,
-            spec.sigma_doppler_mps, qnh_m, sigma_m,
-        ]
-    )  # fmt: skip
+def _fill(found: Rec, batch: Plots, head: F8, sites: F8, geoid: Grid | None, pressure: F8) -> None:
+    head[0], head[2], head[CORRECTION:] = batch.rx_us, batch.kind, pressure
     if batch.kind == PlotKind.POSITION:
         position_1(
             found, head, batch.t_us, batch.lat_rad, batch.lon_rad, batch.sigma_position_m, batch.height_m,
@@ -83,25 +91,33 @@ def _fill(
             batch.sigma_azimuth_rad, batch.sigma_elevation_rad, batch.pressure_height_m, batch.doppler_mps,
         )  # fmt: skip
     said_1(found, head, sites, batch.address, batch.mode3a, batch.category, batch.on_ground)
-    if batch.callsign.any():
-        found["callsign"] = batch.callsign
-    if batch.serial.any():
-        found["serial"] = batch.serial
-    if geoid is not None:
-        _above_ellipsoid(found, batch, sites, geoid)
+    for name in ("callsign", "serial"):
+        column = getattr(batch, name)
+        if not unmeasured(column):
+            found[name] = column
+    if geoid is not None or pressure[P_LEARNT]:
+        _above_ellipsoid(found, batch, sites, geoid, pressure)
 
 
-def _above_ellipsoid(found: Rec, batch: Plots, sites: F8, geoid: Grid) -> None:
-    """Pressure height is above mean sea level: add what that is above the ellipsoid."""
+def _above_ellipsoid(found: Rec, batch: Plots, sites: F8, geoid: Grid | None, pressure: F8) -> None:
+    """Pressure height is above mean sea level: add what that is above the ellipsoid. Far from the traffic that taught
+    the correction it is less sure."""
     by_pressure = ~np.isnan(batch.pressure_height_m)
     if batch.kind == PlotKind.POSITION:
         by_pressure &= np.isnan(batch.height_m)
     if batch.kind == PlotKind.BEARING or not by_pressure.any():
         return
-    lat, lon, _ = geodetic(found["place"])
-    column = M_C if batch.kind == PlotKind.POSITION else M_H
-    undulation = np.nan_to_num(sample(geoid, lat, lon), nan=0.0)
-    found["row"][:, column] += np.where(by_pressure, undulation, 0.0)
+    column, sigma = (M_C, M_SC) if batch.kind == PlotKind.POSITION else (M_H, M_SH)
+    if pressure[P_LEARNT]:
+        away_m = np.sqrt(((found["place"] - pressure[P_X : P_X + 3]) ** 2).sum(axis=1))
+        more_m = FAR_M_PER_M * np.maximum(away_m - pressure[P_SPREAD], 0.0)
+        found["row"][:, sigma] = np.where(
+            by_pressure, np.sqrt(found["row"][:, sigma] ** 2 + more_m**2), found["row"][:, sigma]
+        )
+    if geoid is not None:
+        lat, lon, _ = geodetic(found["place"])
+        undulation = np.nan_to_num(sample(geoid, lat, lon), nan=0.0)
+        found["row"][:, column] += np.where(by_pressure, undulation, 0.0)
     place_n(found, sites)
 
 
@@ -118,7 +134,7 @@ def position_1(
     found: Rec, head: F8, t_us: I8, lat: F8, lon: F8, sigma: F8, height: F8, sigma_height: F8, pressure: F8, east: F8,
     north: F8, up: F8, sigma_velocity: F8,
 ) -> None:  # fmt: skip
-    """Times and rows of kind POSITION. Geometric height goes before pressure height. `head` as in `_fill`."""
+    """Times and rows of kind POSITION. Geometric height goes before pressure height. `head`: see `head_of`."""
     for i in range(found.shape[0]):
         found[i].t_us = t_us[i]
         row = found[i].row
@@ -128,8 +144,7 @@ def position_1(
         row[M_SA] = _given_1(sigma[i], head[7])
         row[M_SB] = math.nan
         if math.isnan(height[i]) and not math.isnan(pressure[i]):
-            row[M_C] = pressure[i] + head[11]
-            row[M_SC] = head[12]
+            row[M_C], row[M_SC] = corrected_1(head, CORRECTION, pressure[i])
         else:
             row[M_C] = height[i]
             row[M_SC] = _given_1(sigma_height[i], head[8])
@@ -146,7 +161,7 @@ def polar_1(
     found: Rec, head: F8, t_us: I8, range_m: F8, azimuth: F8, elevation: F8, sigma_range: F8, sigma_azimuth: F8,
     sigma_elevation: F8, pressure: F8, doppler: F8,
 ) -> None:  # fmt: skip
-    """Times and rows of kind POLAR and BEARING. `head` as in `_fill`."""
+    """Times and rows of kind POLAR and BEARING. `head`: see `head_of`."""
     polar = int(head[2]) != BEARING
     for i in range(found.shape[0]):
         found[i].t_us = t_us[i]
@@ -162,8 +177,7 @@ def polar_1(
         if polar:
             row[M_A] = range_m[i]
             row[M_SA] = _given_1(sigma_range[i], head[4])
-            row[M_H] = pressure[i] + head[11]
-            row[M_SH] = head[12]
+            row[M_H], row[M_SH] = corrected_1(head, CORRECTION, pressure[i])
             row[M_RATE] = doppler[i]
             row[M_SRATE] = head[10]
 
@@ -182,7 +196,7 @@ def place_n(found: Rec, sites: F8) -> None:
             found[i].reach = BEARING_REACH_M
             continue
         place[0], place[1], place[2] = place_1(w, ROW_AT, sites)
-        found[i].reach = min(reach_1(w, ROW_AT), 2.0 * HEIGHT_SIGMA_M)
+        found[i].reach = reach_1(w, ROW_AT)
 
 
 @njit(types.void(PLOTS, types.float64[::1], types.float64[:, ::1], _I4, _I4, _I1, _I1), cache=True, nogil=True,

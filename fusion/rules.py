@@ -17,7 +17,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.special import ndtr
 
-from fusion import geo
+from fusion import classes, geo
 from fusion.schema import B1, F8, I2, I8, US_PER_S, Assessment, ObjectClass, Tracks, TrackStatus
 
 FAR_PAST_US = -(2**62)
@@ -79,6 +79,7 @@ _SPECS = (
     _number("probability_inside", "", "probability_inside", "probability of being within the allied border"),
     _number("probability_slow", "", "probability_slow", "probability of being slow"),
     _number("probability_low", "", "probability_low", "probability of being low"),
+    _number("class_probability", "", "class_probability", "probability of the class named; unknown when none is"),
     _number("age", "s", "age_s", "time since the first plot"),
     _number("data_age", "s", "data_age_s", "time since the last plot"),
     _number("plots", "", "plots", "number of plots fused"),
@@ -99,7 +100,7 @@ _SPECS = (
     QuantitySpec("near_state", Kind.NAME, "", "near_state", "ISO code of the allied state concerned"),
 )
 QUANTITIES: Mapping[str, QuantitySpec] = {spec.name: spec for spec in _SPECS}
-CLASS_NAMES = tuple(kind.name.lower().replace("_", "-") for kind in ObjectClass)
+CLASS_NAMES = classes.NAMES
 ORDERINGS = ("<=", ">=", "<", ">")
 SENTENCE = "{object}, {identity}, {place}, {motion}, {height}{crossing}; {seen}."  # of a rule that brings none
 
@@ -319,6 +320,7 @@ def scene_of(tracks: Tracks, assessment: Assessment, from_outside: B1, ruleset: 
         "probability_inside": a.p_inside,
         "probability_slow": a.p_slow,
         "probability_low": np.where(a.height_known, a.p_low, np.nan),
+        "class_probability": a.p_class,
         "age": seconds_since(tracks.birth_us, t_us),
         "data_age": seconds_since(tracks.update_us, t_us),
         "plots": tracks.hits.astype(np.float64),

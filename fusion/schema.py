@@ -301,12 +301,19 @@ class ObjectClass(IntEnum):
     """What kinematics and identity suggest; UNKNOWN is a real answer, not a failure."""
 
     UNKNOWN = 0
-    DRONE_LIKE = 1  # 14-60 m/s, low
-    LIGHT_AIRCRAFT = 2
-    AIRLINER = 3
-    FAST_JET = 4
-    BALLOON_LIKE = 5  # slow and drifting
-    ROTORCRAFT = 6
+    FIXED_WING_DRONE = 1  # one class, whatever it carries or is built for: kinematics cannot tell, and we do not guess
+    SMALL_MULTICOPTER = 2
+    LIGHT_AIRCRAFT = 3
+    ULTRALIGHT = 4
+    GLIDER = 5
+    PARAGLIDER = 6  # and hang gliders
+    AIRLINER = 7
+    FAST_JET = 8
+    ROTORCRAFT = 9
+    FAST_LOW_FLYER = 10  # 190-305 m/s, low, silent
+    BALLOON = 11
+    BIRD_FLOCK = 12
+    FIXED_ECHO = 13  # a wind turbine, or anything else that stands and echoes
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +351,9 @@ class Assessment:
     cooperative: B1  # (n,) a live cooperative identity that radar does not contradict
     contradicted: B1  # (n,) the claim is contradicted
     doubt: I1  # (n,) fusion.integrity.Reason why the claim is contradicted, or does not exempt; 0 none
-    object_class: I1  # (n,) ObjectClass
-    p_class: F8  # (n,)
+    object_class: I1  # (n,) ObjectClass; UNKNOWN where no class is probable enough
+    p_class: F8  # (n,) its probability, NaN where UNKNOWN
+    p_classes: F8  # (n, len(ObjectClass)) of every class; UNKNOWN here is "none of these"
 
 
 def take(table: Table, rows: B1 | I8) -> Table:

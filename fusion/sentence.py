@@ -13,9 +13,13 @@ from string import Formatter
 import numpy as np
 
 PIECES = ("object", "identity", "place", "motion", "height", "crossing", "seen")
-NEVER = ("hostile", "armed", "deliberate", "deliberately", "intentional", "enemy", "attack", "weapon")
+NEVER = (
+    *("hostile", "armed", "deliberate", "deliberately", "intentional", "enemy", "attack", "weapon"),
+    *("missile", "warhead", "decoy", "munition", "bomb"),
+)
 _NEVER = re.compile(r"\b(" + "|".join(NEVER) + r")\b", re.IGNORECASE)
-SURE = 0.8  # probability of the state overflown from which it is said without "probably"
+SURE = 0.8  # probability of the state overflown from which it is said without "probably", and of the class from which
+# it is said with "probably" and not with "perhaps"
 STILL_MPS = 3.0  # below this, or below two sigmas, a course means nothing
 
 
@@ -44,7 +48,8 @@ class Story:
     disputed: bool = False
     identity: str = "unknown"  # as set by a person
     identity_by: str = ""
-    object_class: str = ""
+    object_class: str = ""  # in words, with its article
+    p_class: float = np.nan
     doubt: str = ""  # what is to be said of its own report of itself, see fusion.integrity.doubt_text
     simulated: bool = False
 
@@ -96,7 +101,7 @@ def identity_text(story: Story) -> str:
     if story.identity_by:
         text += f" (set by {story.identity_by})"
     if story.object_class:
-        text += f", probably {story.object_class}"
+        text += f", {'probably' if story.p_class >= SURE else 'perhaps'} {story.object_class}"
     if story.doubt:
         text += f", {story.doubt}"
     return text

@@ -41,16 +41,28 @@ from fusion.associate import (
     row_of_1,
     wide_1,
 )
-from fusion.bank import HINT, LEFT_OUT, MOST_RECENT, NEXT_ID, R_FIRST, R_NUMBER, REFUSED, SPLIT, TOP
+from fusion.bank import HINT, LEFT_OUT, NEXT_ID, R_NUMBER, REFUSED, SPLIT, TOP
 from fusion.birth import tells_velocity_1
-from fusion.clutter import S_CLAIM, S_FAST_GATE, S_INDEX, S_PERIOD_US, S_RADAR, learn_1, newcomer_1
-from fusion.existence import E_GAIN, E_SPEED, KNOWN, PER_TRACK, TENTATIVE, mark_1
+from fusion.clutter import (
+    OLD_US,
+    S_CLAIM,
+    S_FAST_GATE,
+    S_INDEX,
+    S_PERIOD_US,
+    S_RADAR,
+    STILL_MPS,
+    heat_1,
+    learn_1,
+    newcomer_1,
+)
+from fusion.existence import CORE, E_GAIN, E_SPEED, TENTATIVE, mark_1
+from fusion.filters.params import M_A, M_B
 from fusion.hits import PRIOR, SIZES
 from fusion.hits import RECORD as UNMET
-from fusion.kernels import BEARING, ENV, PLOT, PLOTS, RING, SLAB, Rec, T, fuse_1, signature, start_1, undo_1
+from fusion.kernels import BEARING, PLOT, PLOTS, RING, SLAB, Rec, T, X, fuse_1, signature, start_1
+from fusion.reopen import ENDED, contended_1, forget_1, remember_1, reopen_1
 from fusion.schema import B1, F4, F8, I8
 
-ENDED = -2  # status of a slot whose track ended within this step: not to be given out before the next
 NO_GATE = 1e18
 REOPEN_US = 1_500_000  # plots of one scan come in any order within this
 NIS_MEMORY = 500.0  # plots over which the innovation statistic of a sensor is averaged
@@ -58,8 +70,6 @@ SILENT_PERIODS = 2.5  # a sensor that says nothing for longer was off
 LEAST_SURE = 1.0  # a doubtful association takes this much of a track's gain at most: a factor of fifty
 
 RECORD = from_dtype(PLOT)
-# slab, sites, table, per track, scratch, rules, coverage
-CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]", KNOWN).args  # type: ignore[attr-defined]
 GRID = "int64[::1], int64[::1], int64[::1]"  # first, after, cell_of
 
 
@@ -83,7 +93,8 @@ def slot_1(counts: I8, meta: I8) -> int:
 )
 def begin_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, counts: I8, newest_s: float, first: I8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8, newest_s: float,
+    first: I8,
     after: I8, cell_of: I8,
 ) -> None:  # fmt: skip
     """Plot i, which no track explains, starts one. With a full table it starts nothing, and that is counted."""
@@ -108,7 +119,7 @@ def begin_1(
         rate[slot, s, 2] = -1.0
     for k in range(SIZES):
         size[slot, k] = PRIOR[k]
-    belief[slot, ODDS] = newcomer_1(w, ROW_AT, sensor)
+    belief[slot, ODDS] = newcomer_1(w, ROW_AT, sensor, hot, float(t_us))
     belief[slot, UNSEEN] = 0.0
     belief[slot, GRASP] = GRASP_SIGMAS2 * plots[i].reach * plots[i].reach
     belief[slot, DECAYED] = newest_s
@@ -131,6 +142,7 @@ def begin_1(
         cover,
         screens,
         local,
+        hot,
     )
     enter_1(slot, slab, t_us, first, after, cell_of)
 
@@ -142,7 +154,7 @@ def begin_1(
 )
 def by_address_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, named: I8, namesake: I8, nis: F8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, named: I8, namesake: I8, nis: F8,
 ) -> None:  # fmt: skip
     """The address fast path: plots that carry the address of a track go there unless physics says no, to the first
     of several that will have it. `named` and `namesake` chain the tracks that had an address at the start."""
@@ -183,6 +195,7 @@ def by_address_1(
                 cover,
                 screens,
                 local,
+                hot,
             )
             taken[i] = True
             break
@@ -198,7 +211,8 @@ def by_address_1(
 )  # fmt: skip
 def absorb_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, chosen: I8, pair_slot: I8, pair: F8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, chosen: I8, pair_slot: I8,
+    pair: F8,
     counts: I8, newest_s: float, first: I8, after: I8,
     cell_of: I8, nis: F8,
 ) -> None:  # fmt: skip
@@ -211,7 +225,7 @@ def absorb_1(
             if plots[i].kind != BEARING:  # a direction is no place to start from
                 begin_1(
                     plots, i, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
-                    screens, local, counts,
+                    screens, local, hot, counts,
                     newest_s, first, after, cell_of,
                 )  # fmt: skip
             continue
@@ -246,151 +260,8 @@ def absorb_1(
             cover,
             screens,
             local,
+            hot,
         )
-
-
-@njit(signature("int64", PLOTS, "int64, float64[::1]", *CORE), cache=True, nogil=True)
-def take_back_1(
-    plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8,
-) -> int:  # fmt: skip
-    """Take plot i back from its track. A track that was nothing else ends. Returns 0 where that cannot be done."""
-    s = int(sensor[S_INDEX])
-    slot = plots[i].slot
-    if slot < 0 or meta[slot, STATUS] < 0 or meta[slot, ID] != plots[i].id or hit_us[slot, s] != plots[i].t_us:
-        return 0
-    if meta[slot, HITS] <= 1 and meta[slot, STATUS] != TENTATIVE:  # a published track must not just vanish
-        return 0
-    row_of_1(plots, i, w)
-    code = undo_1(slab, slot * SLAB, float(plots[i].t_us), w, ROW_AT, sites, table, w)
-    if code == 0 or (code == 2 and meta[slot, STATUS] != TENTATIVE):
-        return 0
-    if code == 2:
-        meta[slot, STATUS] = ENDED
-        return 1
-    belief[slot, ODDS] -= plots[i].gain
-    meta[slot, HITS] -= 1
-    hit_us[slot, s] = plots[i].hit_us
-    return 1
-
-
-@njit(signature("int64", PLOTS, "int64[::1], int64, int64, int64"), cache=True, nogil=True)
-def holder_1(ring: Rec, ring_n: I8, slot: int, track: int, t_us: int) -> int:
-    """Place in the ring of the recent plot that a track took at t_us, or -1."""
-    for k in range(ring_n[R_NUMBER] - 1, -1, -1):
-        at = (ring_n[R_FIRST] + k) % MOST_RECENT
-        if ring[at].slot == slot and ring[at].t_us == t_us and ring[at].id == track:
-            return int(at)
-    return -1
-
-
-@njit(
-    signature("int64", "float64[::1], int64[:, ::1], int64[:, ::1]", PLOTS, "int64[::1], int64[::1], int64"),
-    cache=True,
-    nogil=True,
-)
-def contended_1(sensor: F8, meta: I8, hit_us: I8, ring: Rec, ring_n: I8, held: I8, count: int) -> int:
-    """Turn slots of contended tracks into places in the ring of the plots that they took, each once; their number."""
-    s = int(sensor[S_INDEX])
-    n = 0
-    for k in range(count):
-        slot = held[k]
-        at = holder_1(ring, ring_n, slot, meta[slot, ID], hit_us[slot, s])
-        known = at < 0
-        for i in range(n):
-            known = known or held[i] == at
-        if not known:
-            held[n] = at
-            n += 1
-    return n
-
-
-@njit(signature("void", PLOTS, PLOTS, "int64[::1]"), cache=True, nogil=True)
-def remember_1(plots: Rec, ring: Rec, ring_n: I8) -> None:
-    """Put plots behind the recent ones of their radar."""
-    for i in range(plots.shape[0]):
-        if ring_n[R_NUMBER] == MOST_RECENT:
-            ring_n[R_FIRST] = (ring_n[R_FIRST] + 1) % MOST_RECENT
-            ring_n[R_NUMBER] -= 1
-        ring[(ring_n[R_FIRST] + ring_n[R_NUMBER]) % MOST_RECENT] = plots[i]
-        ring_n[R_NUMBER] += 1
-
-
-@njit(signature("void", "int64", PLOTS, "int64[::1]"), cache=True, nogil=True)
-def forget_1(until_us: int, ring: Rec, ring_n: I8) -> None:
-    """Drop recent plots that are older, oldest first."""
-    while ring_n[R_NUMBER] > 0 and ring[ring_n[R_FIRST]].t_us <= until_us:
-        ring_n[R_FIRST] = (ring_n[R_FIRST] + 1) % MOST_RECENT
-        ring_n[R_NUMBER] -= 1
-    if ring_n[R_NUMBER] == 0:
-        ring_n[R_FIRST] = 0
-
-
-@njit(
-    signature("int64", PLOTS, "float64[::1]", *CORE, PLOTS, "int64[::1], int64", PLOTS, "int64[::1]"),
-    cache=True,
-    nogil=True,
-)
-def reopen_1(
-    plots: Rec, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, ring: Rec, held: I8, wanted: int, whole: Rec,
-    origin: I8,
-) -> int:  # fmt: skip
-    """Take the `wanted` plots held in the ring back, newest first, and put them and `plots` into `whole` by time.
-
-    `origin` tells which of `plots` each is, -1 for one taken back. Returns their number.
-    """
-    n = 0
-    for i in range(plots.shape[0]):
-        whole[n] = plots[i]
-        origin[n] = i
-        n += 1
-    for _ in range(wanted):
-        newest = -1
-        for k in range(wanted):
-            if held[k] >= 0 and (newest < 0 or ring[held[k]].t_us > ring[held[newest]].t_us):
-                newest = k
-        at = held[newest]
-        held[newest] = -1
-        if (
-            take_back_1(
-                ring,
-                at,
-                sensor,
-                slab,
-                sites,
-                table,
-                meta,
-                belief,
-                hit_us,
-                look_us,
-                rate,
-                size,
-                w,
-                rules,
-                cover,
-                screens,
-                local,
-            )
-            == 1
-        ):
-            whole[n] = ring[at]
-            origin[n] = -1
-            n += 1
-            ring[at].slot = -1
-    for i in range(1, n):  # few, and nearly in order
-        moved = whole[i : i + 1].copy()
-        from_ = origin[i]
-        k = i
-        while k > 0 and (
-            whole[k - 1].t_us > moved[0].t_us or (whole[k - 1].t_us == moved[0].t_us and origin[k - 1] > from_)
-        ):
-            whole[k] = whole[k - 1]
-            origin[k] = origin[k - 1]
-            k -= 1
-        whole[k] = moved[0]
-        origin[k] = from_
-    return n
 
 
 @njit(
@@ -403,7 +274,8 @@ def reopen_1(
 )  # fmt: skip
 def associate_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
-    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, counts: I8, newest_s: float, first: I8,
+    rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8, newest_s: float,
+    first: I8,
     after: I8, cell_of: I8, ring: Rec, ring_n: I8,
     nis: F8,
 ) -> None:  # fmt: skip
@@ -417,7 +289,7 @@ def associate_1(
     left_out = np.zeros(2, np.int64)
     count = gate_1(
         plots, sensor, taken, slab, sites, table, meta, belief, hit_us, rate, w, first, after, cell_of, pair_plot,
-        pair_slot, pair, held, left_out,
+        pair_slot, pair, held, left_out, hot,
     )  # fmt: skip
     wanted = contended_1(sensor, meta, hit_us, ring, ring_n, held, left_out[1])
     group = plots
@@ -427,7 +299,7 @@ def associate_1(
         origin = np.empty(n + wanted, np.int64)
         m = reopen_1(
             plots, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover, screens,
-            local, ring, held, wanted, group,
+            local, hot, ring, held, wanted, group,
             origin,
         )  # fmt: skip
         group = group[:m]
@@ -438,14 +310,14 @@ def associate_1(
         left_out[0] = 0
         count = gate_1(
             group, sensor, taken, slab, sites, table, meta, belief, hit_us, rate, w, first, after, cell_of, pair_plot,
-            pair_slot, pair, held[:0], left_out,
+            pair_slot, pair, held[:0], left_out, hot,
         )  # fmt: skip
     counts[LEFT_OUT] += left_out[0]
     chosen = np.empty(group.shape[0], np.int64)
     counts[SPLIT] += cluster_1(group.shape[0], count, pair_plot, pair_slot, pair, chosen)
     absorb_1(
         group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover, screens,
-        local, chosen, pair_slot,
+        local, hot, chosen, pair_slot,
         pair, counts, newest_s, first, after, cell_of, nis,
     )  # fmt: skip
     if sensor[S_RADAR] > 0.0:
@@ -457,11 +329,16 @@ def associate_1(
 
 
 @njit(
-    signature("void", PLOTS, "float64[::1], int64[:, ::1], float64, int64[:, ::1], float64[:, ::1]"),
+    signature(
+        "void",
+        PLOTS,
+        "float64[::1], int64[:, ::1], float64[::1], float64, int64[:, ::1], float64[:, ::1]",
+        "float32[:, :, ::1]",
+    ),
     cache=True,
     nogil=True,
 )
-def book_1(plots: Rec, sensor: F8, meta: I8, passed_s: float, stats: I8, nis: F8) -> None:
+def book_1(plots: Rec, sensor: F8, meta: I8, slab: F8, passed_s: float, stats: I8, nis: F8, hot: F4) -> None:
     """Book what a group says of its sensor: hits, innovations, and clutter; `passed_s` since its last, or -1."""
     n = plots.shape[0]
     s = int(sensor[S_INDEX])
@@ -481,6 +358,12 @@ def book_1(plots: Rec, sensor: F8, meta: I8, passed_s: float, stats: I8, nis: F8
         sure = slot >= 0 and meta[slot, STATUS] > TENTATIVE
         # a second plot that fits is perhaps no clutter
         false[i] = not sure and (slot < 0 or meta[slot, HITS] <= 1)
+        if slot >= 0 and meta[slot, ADDRESS] < 0 and plots[i].t_us - meta[slot, BIRTH] > OLD_US:
+            o = slot * SLAB
+            vx, vy, vz = slab[o + X + 3], slab[o + X + 4], slab[o + X + 5]
+            if sensor[S_RADAR] > 0.0 and vx * vx + vy * vy + vz * vz < STILL_MPS * STILL_MPS:
+                row = plots[i].row
+                heat_1(hot, sensor, row[M_A], row[M_B], float(plots[i].t_us), 1.0)
     learn_1(sensor, plots, false, 1.0, passed_s)
 
 
@@ -508,7 +391,8 @@ def group_end_1(plots: Rec, start: int, slice_us: int) -> int:
 )  # fmt: skip
 def step_1(
     plots: Rec, slice_us: int, numbers: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8,
-    look_us: I8, rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, counts: I8, newest_us: int,
+    look_us: I8, rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8,
+    newest_us: int,
     sensor_us: I8, first: I8, after: I8,
     cell_of: I8, rings: Rec, rings_n: I8, stats: I8, nis: F8, named: I8, namesake: I8,
 ) -> None:  # fmt: skip
@@ -541,7 +425,7 @@ def step_1(
         if sensor[S_CLAIM] > 0.0:
             by_address_1(
                 group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
-                screens, local, named,
+                screens, local, hot, named,
                 namesake, nis[s, 2:],
             )  # fmt: skip
         if sensor[S_RADAR] > 0.0:
@@ -550,7 +434,7 @@ def step_1(
         if not taken.all():
             associate_1(
                 group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
-                screens, local, counts,
+                screens, local, hot, counts,
                 newest_us * 1e-6, first, after, cell_of, rings[s], rings_n[s], nis[s, 2:],
             )  # fmt: skip
         passed_us = group_us - sensor_us[s]
@@ -561,7 +445,7 @@ def step_1(
             least_us = group_us - int(sensor[S_PERIOD_US])
             for slot in range(counts[TOP]):
                 look_us[slot, s] = max(look_us[slot, s], least_us)
-        book_1(group, sensor, meta, max(passed_us, 0) * 1e-6 if known_before else -1.0, stats, nis)
+        book_1(group, sensor, meta, slab, max(passed_us, 0) * 1e-6 if known_before else -1.0, stats, nis, hot)
     for slot in range(counts[TOP]):
         if meta[slot, STATUS] == ENDED:
             meta[slot, STATUS] = -1

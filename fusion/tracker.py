@@ -34,15 +34,16 @@ from fusion.associate import (
     UPDATE,
 )
 from fusion.bank import LEFT_OUT, MOST_TRACKS, REFUSED, SPLIT, TOP, Bank
-from fusion.clutter import S_CLUTTER, SENSOR, numbers_of
+from fusion.clutter import GRID, HOT, S_CLUTTER, SENSOR, numbers_of
 from fusion.coverage import Coverage
 from fusion.existence import look_1, twins_1
 from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import Rec
+from fusion.pressure import Pressure
 from fusion.registration import Registration, RegistrationParams
-from fusion.rows import order_1, place_n, plots_of
+from fusion.rows import head_of, order_1, place_n, plots_of
 from fusion.schema import (
     CLAIM as CLAIMS,
 )
@@ -83,8 +84,8 @@ class TrackerParams:
     claim_clutter_per_scan: float = 0.01  # false claims in one period: they carry a checksum
     claim_new_per_scan: float = 0.1
     coast_periods: float = 2.0  # longer than this many periods unseen: coasting
-    claim_silence_s: float = 60.0  # a track that only claims fed ends after this silence
-    sigma_most_m: float = 3_000.0  # a track whose place is less sure than this is no longer news
+    claim_silence_s: float = 30.0  # a track that only claims fed ends after this silence: thirty reports missed
+    sigma_most_m: float = 1_500.0  # a track whose place along the ground is less sure than this is no longer news
     new_speed_mps: float = 100.0  # sigma of each velocity axis after one plot
     fast_gate: float = 30.0  # squared Mahalanobis distance within which an address is believed
     patience_periods: float = 0.35  # after its due time a look still counts as not yet missed
@@ -148,16 +149,17 @@ class Tracker:
         self._numbers = np.array([self._sensor_numbers(spec) for spec in self._sensors]).reshape(-1, SENSOR)
         self._looks = np.array([self._look_numbers(spec) for spec in self._sensors]).reshape(-1, 4)
         self._work = np.zeros(STEP_SCRATCH)
+        self._heads = [head_of(spec) for spec in self._sensors]
         self._bank = Bank(n, n, self.params.most_tracks)
         self._newest_us = -1
         self._sensor_us = np.full(n, -(2**62), np.int64)
         self._merge_slot = self._minute = -1
         self._dropped: list[tuple[int, str]] = []
         self._stats = np.zeros((n, 3), np.int64)  # hits, misses, innovations
+        self._hot = np.zeros((n, GRID * GRID, HOT), np.float32)
         self._nis = np.zeros((n, 4))  # sum, degrees of freedom, both fading; and scratch of the group in hand
         self._buckets = np.empty((2, 1024), np.int64)  # of the grid, of addresses
-        self._qnh_m = 0.0
-        self._qnh_sigma_m = self.params.pressure_sigma_m
+        self.pressure = Pressure(self._sensors, geoid, self.params.pressure_sigma_m)
 
     # ------------------------------------------------------------- the verbs
 
@@ -230,8 +232,9 @@ class Tracker:
 
     def set_qnh(self, hpa: float, sigma_hpa: float) -> None:
         """The pressure at mean sea level from now on; turns pressure height into height."""
-        self._qnh_m = float(pressure_height_correction(hpa))
-        self._qnh_sigma_m = math.hypot(self.params.pressure_sigma_qnh_m, METRES_PER_HPA * sigma_hpa)
+        sigma_m = METRES_PER_HPA * sigma_hpa
+        flat_m = math.hypot(self.params.pressure_sigma_qnh_m, sigma_m)
+        self.pressure.set_qnh(float(pressure_height_correction(hpa)), sigma_m, flat_m)
 
     def sensor_stats(self) -> SensorStats:
         """What was learnt of each sensor up to now."""
@@ -263,8 +266,8 @@ class Tracker:
             "numbers": self._numbers.copy(),
             "stats": self._stats.copy(),
             "nis": self._nis.copy(),
-            "qnh_m": self._qnh_m,
-            "qnh_sigma_m": self._qnh_sigma_m,
+            "hot": self._hot.copy(),
+            "pressure": self.pressure.snapshot(),
             "dropped_id": dropped,
             "dropped_why": why,
         }
@@ -281,8 +284,8 @@ class Tracker:
         self._numbers = np.array(state["numbers"], np.float64)
         self._stats = np.array(state["stats"], np.int64)
         self._nis = np.array(state["nis"], np.float64)
-        self._qnh_m = float(state["qnh_m"])
-        self._qnh_sigma_m = float(state["qnh_sigma_m"])
+        self._hot = np.array(state["hot"], np.float32)
+        self.pressure.restore(state["pressure"])
         ids, why = np.asarray(state["dropped_id"]), np.asarray(state["dropped_why"])
         self._dropped = [(int(i), bytes(w).decode()) for i, w in zip(ids, why, strict=True)]
 
@@ -313,8 +316,9 @@ class Tracker:
 
     def _plots(self, batches: Sequence[Plots], now_us: int) -> Rec:
         """All plots of believed sensors, biases taken off, in order of (slice of measured time, sensor, kind, time)."""
-        specs = [self._sensors[self._row_of[batch.sensor]] for batch in batches]
-        plots = plots_of(batches, specs, self._sites, self._geoid, self._qnh_m, self._qnh_sigma_m)
+        heads = [self._heads[self._row_of[batch.sensor]] for batch in batches]
+        self.pressure.observe(batches, now_us)
+        plots = plots_of(batches, heads, self._sites, self._geoid, self.pressure.numbers)
         self.registration.observe(plots, now_us)
         believed = self.registration.believed
         if not believed.all():
@@ -355,16 +359,16 @@ class Tracker:
         self._minute = max(minute, self._minute)
 
     def _known(self) -> tuple[Any, ...]:
-        """What coverage knows: table, screens, local map."""
+        """What coverage knows (table, screens, local map) and what clutter does (hot cells)."""
         table, _, screens, local = self.coverage.arrays()
-        return table, screens, local
+        return table, screens, local, self._hot
 
     def _prune(self, now_us: int) -> None:
         bank = self._bank
         top = int(bank.counts[TOP])
         ended, in_view = np.empty(top, np.int64), np.empty(top, np.bool_)
         call: tuple[Any, ...] = (
-            top, self._newest_us, now_us, self._sensor_us, self._looks, self._sites, *self._known(),
+            top, self._newest_us, now_us, self._sensor_us, self._looks, self._numbers, self._sites, *self._known(),
             *bank.per_track(), bank.slab, self._rules, ended, in_view, self._stats,
         )  # fmt: skip
         count = int(look_1(*call))

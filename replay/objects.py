@@ -175,7 +175,7 @@ _ALL = (
             speed_sigma=0.25,
         ),
         Emits(adsb=0.9, data_link=1.0),
-        category=14,
+        category=13,
         heard_m=1_500.0,
     ),
     ClassSpec(  # cigarettes hang below it; its GPS tracker talks by telephone
@@ -202,7 +202,7 @@ _ALL = (
             wander_radps=math.radians(1.5),
         ),
         Emits(flarm=0.5),
-        category=12,
+        category=15,
     ),
     ClassSpec(  # measured: 43 h of 7 flights
         "sailplane",

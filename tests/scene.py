@@ -79,5 +79,6 @@ def table(n: int, seed: int = 1) -> tuple[Tracks, Assessment]:
         doubt=(np.arange(n) % 10).astype(np.int8),
         object_class=luck.integers(0, len(ObjectClass), n).astype(np.int8),
         p_class=luck.uniform(0.3, 1, n),
+        p_classes=luck.dirichlet(np.full(len(ObjectClass), 0.3), n),
     )
     return tracks, assessment

@@ -8,6 +8,8 @@ import pytest
 from fusion.clutter import (
     BEAM_SPAN_RAD,
     BINS,
+    GRID,
+    HOT,
     IMAGINED,
     MAP_SCANS,
     RATE_SCANS,
@@ -27,6 +29,7 @@ from fusion.schema import F8, PlotKind
 
 REACH_M, PERIOD_S = 200_000.0, 5.0
 STEP_M = 50.0
+COLD = np.zeros((1, GRID * GRID, HOT), np.float32)
 
 
 def radar(clutter: float = 40.0) -> F8:
@@ -42,7 +45,7 @@ def polar(range_m: float, elevation_rad: float = np.nan) -> F8:
 def whole(sensor: F8, column: int) -> float:
     """The density of a 2D radar (0 false, 1 new) summed over all it sees."""
     reach = (np.arange(round(REACH_M / STEP_M)) + 0.5) * STEP_M
-    return float(sum(np.exp(densities_1(polar(r), 0, sensor)[column]) for r in reach) * STEP_M * 2 * np.pi)
+    return float(sum(np.exp(densities_1(polar(r), 0, sensor, COLD, 0.0)[column]) for r in reach) * STEP_M * 2 * np.pi)
 
 
 def taught(number: int, elevation: bool, seed: int = 1, scans: int = 60) -> F8:
@@ -76,20 +79,22 @@ def test_where_they_are_is_learnt() -> None:
     """Even in range: 25 / (R 2 pi) per metre and radian, at every range; even in area would be 20 times less there."""
     sensor = taught(25, False)
     for range_m in (5_000.0, 60_000.0, 190_000.0):
-        found = np.exp(densities_1(polar(range_m), 0, sensor)[0])
+        found = np.exp(densities_1(polar(range_m), 0, sensor, COLD, 0.0)[0])
         assert found == pytest.approx(25.0 / REACH_M / (2 * np.pi), rel=0.35)
-    near, far = (newcomer_1(polar(range_m), 0, sensor) for range_m in (5_000.0, 190_000.0))
+    near, far = (newcomer_1(polar(range_m), 0, sensor, COLD, 0.0) for range_m in (5_000.0, 190_000.0))
     assert near < far - 3.0, "what appears close to the radar is clutter before it is news"
 
 
 def test_how_low_they_are_is_learnt_in_each_bin() -> None:
     sensor = taught(25, True)
     range_m = 60_000.0
-    low, high = (densities_1(polar(range_m, e), 0, sensor)[0] for e in (0.5 * 3_000.0 / range_m, 0.3))
+    low, high = (densities_1(polar(range_m, e), 0, sensor, COLD, 0.0)[0] for e in (0.5 * 3_000.0 / range_m, 0.3))
     assert low > high + 2.0
     elevations = np.linspace(0.0, BEAM_SPAN_RAD, 7_001)[:-1] + BEAM_SPAN_RAD / 14_000
-    total = sum(np.exp(densities_1(polar(range_m, e), 0, sensor)[0]) for e in elevations) * BEAM_SPAN_RAD / 7_000
-    assert total == pytest.approx(np.exp(densities_1(polar(range_m), 0, sensor)[0]), rel=2e-3)
+    total = (
+        sum(np.exp(densities_1(polar(range_m, e), 0, sensor, COLD, 0.0)[0]) for e in elevations) * BEAM_SPAN_RAD / 7_000
+    )
+    assert total == pytest.approx(np.exp(densities_1(polar(range_m), 0, sensor, COLD, 0.0)[0]), rel=2e-3)
 
 
 def test_only_what_is_false_is_booked_and_by_its_share() -> None:
@@ -109,16 +114,16 @@ def test_a_few_plots_do_not_empty_the_other_bins() -> None:
     plots = np.zeros(5, PLOT)
     plots["row"] = polar(10_000.0)
     sensor = radar()
-    before = densities_1(polar(150_000.0), 0, sensor)[0]
+    before = densities_1(polar(150_000.0), 0, sensor, COLD, 0.0)[0]
     learn_1(sensor, plots, np.ones(5, np.bool_), 1.0, 0.0)
-    lost = before - densities_1(polar(150_000.0), 0, sensor)[0] + np.log(sensor[S_CLUTTER] / 40.0)
+    lost = before - densities_1(polar(150_000.0), 0, sensor, COLD, 0.0)[0] + np.log(sensor[S_CLUTTER] / 40.0)
     assert lost == pytest.approx(np.log((IMAGINED + 5.0) / IMAGINED))
 
 
 def test_both_together_and_their_odds() -> None:
-    false, new = densities_1(polar(30_000.0), 0, radar())
-    assert density_1(polar(30_000.0), 0, radar()) == pytest.approx(np.logaddexp(false, new))
-    assert newcomer_1(polar(30_000.0), 0, radar()) == pytest.approx(new - false)
+    false, new = densities_1(polar(30_000.0), 0, radar(), COLD, 0.0)
+    assert density_1(polar(30_000.0), 0, radar(), COLD, 0.0) == pytest.approx(np.logaddexp(false, new))
+    assert newcomer_1(polar(30_000.0), 0, radar(), COLD, 0.0) == pytest.approx(new - false)
 
 
 def test_false_positions_add_up_to_their_number() -> None:

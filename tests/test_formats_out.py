@@ -22,7 +22,18 @@ from tests.scene import NAMES, T_US, table
 UNITLESS = {  # words that are not quantities
     *("schema", "site", "seq", "id", "status", "state", "cooperative", "contradicted", "disputed", "height_known"),
     "doubt",
-    *("sensors", "object_class", "near_state", "address", "callsign", "mode3a", "serial", "category", "existence"),
+    *(
+        "sensors",
+        "object_class",
+        "other_classes",
+        "near_state",
+        "address",
+        "callsign",
+        "mode3a",
+        "serial",
+        "category",
+        "existence",
+    ),
     *("full", "part", "parts", "tracks", "dropped", "reason", "time"),
 }
 UNITS = ("deg", "m", "mps", "s", "hz", "time", "count")

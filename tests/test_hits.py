@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fusion import hits
 from fusion.schema import F8
-from replay import simulate
+from replay.sky import swerling
 
 PD = 0.9
 LN_PD = math.log(PD)
@@ -23,7 +23,7 @@ POSITIVE = st.floats(1e-9, 1e9)
 
 @given(st.floats(1e-3, 1e3), st.floats(0.02, 1.0), st.floats(0.2, 0.98))
 def test_a_small_object_is_seen_less_as_the_swerling_law_says(rcs_m2: float, part: float, pd: float) -> None:
-    law = simulate._swerling(np.array([rcs_m2]), np.array([part]), pd)[0]
+    law = swerling(np.array([rcs_m2]), np.array([part]), pd)[0]
     assert hits.weaker_1(rcs_m2 / part**4, math.log(pd)) == pytest.approx(law, rel=1e-9)
 
 

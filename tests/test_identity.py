@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from math import hypot
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fusion.identity import ABSTAIN_BELOW, AGL_FLOOR_M, CATEGORY_WEIGHT, CLASSES, SPEED_FLOOR_MPS, assess
+from fusion.behaviour import Behaviour
+from fusion.classes import ABSTAIN_BELOW, K
+from fusion.identity import assess
 from fusion.rules import Words
-from fusion.schema import Assessment, ObjectClass
+from fusion.schema import Assessment, ObjectClass, SensorKind
 from fusion.zones import ZoneFacts
-from tests.airpicture import AIRCRAFT, DRONE, RADARS, SENSORS, T0_US, S, picture, row
+from tests.airpicture import AIRCRAFT, DRONE, RADARS, SENSORS, T0_US, S, at, picture, row
 
 
 def assessed(*rows: dict[str, Any], t_us: int = T0_US, words: Words | None = None) -> Assessment:
@@ -28,12 +29,12 @@ def test_facts_pass_through_untouched_and_nothing_is_left_out() -> None:
     for field in fields(ZoneFacts):
         np.testing.assert_array_equal(getattr(result, field.name), getattr(facts, field.name))
     for field in fields(Assessment):
-        assert getattr(result, field.name).shape == (2,), field.name
+        assert getattr(result, field.name).shape == ((2, K) if field.name == "p_classes" else (2,)), field.name
 
 
 def test_empty_picture_gives_an_empty_assessment() -> None:
     result = assessed()
-    assert all(getattr(result, field.name).shape == (0,) for field in fields(Assessment))
+    assert all(len(getattr(result, field.name)) == 0 for field in fields(Assessment))
 
 
 def test_low_and_slow_are_probabilities_of_a_normal_quantity() -> None:
@@ -81,78 +82,99 @@ def test_reply_does_not_save_a_contradicted_claim() -> None:
     assert not row(assessed(too_fast), "cooperative")
 
 
+def flown(flight: dict[str, Any], seconds: int = 90) -> Assessment:
+    """What is said of one object after it flew so long, straight where nothing else is said, and was seen each second.
+
+    `course` gives the course through the air at each second, `wind_mps` what carries it east.
+    """
+    memory, luck = Behaviour(), np.random.default_rng(8)
+    course = flight.get("course", lambda _: 0.5)
+    lat_rad, lon_rad = float(DRONE["lat_rad"]), float(DRONE["lon_rad"])
+    result = assessed()
+    for second in range(seconds):
+        now_us = T0_US + second * S
+        course_rad = course(second)
+        given = {k: v for k, v in flight.items() if k not in ("course", "wind_mps")}
+        east = given["speed_mps"] * np.sin(course_rad) + flight.get("wind_mps", 0.0)
+        north = given["speed_mps"] * np.cos(course_rad)
+        lat_rad += north / 6.37e6
+        lon_rad += east / (6.37e6 * np.cos(lat_rad))
+        shaken = 0.3 * given.get("sigma_speed_mps", DRONE["sigma_speed_mps"]) * luck.normal(size=5)  # as a filter's are
+        given["speed_mps"] = float(np.hypot(east + shaken[0], north + shaken[1]))
+        given["course_rad"] = float(np.arctan2(east + shaken[0], north + shaken[1]) % (2.0 * np.pi))
+        given["climb_mps"] = float(shaken[2])
+        place = {"lat_rad": lat_rad + 50.0 * shaken[3] / 6.37e6, "lon_rad": lon_rad + 50.0 * shaken[4] / 3.7e6}
+        given |= {**place, "mode3a_us": now_us if "mode3a" in flight else -1}
+        tracks, facts = picture([at(now_us, given)], now_us)
+        result = assess(tracks, facts, Words(), SENSORS, behaviour=memory)
+    return result
+
+
+LINER: dict[str, Any] = {**AIRCRAFT, "speed_mps": 230.0, "agl_m": 11_000.0, "sigma_speed_mps": 1.5}
+SLOW: dict[str, Any] = {"sigma_speed_mps": 6.0}
+SILENT_LINER = {**LINER, "claim_us": -1, "mode3a": -1, "sensors": RADARS}
+
+
 @pytest.mark.parametrize(
-    "name, flight, expected",
+    "flight, expected",
     [
-        ("drone", {"speed_mps": 42.0, "agl_m": 150.0}, ObjectClass.DRONE_LIKE),
+        ({"speed_mps": 42.0, "agl_m": 150.0}, ObjectClass.FIXED_WING_DRONE),
+        ({**LINER, "category": 4, "callsign": b"LOT123"}, ObjectClass.AIRLINER),
+        ({"speed_mps": 215.0, "agl_m": 300.0, "sigma_speed_mps": 10.0}, ObjectClass.FAST_LOW_FLYER),
+        ({**AIRCRAFT, "speed_mps": 55.0, "category": 10}, ObjectClass.ROTORCRAFT),
+        ({**AIRCRAFT, "speed_mps": 56.0, "agl_m": 1_188.0, "category": 1}, ObjectClass.LIGHT_AIRCRAFT),
         (
-            "airliner",
-            {**AIRCRAFT, "speed_mps": 230.0, "agl_m": 11_000.0, "category": 4},
-            ObjectClass.AIRLINER,
+            {**SLOW, "speed_mps": 11.0, "agl_m": 1_700.0, "wind_mps": 5.0, "course": lambda s: 0.35 * s},
+            ObjectClass.PARAGLIDER,
         ),
-        ("unidentified, fast", {"speed_mps": 420.0, "agl_m": 3_000.0}, ObjectClass.FAST_JET),
-        ("balloon", {"speed_mps": 8.0, "agl_m": 7_000.0}, ObjectClass.BALLOON_LIKE),
-        ("helicopter that says so", {**AIRCRAFT, "speed_mps": 55.0, "category": 10}, ObjectClass.ROTORCRAFT),
         (
-            "survey aircraft that says so",
-            {**AIRCRAFT, "speed_mps": 56.0, "agl_m": 1_188.0, "category": 1},
-            ObjectClass.LIGHT_AIRCRAFT,
+            {**SLOW, "speed_mps": 0.0, "agl_m": 140.0},
+            ObjectClass.FIXED_ECHO,
         ),
     ],
 )
-def test_clear_cases_get_their_class(name: str, flight: dict[str, Any], expected: ObjectClass) -> None:
-    result = assessed(flight)
-    assert row(result, "object_class") == expected, name
+def test_clear_cases_get_their_class(flight: dict[str, Any], expected: ObjectClass) -> None:
+    result = flown(flight)
+    assert row(result, "object_class") == expected, row(result, "p_classes").round(3)
     assert ABSTAIN_BELOW <= row(result, "p_class") <= 1.0
+    assert row(result, "p_class") == row(result, "p_classes")[expected]
 
 
-def test_class_abstains_where_speed_cannot_tell() -> None:
-    """Light aircraft and helicopters fly alike, and so do a fast drone and a slow light aircraft: lesson 3 of the
-    incidents."""
-    result = assessed({**AIRCRAFT, "speed_mps": 55.0}, {"speed_mps": 62.0})
-    assert result.object_class.tolist() == [ObjectClass.UNKNOWN] * 2
-    assert np.isnan(result.p_class).all()
+def test_class_abstains_where_flight_cannot_tell() -> None:
+    """Light aircraft and helicopters fly alike (lesson 3 of the incidents), and one look is no behaviour."""
+    for result in (flown({"speed_mps": 56.0, "agl_m": 600.0, "sigma_speed_mps": 6.0}), assessed({"speed_mps": 62.0})):
+        assert row(result, "object_class") == ObjectClass.UNKNOWN
+        assert np.isnan(row(result, "p_class"))
+        assert row(result, "p_classes").sum() == pytest.approx(1.0)
 
 
-def _posterior(speed_mps: float, agl_m: float, answers: bool, category: int) -> dict[ObjectClass, float]:
-    """Bayes' rule over the classes for one object, in plain scalars."""
-
-    def inside(value: float, sigma: float, limits: tuple[float, float]) -> float:
-        spread = NormalDist(value, sigma)
-        return (spread.cdf(limits[1]) - spread.cdf(limits[0])) / (limits[1] - limits[0])
-
-    weights = {}
-    for model in CLASSES:
-        weight = model.prior * inside(speed_mps, hypot(3.0, SPEED_FLOOR_MPS), model.speed_mps)
-        weight *= inside(agl_m, hypot(60.0, AGL_FLOOR_M), model.agl_m)
-        weight *= model.answers if answers else 1.0 - model.answers
-        weights[model.kind] = weight * (CATEGORY_WEIGHT if answers and category in model.categories else 1.0)
-    return {kind: weight / sum(weights.values()) for kind, weight in weights.items()}
+def test_what_an_object_says_moves_its_class() -> None:
+    plain, told = flown({**AIRCRAFT, "speed_mps": 55.0}), flown({**AIRCRAFT, "speed_mps": 55.0, "category": 10})
+    before, after = (row(one, "p_classes")[ObjectClass.ROTORCRAFT] for one in (plain, told))
+    assert after / (1.0 - after) > 10.0 * before / (1.0 - before)
 
 
-def test_class_is_the_posterior_of_bayes_rule() -> None:
-    rng = np.random.default_rng(5)
-    rows: list[dict[str, Any]] = []
-    for _ in range(200):
-        base = AIRCRAFT if rng.random() < 0.5 else DRONE
-        speed, agl = float(rng.uniform(0.0, 300.0)), float(rng.uniform(0.0, 12_000.0))
-        rows.append({**base, "speed_mps": speed, "agl_m": agl, "category": int(rng.integers(-1, 16)), "address": -1})
-    result = assessed(*rows)
-    assert not result.contradicted.all()
-    for index, one in enumerate(rows):
-        posterior = _posterior(one["speed_mps"], one["agl_m"], bool(result.cooperative[index]), one["category"])
-        kind, p = max(posterior.items(), key=lambda item: item[1])
-        if p >= ABSTAIN_BELOW:
-            assert result.object_class[index] == kind, one
-            assert result.p_class[index] == pytest.approx(p, rel=1e-6)
-        else:
-            assert result.object_class[index] == ObjectClass.UNKNOWN
+def test_report_that_integrity_doubts_counts_for_nothing() -> None:
+    """Radar that should see it does not: neither its category nor that it speaks at all says what it is."""
+    ghost = {"claim_us": T0_US, "radar_us": -1, "sensors": 1, "unseen": -6.0, "speed_mps": 42.0}
+    told, other = (assessed({**ghost, "category": c, "callsign": call}) for c, call in ((5, b"LOT123"), (12, b"LYABC")))
+    assert row(told, "contradicted")
+    np.testing.assert_array_equal(row(told, "p_classes"), row(other, "p_classes"))
 
 
 def test_category_of_an_object_that_does_not_answer_counts_for_nothing() -> None:
-    """A stale or contradicted report cannot turn a drone into an airliner."""
-    silent = assessed({"category": 4, "speed_mps": 42.0})
-    assert row(silent, "object_class") == row(assessed({"speed_mps": 42.0}), "object_class") == ObjectClass.DRONE_LIKE
+    """A stale report cannot turn a drone into an airliner."""
+    drone = {"speed_mps": 42.0, "agl_m": 150.0}
+    silent, plain = flown({**drone, "category": 4, "callsign": b"LOT123"}), flown(drone)
+    np.testing.assert_array_equal(row(silent, "p_classes"), row(plain, "p_classes"))
+
+
+def test_silence_says_nothing_where_nobody_listens() -> None:
+    tracks, facts = picture([SILENT_LINER])
+    deaf = tuple(sensor for sensor in SENSORS if sensor.kind != SensorKind.ADSB)
+    listening, not_listening = (assess(tracks, facts, Words(), sensors) for sensors in (SENSORS, deaf))
+    liner = ObjectClass.AIRLINER
+    assert row(listening, "p_classes")[liner] < row(not_listening, "p_classes")[liner]
 
 
 def test_no_motion_gives_no_class_and_no_warning() -> None:

@@ -16,7 +16,7 @@ from adapters import rulefile
 from fusion.identity import assess
 from fusion.incidents import UPDATE_US, Watch, alert_from
 from fusion.rules import Condition, Rule, RuleSet
-from fusion.schema import Alert, Answer, Command, TrackStatus
+from fusion.schema import Alert, Answer, Command, ObjectClass, TrackStatus
 from tests.airpicture import AIRCRAFT, CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
 
 RULES = rulefile.load(Path(__file__).parent.parent / "config" / "rules.toml")
@@ -33,6 +33,7 @@ class Night:
         self.rules = rules
         self.watch = Watch(rules, CODES, NAMES, SENSOR_IDS, simulated, max_open)
         self.now_us = T0_US
+        self.named: tuple[ObjectClass, float] | None = None  # what the classes would say after a minute of flight
 
     def run(self, seconds: float, rows: Sequence[Row], ids: Sequence[int] | None = None, epoch: int = 7) -> list[Alert]:
         found: list[Alert] = []
@@ -42,6 +43,9 @@ class Night:
             fresh = [at(seen_us, row) for row in rows]
             tracks, facts = picture(fresh, self.now_us, ids, epoch)
             assessment = assess(tracks, facts, self.rules.words, SENSORS)
+            if self.named is not None:
+                kind, p_class = (np.full(len(rows), value) for value in self.named)
+                assessment = replace(assessment, object_class=kind.astype(np.int8), p_class=p_class)
             found += self.watch.step(tracks, assessment, self.now_us)
         return found
 
@@ -62,12 +66,13 @@ def one_rule(**changed: Any) -> RuleSet:
 
 def test_drone_near_the_border_is_raised_after_the_dwell_and_said_in_one_sentence() -> None:
     night = Night()
+    night.named = ObjectClass.FIXED_WING_DRONE, 0.86
     assert night.run(5.0, [{}]) == []
     (alert,) = night.run(0.4, [{}])
     assert (alert.rule, alert.severity, alert.state, alert.track) == ("low-slow-near", 2, "raised", "7:1")
     assert alert.raised_us == alert.t_us == T0_US + 5 * S + TICK_US
     assert alert.sentence == (
-        "Slow, low object, unknown, probably drone-like, 23 km outside Lithuania over Belarus, "
+        "Slow, low object, unknown, probably a fixed-wing drone, 23 km outside Lithuania over Belarus, "
         "course 300 degrees at 42 m/s, 150 m above ground (plus or minus 60), "
         "predicted to cross in 3 min 10 s (plus or minus 20 s); seen by R1 and R2."
     )
@@ -78,7 +83,9 @@ def test_drone_near_the_border_is_raised_after_the_dwell_and_said_in_one_sentenc
 
 
 def test_alert_tells_its_numbers_with_uncertainty_and_limit() -> None:
-    (alert,) = Night().run(5.4, [{}])
+    night = Night()
+    night.named = ObjectClass.FIXED_WING_DRONE, 0.86
+    (alert,) = night.run(5.4, [{}])
     told = {quantity.name: quantity for quantity in alert.quantities}
     assert len(told) == len(alert.quantities)
     assert (told["speed_mps"].value, told["speed_mps"].sigma) == (42.0, 3.0)
@@ -88,7 +95,13 @@ def test_alert_tells_its_numbers_with_uncertainty_and_limit() -> None:
     assert (told["exempt"].value, told["exempt"].condition) == (False, "is false")
     assert (told["existence"].value, told["existence"].condition) == (0.99, ">= 0.9")
     assert (told["time_to_border_s"].value, told["time_to_border_s"].sigma) == (190.0, 20.0)
-    assert told["class"].value == "drone-like"
+    assert (told["class"].value, told["class_probability"].value) == ("fixed-wing-drone", 0.86)
+
+
+def test_alert_of_an_object_that_may_be_anything_names_no_class() -> None:
+    (alert,) = Night().run(5.4, [{}])
+    assert not {"class", "class_probability"} & {quantity.name for quantity in alert.quantities}
+    assert "unknown, 23 km" in alert.sentence
 
 
 def test_id_is_the_stated_hash_and_the_same_in_every_run() -> None:

@@ -77,7 +77,8 @@ def test_sentence_reads_as_a_person_would_say_it() -> None:
         ({"sensors": ("R1",)}, "{seen}", "seen by R1"),
         ({"slow": False, "low": False}, "{object}", "Object"),
         ({"low": False, "high": True}, "{object}", "Slow, high object"),
-        ({"object_class": "drone-like"}, "{identity}", "unknown, probably drone-like"),
+        ({"object_class": "a balloon", "p_class": 0.8}, "{identity}", "unknown, probably a balloon"),
+        ({"object_class": "a balloon", "p_class": 0.79}, "{identity}", "unknown, perhaps a balloon"),
         ({"identity": "neutral", "identity_by": "Lt Jonaitis"}, "{identity}", "neutral (set by Lt Jonaitis)"),
         ({"identity": "hostile", "identity_by": "Lt Jonaitis"}, "{identity}", "identified (set by Lt Jonaitis)"),
         (

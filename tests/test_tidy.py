@@ -220,7 +220,7 @@ def test_units_stand_last_in_schema_names() -> None:
     units = re.compile(r"_(m|m2|mps|rad|s|us|hz|hpa)$")
     unitless = {
         "detection_probability", "clutter_per_scan", "existence", "unseen", "p_state", "p_inside", "p_low", "p_slow",
-        "p_class", "nis", "value", "sigma", "state", "cov", "mode",
+        "p_class", "p_classes", "nis", "value", "sigma", "state", "cov", "mode",
     }  # fmt: skip
     faults = [
         f"{at(ROOT / 'fusion/schema.py', field)} {field.target.id}"

@@ -10,7 +10,7 @@ import pytest
 from fusion.filters.params import M_C
 from fusion.geo import geodetic
 from fusion.kernels import X
-from fusion.rows import plots_of
+from fusion.rows import head_of, plots_of
 from fusion.schema import US_PER_S, PlotKind, Plots, Tracks, TrackStatus, plots
 from fusion.terrain import Grid
 from fusion.tracker import Tracker, TrackerParams
@@ -197,7 +197,7 @@ def test_a_reported_geometric_height_goes_before_pressure() -> None:
         "A0", PlotKind.POSITION, START_US, np.array([START_US] * 2), lat_rad=[LAT] * 2, lon_rad=[LON] * 2,
         height_m=[500.0, np.nan], pressure_height_m=[900.0, 900.0],
     )  # fmt: skip
-    row = plots_of([batch], [ADSB], SITES, None, 0.0, 100.0)["row"]
+    row = plots_of([batch], [head_of(ADSB)], SITES, None, Tracker(SENSORS).pressure.numbers)["row"]
     assert row[:, M_C].tolist() == [500.0, 900.0]
 
 

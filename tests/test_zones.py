@@ -86,7 +86,7 @@ def with_cov(tracks: Tracks, cov: F8) -> Tracks:
 
 
 def test_the_fields_are_those_of_the_assessment() -> None:
-    left_out = {"p_low", "p_slow", "cooperative", "contradicted", "doubt", "object_class", "p_class"}
+    left_out = {"p_low", "p_slow", "cooperative", "contradicted", "doubt", "object_class", "p_class", "p_classes"}
     ours = [f.name for f in fields(ZoneFacts)]
     assert sorted(ours) == sorted({f.name for f in fields(Assessment)} - left_out)
 

@@ -67,8 +67,8 @@ class ImmParams:
     tau_s: tuple[float, float, float] = (float("inf"), float("inf"), 40.0)  # slow: its speed settles at some 6 m/s
     # m^2/s^3, about square of the acceleration times how long it lasts until it is felt: a turn at 25 degrees of bank
     # is 4.6 m/s^2, and 40 lets it grow over 2 s; an accurate radar that looks every 8 s sees all of it.
-    q_horizontal: tuple[float, float, float] = (0.2, 40.0, 2.0)
+    q_horizontal: tuple[float, float, float] = (0.1, 40.0, 2.0)
     q_vertical: tuple[float, float, float] = (0.05, 3.0, 0.3)  # m^2/s^3
-    stay_s: tuple[float, float, float] = (120.0, 15.0, 120.0)  # mean time in a mode: long legs, turns of 45 degrees
+    stay_s: tuple[float, float, float] = (300.0, 15.0, 120.0)  # mean time in a mode: long legs, turns of 45 degrees
     leave: tuple[tuple[float, float, float], ...] = ((0.0, 0.8, 0.2), (0.7, 0.0, 0.3), (0.3, 0.7, 0.0))
     start: tuple[float, float, float] = (0.4, 0.3, 0.3)  # mode probabilities of a new track
