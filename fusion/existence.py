@@ -52,6 +52,7 @@ KNOWN = f"{TABLE}, {SCREEN}, {TABLE}, float32[:, :, ::1]"  # coverage: table, sc
 # slab, sites, table, per track, scratch, rules, coverage
 CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]", KNOWN).args  # type: ignore[attr-defined]
 FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
+MOSTLY = 0.6  # part of its declared Pd from which a sensor is not blind somewhere
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
 STARVED = 2.5  # periods of a radar without a plot: neighbours miss one look, seldom two
 DECAY_EVERY_S = 0.5  # existence fades in steps of this: over its mean life of minutes nobody can tell
@@ -79,7 +80,8 @@ def settle_look_1(
 ) -> float:  # fmt: skip
     """Book one look of sensor s at a track at an ECEF place: what it teaches of size, record and local map.
 
-    Returns the Pd of a large object there, 0 where the look could see nothing.
+    Returns the Pd of a large object there, 0 where the look could see nothing: as declared, unless the sensor is known
+    to be mostly blind there. An object that claims to be there must not gain by the chance misses of others.
     """
     clear, margin, cell = view_1(cover, sites, screens, s, x, y, z)
     if clear <= 0.0:
@@ -94,7 +96,7 @@ def settle_look_1(
             learn_local_1(local[s], cell, expected_1(clear, margin, ln_pd, size[slot]), hit)
     rate[slot, s, 2] = detection_1(full, margin, ln_pd, size[slot], rate[slot, s])
     book_1(full, margin, ln_pd, size[slot], rate[slot, s], hit)
-    return full
+    return clear if full > MOSTLY * clear else full
 
 
 @njit(
@@ -331,9 +333,11 @@ def apart_1(sa: int, sb: int, meta: I8, hit_us: I8, sensors: F8) -> bool:
         return True
     if meta[sa, MODE3A] >= 0 and meta[sb, MODE3A] >= 0 and meta[sa, MODE3A] != meta[sb, MODE3A]:
         return True
+    silent = meta[sa, ADDRESS] < 0 and meta[sb, ADDRESS] < 0 and meta[sa, MODE3A] < 0 and meta[sb, MODE3A] < 0
+    apart = STARVED if silent else 0.5  # what says who it is flies alone: the other is its own garbled replies
     for s in range(hit_us.shape[1]):
         both = sensors[s, 2] > 0.0 and hit_us[sa, s] >= 0 and hit_us[sb, s] >= 0
-        if both and abs(hit_us[sa, s] - hit_us[sb, s]) < STARVED * sensors[s, 0]:
+        if both and abs(hit_us[sa, s] - hit_us[sb, s]) < apart * sensors[s, 0]:
             return True
     return False
 

@@ -42,7 +42,10 @@ LOCAL = 2 + 2 * CELLS  # one sensor: expected and hits of all, then of each cell
 WHOLE_LOOKS = 30.0  # expected detections after which a sensor's own record weighs as much as its declared Pd
 CELL_LOOKS = 6.0  # and a cell's as much as its sensor's
 WHOLE_MOST, CELL_MOST = 3_000.0, 200.0  # memory, expected detections
-FACTOR_LEAST, FACTOR_MOST = 0.02, 1.0  # never above what is declared: replies of transponders say nothing of silent objects
+FACTOR_LEAST, FACTOR_MOST = (
+    0.02,
+    1.0,
+)  # never above what is declared: replies of transponders say nothing of silent objects
 MAP_S = 6 * 3600.0  # memory by time: weather, a crane, a ship before the antenna
 
 
