@@ -166,19 +166,17 @@ def weigh_1(
     return score
 
 
-@njit("void(int64, int64[::1], float64[:, ::1])", cache=True, nogil=True)
-def _worst_last_1(start: int, pair_slot: I8, pair: F8) -> None:
-    """Of the pairs from `start` on, put the one of the lowest score at the end."""
+@njit("void(int64, int64, int64[::1], float64[:, ::1])", cache=True, nogil=True)
+def _outdo_1(start: int, n: int, pair_slot: I8, pair: F8) -> None:
+    """Let pair n take the place of the worst of the pairs start .. n - 1, where it scores higher."""
     worst = start
-    end = pair_slot.shape[0]
-    n = start + MOST_PAIRS
-    for k in range(start + 1, min(n, end)):
+    for k in range(start + 1, n):
         if pair[k, P_SCORE] < pair[worst, P_SCORE]:
             worst = k
-    last = n - 1
-    pair_slot[worst], pair_slot[last] = pair_slot[last], pair_slot[worst]
-    for c in range(PAIR):
-        pair[worst, c], pair[last, c] = pair[last, c], pair[worst, c]
+    if pair[n, P_SCORE] > pair[worst, P_SCORE]:
+        pair_slot[worst] = pair_slot[n]
+        for c in range(PAIR):
+            pair[worst, c] = pair[n, c]
 
 
 @njit(
@@ -242,17 +240,18 @@ def gate_1(
                     continue
                 if addressed and meta[near, ADDRESS] >= 0:
                     continue  # its own address was asked before; another's is not its own
-                if n == start + MOST_PAIRS:  # full: the worst makes room
-                    _worst_last_1(start, pair_slot, pair)
-                    n -= 1
-                    count[0] += 1
                 score = weigh_1(
                     plots, i, sensor, near, false_plots, slab, sites, table, meta, belief, hit_us, rate, w, pair, n
                 )
-                if score > 0.0:
-                    pair_plot[n] = i
-                    pair_slot[n] = near
+                if score <= 0.0:
+                    continue
+                pair_plot[n] = i
+                pair_slot[n] = near
+                if n < start + MOST_PAIRS:
                     n += 1
+                else:  # full: it takes the place of the worst, or none
+                    _outdo_1(start, n, pair_slot, pair)
+                    count[0] += 1
     return n
 
 

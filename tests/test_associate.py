@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from fusion.associate import assign_1, cluster_1, log_probability_1
+from fusion.associate import MOST_PAIRS, P_SCORE, PAIR, _outdo_1, assign_1, cluster_1, log_probability_1
 from fusion.schema import F8, I8
 
 
@@ -63,3 +63,15 @@ def test_no_pairs_choose_nothing() -> None:
 def test_log_probability_of_odds() -> None:
     for odds in (-50.0, -3.0, 0.0, 4.0, 40.0):
         assert log_probability_1(odds) == pytest.approx(-np.logaddexp(0.0, -odds), abs=1e-12)
+
+
+def test_a_plot_keeps_its_best_pairs_whatever_order_they_come_in() -> None:
+    scores = np.random.default_rng(5).permutation(40).astype(float)
+    slot, pair = np.empty(MOST_PAIRS + 1, np.int64), np.zeros((MOST_PAIRS + 1, PAIR))
+    for k, score in enumerate(scores):
+        at = min(k, MOST_PAIRS)
+        slot[at], pair[at, P_SCORE] = k, score
+        if k >= MOST_PAIRS:
+            _outdo_1(0, MOST_PAIRS, slot, pair)
+    assert sorted(pair[:MOST_PAIRS, P_SCORE].tolist()) == sorted(scores)[-MOST_PAIRS:]
+    assert scores[slot[:MOST_PAIRS]].tolist() == pair[:MOST_PAIRS, P_SCORE].tolist()
