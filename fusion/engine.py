@@ -21,7 +21,7 @@ from fusion.claims import ClaimWatch
 from fusion.coverage import Coverage
 from fusion.health import SensorWatch
 from fusion.identity import assess
-from fusion.incidents import Watch
+from fusion.alerts import Watch
 from fusion.order import Order
 from fusion.rules import RuleSet
 from fusion.schema import (

@@ -15,7 +15,7 @@ import pytest
 from adapters import rulefile, zonefiles
 from fusion import geo, terrain
 from fusion.identity import assess
-from fusion.incidents import Watch
+from fusion.alerts import Watch
 from fusion.schema import Alert, Tracks
 from fusion.zones import Zones
 from tests.airpicture import SENSOR_IDS, SENSORS, T0_US, S, at, picture

@@ -14,7 +14,7 @@ import pytest
 
 from adapters import rulefile
 from fusion.identity import assess
-from fusion.incidents import UPDATE_US, Watch, alert_from
+from fusion.alerts import UPDATE_US, Watch, alert_from
 from fusion.rules import Condition, Rule, RuleSet
 from fusion.schema import Alert, Answer, Command, ObjectClass, TrackStatus
 from tests.airpicture import AIRCRAFT, CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture

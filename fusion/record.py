@@ -1,0 +1,192 @@
+"""What is remembered of a flight beside its alerts: the states it passed, where to look for it, the incident it is.
+
+Types only; each is made in the module named beside it. Frozen, plain values: they leave as messages and go on record.
+Times are int64 microseconds UTC, -1 none; places are WGS84 radians, NaN none; probabilities 0 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+
+class PassageKind(StrEnum):
+    """What happened between a track and the states under it."""
+
+    FIRST = "first"  # the first state a track was seen over
+    ENTER = "enter"
+    EXIT = "exit"
+    RE_ENTER = "re-enter"  # into a state that this track was over before, after another or none
+    SEAM = "seam"  # it flies along the border of two states: neither can be told for minutes, or both in turn
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One entry of the jurisdiction ledger of a track (`fusion/ledger.py`). EXIT and ENTER of one line share a time."""
+
+    track: str  # "epoch:counter"
+    number: int  # of this track's entries, from 1
+    kind: PassageKind
+    state: str  # ISO code entered or left, "" for the open sea or where no data is
+    other: str  # where it came from (enter), where it went (exit), the second state of a seam
+    t_us: int  # when, as measured: the moment at which both states were equally probable
+    sigma_t_s: float
+    told_us: int  # tick at which it was sure enough to be told
+    lat_rad: float
+    lon_rad: float
+    sigma_m: float  # of the place, one sigma of each horizontal axis
+    probability: float  # of the state named, when it was told
+    disputed: bool  # two states claim the ground
+    sea: bool  # territorial sea
+    sensors: tuple[str, ...]  # that saw the object in the 30 s before
+    plots: int  # fused until then
+
+
+@dataclass(frozen=True, slots=True)
+class Contour:
+    """Where an object is with a probability: polygons of (lat, lon) radians, closed, each (k, 2) as tuples."""
+
+    probability: float
+    area_m2: float
+    rings: tuple[tuple[tuple[float, float], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchArea:
+    """Where to look for an object that was lost (`fusion/lost.py`). It grows until it is found or `until_us`."""
+
+    track: str
+    number: int  # of this track's areas: it is told anew as it grows
+    t_us: int  # for which it holds
+    lost_us: int  # measured time of the last plot
+    why: str  # how the track ended
+    lat_rad: float  # last seen
+    lon_rad: float
+    height_m: float
+    speed_mps: float
+    course_rad: float
+    contours: tuple[Contour, ...]  # in order of probability
+    states: tuple[str, ...]  # ISO codes that the widest contour touches
+    assumed: tuple[str, ...]  # in words: class, endurance, wind, and where they come from
+    ended: bool = False  # seen again, found, or given up; `why` says which
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a person saw or heard (`in/{sensor}/sighting`)."""
+
+    sensor: str
+    rx_us: int
+    t_us: int  # when it was seen
+    id: str  # of the report, by its sender
+    lat_rad: float  # of the object, or of the observer where a bearing is given
+    lon_rad: float
+    sigma_m: float
+    bearing_rad: float = np.nan  # from the observer, true north
+    sigma_bearing_rad: float = np.nan
+    distance_m: float = np.nan  # estimated by the observer
+    height_m: float = np.nan  # above ground, estimated by the observer
+    words: str = ""  # as said; shown as text, never understood
+    reporter: str = ""  # a role, such as "border guard", never a private name
+    found: bool = False  # an object on the ground
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One object of an incident."""
+
+    track: str
+    alerts: tuple[str, ...]  # ids, in order of raising
+    first_plot_us: int
+    confirmed_us: int
+    alert_us: int
+    state: str  # in sight, coasting, or why it ended
+    t_us: int  # last told
+    lat_rad: float
+    lon_rad: float
+    states: tuple[str, ...]  # passed, in order, with repeats; "" the open sea
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What an officer answers for: one object, or a swarm, from the first alert until a person or its end closes it
+    (`fusion/incidents.py`). The id is the same after a restart and in a replay."""
+
+    id: str  # 16 hex digits, hash of the id of its first alert
+    number: int  # of this transition, from 1
+    change: str  # raised, joined, updated, severity, acknowledged, identified, handed-over, lost, found, closed
+    state: str  # open, acknowledged, handed-over, closed
+    t_us: int  # this transition
+    raised_us: int
+    severity: int  # of its most severe open alert; the last one once none is open
+    worst: int  # most severe ever
+    severity_reason: str  # why it is what it is, and what it was before
+    title: str
+    sentence: str  # of its most urgent member, readable aloud, with the number of the others
+    near_state: str
+    states: tuple[str, ...]  # ISO codes that its members were over, in order of time, once each
+    members: tuple[Member, ...]  # in order of joining
+    recipients: tuple[str, ...]
+    mode: str = "peace"  # peace, tension, exercise
+    simulated: bool = False
+    acknowledged_by: str = ""
+    acknowledged_us: int = -1
+    identity: str = "unknown"  # set only by a person
+    identity_by: str = ""
+    identity_reason: str = ""
+    handed_to: str = ""
+    handed_by: str = ""
+    handed_us: int = -1
+    taken_by: str = ""  # the neighbour's own acknowledgement
+    taken_us: int = -1
+    sightings: tuple[str, ...] = ()  # ids of reports cited as evidence
+    close_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AreaEvent:
+    """Many harmless objects told as one (`fusion/areas.py`): bird migration, a wind farm, a balloon release."""
+
+    id: str
+    t_us: int
+    since_us: int
+    kind: str  # of fusion.classes: what they are taken for
+    state: str  # open, updated, closed
+    count: int  # objects now
+    most: int
+    rings: tuple[tuple[tuple[float, float], ...], ...]  # (lat, lon) radians
+    course_rad: float  # mean, NaN where they go nowhere
+    speed_mps: float
+    height_m: float  # median above ground, NaN not known
+    sentence: str
+    close_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageNoted:
+    """A track came over a state or left it."""
+
+    passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class SearchChanged:
+    """Where to look for a lost object."""
+
+    area: SearchArea
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentChanged:
+    """An incident was raised or changed: journalled, then published."""
+
+    incident: Incident
+
+
+@dataclass(frozen=True, slots=True)
+class AreaChanged:
+    """An area event began, changed or ended."""
+
+    area: AreaEvent
