@@ -53,7 +53,7 @@ class RegistrationParams:
     plots_most: int = 512  # of one radar in a second that are looked at, evenly
     plots_settled: int = 128  # the same once its bias is well known
     pairs_settled: int = 200  # a bias from so many pairs is well known
-    refit_s: float = 4.0  # and is estimated again this often instead of every second
+    refit_s: float = 8.0  # and is estimated again this often instead of at every turn
     # Priors, one sigma. Gain: light is 3e-4 slower in air, real radars showed 1-2e-4. Elevation needs none.
     prior_range_m: float = 1_000.0
     prior_gain: float = 5e-4

@@ -4,8 +4,9 @@
     report()         one SensorBias per radar                 believed         False: keep its plots out of association
 
 Aircraft that say where they are (ADS-B) are the reference: `fusion.traffic` pairs plots with claims, `fusion.radarbias`
-finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Work is done every two seconds
-of arrival time, on radar plots that arrived at least `hold_s` before, so that claims from around their time are there.
+finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Every radar has its turn every
+two seconds of arrival time, each at another moment, so that no tick has the work of all; it is done on plots that
+arrived at least `hold_s` before the claims were last listened to, so that claims from around their time are there.
 Nothing is taken off that is not significant: without a bias, and without ADS-B, nothing changes.
 """
 
@@ -19,33 +20,38 @@ import numpy as np
 
 from fusion.biasfit import GAIN, N_CLAIMS, N_PAIRS, OFFSET, T_NEW, TAU, TURN
 from fusion.consistency import Consistency, Fault
-from fusion.filters.params import M_A, M_B, M_C, M_SA, M_SB, M_SC, M_SV, M_VE, M_VU, ROW
-from fusion.geo import ecef, enu_axes
+from fusion.filters.params import M_A, M_B, M_C, M_SA, M_SB, M_SC
 from fusion.kernels import Rec
 from fusion.radarbias import AZIMUTH, CLOCK, ELEVATION, RANGE, RadarBias, RegistrationParams
 from fusion.schema import CLAIM, F8, I8, INDEPENDENT, US_PER_S, PlotKind, SensorSpec
 from fusion.sensorbias import SensorBias
-from fusion.traffic import P_SLOT, P_T, PAIR, R_SH, R_SP, R_SV, R_T, R_V, R_X, REPORT, TURN_BINS, Claims, pair_1
+from fusion.traffic import (
+    HELD,
+    P_SLOT,
+    P_T,
+    PAIR,
+    R_SP,
+    REPORT,
+    TURN_BINS,
+    Claims,
+    pair_1,
+    report_n,
+    sort_out_n,
+    take_n,
+)
 
 __all__ = ["Registration", "RegistrationParams"]
 
-POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
-WORK_EVERY_US = 2 * US_PER_S  # a scan or less: nothing new comes sooner than a radar turns
-WAITING_MOST = 20_000  # plots held back; of more, the newest are left out
+POLAR = int(PlotKind.POLAR)
+TURN_EVERY_US = 2 * US_PER_S  # of one radar: a scan or less, nothing new comes sooner than it turns
+LISTEN_EVERY_US = US_PER_S  # to claims
+WAITING_MOST = 20_000  # plots of radars held back, and claims; of more, the newest are left out
 RECENT_PERIODS = 4.0  # an aircraft that a radar saw within this should be seen again
 ALIVE_US = 5 * US_PER_S  # and is there as long as it says so
 LEANING = 2.0  # score of a shifted clock that excuses other radars of the same
 DISTRUSTED = 4.0  # factor on the sigmas of a radar that is not believed
 _EARLY = -(2**62)
 _LEARNING = (Fault.NONE, Fault.LOST)  # with a fault of these the pairs still say something: a lost bias may be found
-
-# A radar plot that waits for claims: everything pairing needs.
-HELD = np.dtype(
-    [
-        ("t_us", "i8"), ("rx_us", "i8"), ("sensor", "i8"), ("kind", "i8"), ("address", "i8"), ("mode3a", "i8"),
-        ("row", "f8", (ROW,)),
-    ]
-)  # fmt: skip
 
 
 class Registration:
@@ -68,15 +74,19 @@ class Registration:
             for spec in self._sensors
             if spec.kind in INDEPENDENT and spec.has_site
         }
-        self._is_claim = np.array([spec.kind in CLAIM for spec in self._sensors], np.bool_)
-        self._is_radar = np.array([i in self._radars for i in range(n)], np.bool_)
+        self._role = np.array(
+            [1 if i in self._radars else 2 * (s.kind in CLAIM) for i, s in enumerate(sensors)], np.int64
+        )
         self._votes = Consistency(n)
-        self._held = np.empty(0, HELD)
-        self._came: list[Rec] = []  # since the last second, as they came
+        self._held, self._n_held = np.empty(256, HELD), 0  # plots of radars that wait for their turn
+        self._said, self._n_said = np.empty(256, HELD), 0  # claims since they were last listened to
+        self._heard_us = -1  # when that was
+        phases = [TURN_EVERY_US * k // len(self._radars) for k in range(len(self._radars))]
+        self._phase_us = dict(zip(self._radars, phases, strict=True))  # so that no two have the same moment
+        self._turn = dict.fromkeys(self._radars, -1)  # number of the last turn of each radar
         self._number = np.zeros(n, np.int64)  # plots paired so far, by sensor
         self._seen_us = {i: np.empty(0, np.int64) for i in self._radars}  # by slot of the claims: last plot that fitted
         self._now_us = -1
-        self._slot = -1
         self.believed = np.ones(n, np.bool_)
         self._off = np.zeros((n, 5))  # taken off: range offset, gain, azimuth, elevation, time
         self._var = np.zeros((n, 5))  # variance of range offset, its covariance with gain, gain, azimuth, elevation
@@ -87,12 +97,19 @@ class Registration:
         """Take note of all plots of one tick as they came, before `correct`. `now_us`: the arrival clock."""
         self._now_us = now_us
         if len(plots):
-            self._came.append(plots.copy())
-        slot = now_us // WORK_EVERY_US
-        if slot != self._slot:
-            passed_s = (slot - self._slot) * WORK_EVERY_US / US_PER_S if self._slot >= 0 else 0.0
-            self._slot = slot
-            self._work(now_us, passed_s)
+            self._held = _roomy(self._held, self._n_held + len(plots))
+            self._said = _roomy(self._said, self._n_said + len(plots))
+            kept = sort_out_n(plots, self._role, self._held, self._n_held, self._said, self._n_said)
+            self._n_held, self._n_said = kept
+        if now_us // LISTEN_EVERY_US != self._heard_us // LISTEN_EVERY_US:
+            self._heard_us = now_us
+            self._listen()
+        for s, radar in self._radars.items():
+            turn = (now_us + self._phase_us[s]) // TURN_EVERY_US
+            if turn != self._turn[s]:
+                passed_us = (turn - self._turn[s]) * TURN_EVERY_US if self._turn[s] >= 0 else 0
+                self._turn[s] = turn
+                self._work(s, radar, passed_us / radar.period_us)
 
     def correct(self, plots: Rec) -> I8:
         """Take the biases off, in place: range, azimuth, elevation and time of measurement; sigmas grow by what is not
@@ -129,11 +146,11 @@ class Registration:
             "claims": self._claims.snapshot(),
             "radars": {i: radar.snapshot() for i, radar in self._radars.items()},
             "votes": self._votes.snapshot(),
-            "held": self._held.copy(),
-            "came": [plots.copy() for plots in self._came],
+            "held": self._held[: self._n_held].copy(),
+            "said": self._said[: self._n_said].copy(),
             "number": self._number.copy(),
             "seen_us": {i: seen.copy() for i, seen in self._seen_us.items()},
-            "clock": (self._now_us, self._slot),
+            "clock": (self._now_us, self._heard_us, dict(self._turn)),
             "believed": self.believed.copy(),
             "off": self._off.copy(),
             "var": self._var.copy(),
@@ -146,55 +163,46 @@ class Registration:
             radar.restore(state["radars"][i])
             self._seen_us[i] = state["seen_us"][i].copy()
         self._votes.restore(state["votes"])
-        self._held, self._came = state["held"].copy(), [plots.copy() for plots in state["came"]]
+        self._held, self._n_held = state["held"].copy(), len(state["held"])
+        self._said, self._n_said = state["said"].copy(), len(state["said"])
         self._number = state["number"].copy()
-        self._now_us, self._slot = state["clock"]
+        self._now_us, self._heard_us, turn = state["clock"]
+        self._turn = dict(turn)
         self.believed = state["believed"].copy()
         self._off, self._var = state["off"].copy(), state["var"].copy()
 
     # ------------------------------------------------------------- inside
 
-    def _work(self, now_us: int, passed_s: float) -> None:
-        """What is done every WORK_EVERY_US: keep claims, pair what waited long enough, estimate, judge."""
-        came = _held(self._held[:0], self._came)
-        self._came.clear()
-        sensor = came["sensor"]
-        said = came[self._is_claim[sensor] & (came["kind"] == POSITION) & (came["address"] >= 0)]
-        self._held = _held(self._held, [came[self._is_radar[sensor] & (came["kind"] == POLAR)]])
-        if len(said):
-            self._listen(said[np.lexsort((said["address"], said["t_us"]))])
-        ready = self._held["rx_us"] <= now_us - round(self.params.hold_s * US_PER_S)
-        plots = self._held[ready]
-        self._held = self._held[~ready]
-        plots = plots[np.lexsort((plots["row"][:, M_B], plots["row"][:, M_A], plots["t_us"], plots["sensor"]))]
-        ends = np.searchsorted(plots["sensor"], np.arange(len(self._sensors) + 1))
-        for s, radar in self._radars.items():
-            self._votes.fade(s, passed_s * US_PER_S / radar.period_us, radar.measured)
-            part = plots[ends[s] : ends[s + 1]]
-            if len(part):
-                self._look(s, radar, part)
-                self._settle(s, radar)
-        self._judge()
+    def _work(self, s: int, radar: RadarBias, periods: float) -> None:
+        """A radar's turn: pair what waited long enough, estimate, judge. `periods` of it went by since the last."""
+        self._votes.fade(s, periods, radar.measured)
+        out = np.empty(self._n_held, HELD)
+        until_us = self._heard_us - round(self.params.hold_s * US_PER_S)
+        count, self._n_held = take_n(self._held, self._n_held, s, until_us, out)
+        if count:
+            plots = out[:count]
+            plots = plots[np.lexsort((plots["row"][:, M_B], plots["row"][:, M_A], plots["t_us"]))]
+            self._look(s, radar, plots)
+            self._settle(s, radar)
+        self._judge(s, radar)
 
-    def _listen(self, said: Rec) -> None:
-        row = said["row"]
-        lat, lon = row[:, M_A], row[:, M_B]
+    def _listen(self) -> None:
+        """Put what was claimed since the last time into the table."""
+        said = self._said[: self._n_said]
+        self._n_said = 0
+        if len(said) == 0:
+            return
+        said = said[np.lexsort((said["address"], said["t_us"]))]
         reports = np.empty((len(said), REPORT))
-        reports[:, R_T] = said["t_us"]
-        height_known = ~np.isnan(row[:, M_C])
-        reports[:, R_X : R_X + 3] = ecef(lat, lon, np.where(height_known, row[:, M_C], 0.0))
-        enu = row[:, M_VE : M_VU + 1]
-        level = np.where(np.isnan(enu), [np.nan, np.nan, 0.0], enu)  # no climb told: taken as level
-        reports[:, R_V : R_V + 3] = np.einsum("nij,ni->nj", enu_axes(lat, lon), level)
-        reports[:, R_SP], reports[:, R_SV] = row[:, M_SA], row[:, M_SV]
-        reports[:, R_SH] = np.where(height_known, row[:, M_SC], np.nan)
-        usable = ~np.isnan(reports[:, R_SP]) & height_known
+        report_n(said, reports)
+        usable = ~np.isnan(reports[:, R_SP])
         said, reports = said[usable], reports[usable]
         given = self._claims.add(said["t_us"].copy(), said["address"].copy(), said["mode3a"].copy(), reports)
         for i, seen in self._seen_us.items():
-            grown = np.concatenate([seen, np.full(len(self._claims.key) - len(seen), _EARLY, np.int64)])
-            grown[given] = _EARLY
-            self._seen_us[i] = grown
+            more = len(self._claims.key) - len(seen)
+            if more:
+                self._seen_us[i] = np.concatenate([seen, np.full(more, _EARLY, np.int64)])
+            self._seen_us[i][given] = _EARLY
 
     def _look(self, s: int, radar: RadarBias, plots: Rec) -> None:
         """Pair the plots of one radar with claims, count what they say, and estimate."""
@@ -204,7 +212,7 @@ class Registration:
         if len(plots) > most:
             keep = np.linspace(0, len(plots) - 1, most).astype(np.int64)
             plots, row = plots[keep], np.ascontiguousarray(row[keep])
-        out, turn, claims = np.empty((16 * len(plots) + 64, PAIR)), np.zeros(TURN_BINS), self._claims
+        out, turn, claims = np.empty((8 * len(plots) + 64, PAIR)), np.zeros(TURN_BINS), self._claims
         bias = radar.x[[OFFSET, GAIN, TURN]].copy()
         columns: list[I8] = [np.ascontiguousarray(plots[name]) for name in ("t_us", "address", "mode3a")]
         count = pair_1(
@@ -234,24 +242,22 @@ class Registration:
         if on[CLOCK]:
             self._off[s, 4] = x[TAU]
 
-    def _judge(self) -> None:
+    def _judge(self, s: int, radar: RadarBias) -> None:
         now_us = self._now_us
         alive = (self._claims.newest_us > now_us - ALIVE_US) & (self._claims.doubt_us < now_us)
-        witnesses = np.array([s in self._radars and self._radars[s].measured for s in range(len(self._sensors))])
-        for s, radar in self._radars.items():
-            since = now_us - round(RECENT_PERIODS * radar.period_us)
-            self._votes.expected[s] = np.count_nonzero((self._seen_us[s] > since) & alive)
-            before = self._votes.fault[s]
-            stepped_s = radar.stepped_s if abs(radar.stepped_s) > self.params.step_s else 0.0
-            self._votes.judge(s, radar.measured, stepped_s)
-            if Fault(int(before)) in _LEARNING and Fault(int(self._votes.fault[s])) not in _LEARNING:
-                radar.distrust()
+        since = now_us - round(RECENT_PERIODS * radar.period_us)
+        self._votes.expected[s] = np.count_nonzero((self._seen_us[s] > since) & alive)
+        before = self._votes.fault[s]
+        stepped_s = radar.stepped_s if abs(radar.stepped_s) > self.params.step_s else 0.0
+        self._votes.judge(s, radar.measured, stepped_s)
+        if Fault(int(before)) in _LEARNING and Fault(int(self._votes.fault[s])) not in _LEARNING:
+            radar.distrust()
         # Where every radar leans the same way, it is the claims that are wrong: no radar is blamed for a GNSS fault.
-        contradicted = np.isin(self._votes.fault, (int(Fault.CLOCK), int(Fault.LOST)))
+        measured = [i for i, other in self._radars.items() if other.measured]
+        contradicted = (self._votes.fault == int(Fault.CLOCK)) | (self._votes.fault == int(Fault.LOST))
         leaning = contradicted | (self._votes.shift.max(axis=1, initial=0.0) >= LEANING)
-        excused = int(witnesses.sum()) >= 2 and bool(leaning[witnesses].all())
         self.believed = self._votes.believed()
-        if excused:
+        if len(measured) >= 2 and leaning[measured].all():
             self.believed |= contradicted
 
     def _one(self, spec: SensorSpec) -> SensorBias | None:
@@ -311,14 +317,10 @@ class Registration:
         return "ok", what
 
 
-def _held(before: Rec, parts: Sequence[Rec]) -> Rec:
-    """The plots waiting and these, without what does not fit any more."""
-    after = np.empty(min(WAITING_MOST, len(before) + sum(len(part) for part in parts)), HELD)
-    at = len(before)
-    after[:at] = before
-    for part in parts:
-        end = min(WAITING_MOST, at + len(part))
-        for name in HELD.names or ():
-            after[name][at:end] = part[name][: end - at]
-        at = end
-    return after
+def _roomy(held: Rec, wanted: int) -> Rec:
+    """The same plots, with room for so many if they are not too many."""
+    if wanted <= len(held) or len(held) >= WAITING_MOST:
+        return held
+    more = np.empty(min(max(wanted, 2 * len(held)), WAITING_MOST), HELD)
+    more[: len(held)] = held
+    return more

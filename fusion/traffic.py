@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import from_dtype, njit
 
-from fusion.filters.params import M_A, M_B, M_C, M_H, M_SA, M_SB, M_SC, M_SH
-from fusion.geo import geodetic_1, polar_1, wrap_pi_1
-from fusion.schema import F8, I8, US_PER_S
+from fusion.filters.params import M_A, M_B, M_C, M_H, M_SA, M_SB, M_SC, M_SH, M_SV, M_VE, M_VN, M_VU, ROW
+from fusion.geo import ecef_1, enu_axes_1, geodetic_1, polar_1, wrap_pi_1
+from fusion.kernels import PLOTS, Rec, signature
+from fusion.schema import B1, F8, I8, US_PER_S, PlotKind
 
 REPORTS = 16  # kept per address: 16 s of one receiver
 APART_S = 0.4  # reports of one address closer in time than this say the same
@@ -36,7 +37,72 @@ P_T, P_PLOT, P_SLOT, P_DR, P_DAZ, P_DEL, P_DH, P_R, P_RDOT, P_AZDOT, P_VR, P_VAZ
 PAIR = 16
 
 TURN_BINS = 360
+RING_M = 2_000.0  # claims are looked up by range in rings so wide
+RINGS = 256
+SPEED_MOST_MPS = 400.0  # range rate of anything that says where it is
+_POSITION, _POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
+
+# A plot that waits, of a radar or a claim: everything pairing needs.
+HELD = np.dtype(
+    [("t_us", "i8"), ("rx_us", "i8"), ("sensor", "i8"), ("address", "i8"), ("mode3a", "i8"), ("row", "f8", (ROW,))],
+    align=True,
+)
+HELDS = from_dtype(HELD)[::1]
 _V, _M, _T = "float64[::1]", "float64[:, ::1]", "float64[:, :, ::1]"
+
+
+@njit(signature("UniTuple(int64, 2)", PLOTS, "int64[::1]", HELDS, "int64", HELDS, "int64"), cache=True, nogil=True)
+def sort_out_n(plots: Rec, role: I8, radar: Rec, n_radar: int, claim: Rec, n_claim: int) -> tuple[int, int]:
+    """Keep polar plots of radars (role 1 of their sensor) and places of claims with an address (role 2); returns how
+    many there are now of each. What has no room is left out."""
+    for i in range(plots.shape[0]):
+        plot = plots[i]
+        if role[plot.sensor] == 1 and plot.kind == _POLAR and n_radar < radar.shape[0]:
+            into = radar[n_radar]
+            n_radar += 1
+        elif role[plot.sensor] == 2 and plot.kind == _POSITION and plot.address >= 0 and n_claim < claim.shape[0]:
+            into = claim[n_claim]
+            n_claim += 1
+        else:
+            continue
+        into.t_us = plot.t_us
+        into.rx_us = plot.rx_us
+        into.sensor = plot.sensor
+        into.address = plot.address
+        into.mode3a = plot.mode3a
+        for k in range(ROW):
+            into.row[k] = plot.row[k]
+    return n_radar, n_claim
+
+
+@njit(signature("UniTuple(int64, 2)", HELDS, "int64, int64, int64", HELDS), cache=True, nogil=True)
+def take_n(held: Rec, n: int, sensor: int, until_us: int, out: Rec) -> tuple[int, int]:
+    """Move the plots of one radar that arrived until then to `out`; (how many moved, how many stay, in order)."""
+    moved, stay = 0, 0
+    for i in range(n):
+        if held[i].sensor == sensor and held[i].rx_us <= until_us:
+            out[moved] = held[i]
+            moved += 1
+        else:
+            held[stay] = held[i]
+            stay += 1
+    return moved, stay
+
+
+@njit(signature("void", HELDS, "float64[:, ::1]"), cache=True, nogil=True)
+def report_n(said: Rec, out: F8) -> None:
+    """Claims (n,) as reports (n, REPORT); R_SP is NaN where one says too little. No climb told is taken as level."""
+    for i in range(said.shape[0]):
+        row, r = said[i].row, out[i]
+        r[R_T] = said[i].t_us
+        r[R_SP] = row[M_SA] if not math.isnan(row[M_C]) else math.nan
+        r[R_SH], r[R_SV] = row[M_SC], row[M_SV]
+        r[R_X], r[R_X + 1], r[R_X + 2] = ecef_1(row[M_A], row[M_B], row[M_C])
+        ex, ey, ez, nx, ny, nz, ux, uy, uz = enu_axes_1(row[M_A], row[M_B])
+        up = 0.0 if math.isnan(row[M_VU]) else row[M_VU]
+        r[R_V] = ex * row[M_VE] + nx * row[M_VN] + ux * up
+        r[R_V + 1] = ey * row[M_VE] + ny * row[M_VN] + uy * up
+        r[R_V + 2] = ez * row[M_VE] + nz * row[M_VN] + uz * up
 
 
 @njit(f"void(int64[::1], int64[::1], {_M}, {_T}, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True)
@@ -171,21 +237,39 @@ def pair_1(
     for s in range(n_claims):
         if used[s] > 0 and doubt_us[s] < t_us[n // 2] and expect_1(ring[s], used[s], middle_us, at):
             rough[s, 0], rough[s, 1], _, rough[s, 2], rough[s, 3] = seen_from_1(site, at)
+    ring_of = np.full(RINGS, -1, np.int64)
+    after = np.full(n_claims, -1, np.int64)
+    for s in range(n_claims - 1, -1, -1):
+        if rough[s, 0] < RINGS * RING_M:
+            k = int(rough[s, 0] / RING_M)
+            after[s] = ring_of[k]
+            ring_of[k] = s
     count = 0
     for i in range(n):
         ahead_s = (t_us[i] - middle_us) * 1e-6
         measured = row[i, M_A]
-        for s in range(n_claims):
-            far = abs(measured - rough[s, 0] - rough[s, 2] * ahead_s)
-            if not far < window[0] + 100.0 or _strangers_1(address[i], code[i], key[s], claim_code[s]):
+        reach = window[0] + 100.0 + SPEED_MOST_MPS * abs(ahead_s)
+        k = max(0, int((measured - reach) / RING_M)) - 1
+        last = min(RINGS - 1, int((measured + reach) / RING_M))
+        s = -1
+        while True:
+            while s < 0 and k < last:
+                k += 1
+                s = ring_of[k]
+            if s < 0:
+                break
+            mine = s
+            s = after[s]
+            far = abs(measured - rough[mine, 0] - rough[mine, 2] * ahead_s)
+            if not far < window[0] + 100.0 or _strangers_1(address[i], code[i], key[mine], claim_code[mine]):
                 continue
-            turned = wrap_pi_1(row[i, M_B] - bias[2] - rough[s, 1] - rough[s, 3] * ahead_s)
-            off = measured - rough[s, 0] - rough[s, 2] * ahead_s - bias[0] - bias[1] * rough[s, 0]
+            turned = wrap_pi_1(row[i, M_B] - bias[2] - rough[mine, 1] - rough[mine, 3] * ahead_s)
+            off = measured - rough[mine, 0] - rough[mine, 2] * ahead_s - bias[0] - bias[1] * rough[mine, 0]
             if abs(off) < window[2]:
                 turn[int(math.floor(turned * TURN_BINS / (2.0 * math.pi) + 0.5)) % TURN_BINS] += 1.0
             if abs(wrap_pi_1(turned + bias[2])) > window[1] + 0.01 or count == out.shape[0]:
                 continue
-            if not expect_1(ring[s], used[s], float(t_us[i]), at) or at[6] > SIGMA_MOST_M * SIGMA_MOST_M:
+            if not expect_1(ring[mine], used[mine], float(t_us[i]), at) or at[6] > SIGMA_MOST_M * SIGMA_MOST_M:
                 continue
             r, az, el, rdot, azdot = seen_from_1(site, at)
             p = out[count]
@@ -195,7 +279,7 @@ def pair_1(
                 continue
             ce, se = math.cos(el), math.sin(el)
             across = max(r * ce, 100.0)
-            p[P_T], p[P_PLOT], p[P_SLOT] = float(t_us[i]), float(number + i), float(s)
+            p[P_T], p[P_PLOT], p[P_SLOT] = float(t_us[i]), float(number + i), float(mine)
             p[P_DEL] = row[i, M_C] - el
             p[P_DH] = row[i, M_H] - geodetic_1(at[0], at[1], at[2])[2] if not math.isnan(row[i, M_H]) else math.nan
             p[P_R], p[P_RDOT], p[P_AZDOT] = r, rdot, azdot
@@ -204,7 +288,7 @@ def pair_1(
             p[P_VEL] = row[i, M_SC] ** 2 + (ce * ce * at[7] + se * se * at[6]) / (r * r)
             p[P_VH] = row[i, M_SH] ** 2 + at[7]
             p[P_VC] = at[6]
-            p[P_KNOWN] = 1.0 if address[i] == key[s] or (code[i] >= 0 and code[i] == claim_code[s]) else 0.0
+            p[P_KNOWN] = 1.0 if address[i] == key[mine] or (code[i] >= 0 and code[i] == claim_code[mine]) else 0.0
             count += 1
     return count
 
@@ -220,25 +304,34 @@ class Claims:
         self.newest_us: I8 = np.empty(0, np.int64)  # (slots,)
         self.doubt_us: I8 = np.empty(0, np.int64)  # (slots,) not to be used for plots before this
         self.ring: F8 = np.empty((0, REPORTS, REPORT))
+        self._order: I8 | None = None  # of the slots by address; None: to be found again
 
     def add(self, t_us: I8, key: I8, code: I8, reports: F8) -> I8:
         """Keep reports (n, REPORT) of addresses `key` (n,), in order of time. Returns slots given to other addresses
         than before, of which nothing may be believed any more."""
-        known = np.sort(self.key)
-        new = np.unique(key[~np.isin(key, known)])[: self._most]
-        given = self._give(new)
-        order = np.argsort(self.key, kind="stable")
-        at = np.minimum(np.searchsorted(self.key[order], key), len(order) - 1)
-        slot = order[at]
-        kept = self.key[slot] == key
+        slot, kept = self._find(key)
+        given = np.empty(0, np.int64)
+        if not kept.all():
+            given = self._give(np.unique(key[~kept])[: self._most])
+            slot, kept = self._find(key)
         slot, t_us, code, reports = slot[kept], t_us[kept], code[kept], reports[kept]
         keep_1(t_us, slot, np.ascontiguousarray(reports), self.ring, self.used, self.newest_us, self.doubt_us)
         told = code >= 0
         self.code[slot[told]] = code[told]
         return given
 
+    def _find(self, key: I8) -> tuple[I8, B1]:
+        """(n,) slot of each address, and whether it has one."""
+        if len(self.key) == 0:
+            return np.zeros(len(key), np.int64), np.zeros(len(key), np.bool_)
+        if self._order is None:
+            self._order = np.argsort(self.key, kind="stable")
+        slot = self._order[np.minimum(np.searchsorted(self.key, key, sorter=self._order), len(self.key) - 1)]
+        return slot, np.asarray(self.key[slot] == key)
+
     def _give(self, new: I8) -> I8:
         """Slots for new addresses: fresh ones as long as there is room, then those heard longest ago."""
+        self._order = None
         room = min(len(new), self._most - len(self.key))
         grown = max(0, room)
         taken = np.argsort(self.newest_us, kind="stable")[: len(new) - grown]
@@ -259,5 +352,6 @@ class Claims:
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from `snapshot`."""
+        self._order = None
         for name, value in state.items():
             setattr(self, name, value.copy())
