@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from fusion.alerts import Watch
 from fusion.behaviour import Behaviour
 from fusion.claims import ClaimWatch
 from fusion.coverage import Coverage
+from fusion.forecast import Forecaster
 from fusion.health import SensorWatch
 from fusion.identity import assess
-from fusion.alerts import Watch
 from fusion.order import Order
+from fusion.outlook import Area
 from fusion.rules import RuleSet
 from fusion.schema import (
     B1,
@@ -58,6 +60,7 @@ class EngineConfig:
     ruleset: RuleSet
     zones: Zones
     tracker: TrackerParams = field(default_factory=TrackerParams)
+    protected: tuple[Area, ...] = ()
     coverage: Coverage | None = None  # of these sensors, with terrain where there is any
     epoch: int = 0
     simulated: bool = False
@@ -76,6 +79,7 @@ class Engine:
         self.order = Order()
         self.claims = ClaimWatch(config.sensors)
         self.behaviour = Behaviour()
+        self.forecaster = Forecaster(config.zones, config.protected, config.ruleset.bands)
         self.health = SensorWatch(config.sensors)
         names = tuple(spec.id for spec in config.sensors)
         self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
@@ -148,6 +152,7 @@ class Engine:
             "order": self.order.snapshot(),
             "claims": self.claims.snapshot(),
             "behaviour": self.behaviour.snapshot(),
+            "forecaster": self.forecaster.snapshot(),
             "health": self.health.snapshot(),
             "watch": self.watch.snapshot(),
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
@@ -165,6 +170,7 @@ class Engine:
         self.order.restore(state["order"])
         self.claims.restore(state["claims"])
         self.behaviour.restore(state["behaviour"])
+        self.forecaster.restore(state["forecaster"])
         self.health.restore(state["health"])
         self.watch.restore(state["watch"])
         kept: Counters = state["counters"]
@@ -237,8 +243,9 @@ class Engine:
         tracks = self.tracker.table(now_us)
         words = self.config.ruleset.words
         facts = self.zones.facts(tracks)
-        assessment = assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour)
-        changed = self.watch.step(tracks, assessment, now_us)
+        forecast = self.forecaster.step(tracks, facts, now_us)
+        assessment = forecast.onto(assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour))
+        changed = self.watch.step(tracks, assessment, now_us, forecast)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [AlertChanged(a) for a in changed]
         dropped = tuple(self._dropped)

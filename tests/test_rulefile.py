@@ -44,7 +44,7 @@ def refusal(folder: Path, text: str, *overlays: str) -> ConfigError:
     return caught.value
 
 
-def test_shipped_rules_are_the_named_five_and_all_ask_for_existence_and_exemption() -> None:
+def test_shipped_rules_are_the_named_six_and_all_ask_for_existence_and_exemption() -> None:
     ruleset = rulefile.load(SHIPPED)
     assert [(rule.id, rule.severity) for rule in ruleset.rules] == [
         ("low-slow-inside", 1),
@@ -52,6 +52,7 @@ def test_shipped_rules_are_the_named_five_and_all_ask_for_existence_and_exemptio
         ("low-slow-near", 2),
         ("low-slow-unknown-height", 3),
         ("slow-high", 3),
+        ("protected-area", 1),
     ]
     for rule in ruleset.rules:
         written = {condition.text for condition in rule.when}
