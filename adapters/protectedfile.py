@@ -27,6 +27,7 @@ from fusion.schema import SensorSpec
 from fusion.sentence import check_words
 
 MAX_FILE_BYTES = 10_000_000
+WIDEST_DEG = 5.0  # of an area, so that ten thousand of them fit a grid of quarter degrees
 BESIDE_DEG = (15.0, 10.0)  # of longitude, latitude beside the sensors: where an area may well lie
 
 Position = Annotated[list[float | int], Field(min_length=2, max_length=3)]
@@ -176,6 +177,9 @@ def _area(block: AreaFile, shapes: list[Any] | None, box: Box | None) -> Area:
     if floor_m >= ceiling_m:
         raise BadPolygon("has its floor_m not below its ceiling_m", "correct the two, metres above ground")
     shape = _shape(block, shapes, box)
+    west, south, east, north = shape.bounds
+    if max(east - west, north - south) > WIDEST_DEG:
+        raise BadPolygon(f"is more than {WIDEST_DEG:g} degrees wide", "cut it into several areas")
     return Area(
         block.id, block.name, block.kind, block.severity, shape, block.state, block.accuracy_m, floor_m, ceiling_m
     )

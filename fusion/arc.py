@@ -27,7 +27,7 @@ LAT, LON, SPEED, COURSE, DISTANCE, P_TURN, TURN, SIGMA_TURN = range(8)
 # ... and of one that comes out.
 P, TIME, LOW, HIGH, SIGMA, CROSSING_LAT, CROSSING_LON, PLACE = range(8)
 # Numbers that the loop decides by.
-HORIZON, SPEED_MIN, DRIFT_Q, ACCURACY, TURN_S, TURN_MOST_S, P_LEAST = range(7)
+HORIZON, SPEED_MIN, DRIFT_Q, ACCURACY, TURN_S, TURN_MOST_S, P_LEAST, REACH = range(8)
 # Scratch of one way: seconds, its sigma, weight, lat, lon; which line, and which way.
 _SECONDS, _SPREAD, _WEIGHT, _TO_LAT, _TO_LON, _LINE, _WAY = range(7)
 
@@ -46,9 +46,8 @@ def _normals(n: int) -> F8:
     return stretched
 
 
-# Which part of the turns ends earlier is the first of two coordinates, in order; the second is spread evenly over it:
-# 4 and 15 have no common divisor, and neighbours lie far apart.
-_SIDE = _normals(STRAIGHT)
+_SIDE = _normals(STRAIGHT)[[3, 0, 6, 1, 5, 2, 4]]  # straight ahead, the outermost, then those between
+# Which part of the turns ends earlier is in order; the rate is spread evenly over it: 4 and 15 have no common divisor.
 _ENDS = (np.arange(TURNING) + 0.5) / TURNING
 _RATES = _normals(TURNING)[(4 * np.arange(TURNING) + 2) % TURNING]
 
@@ -57,7 +56,7 @@ class Ways(NamedTuple):
     """What the compiled loop is given of the line: its tree, and the numbers above."""
 
     tree: Segments
-    numbers: F8  # (7,)
+    numbers: F8  # (8,)
 
 
 _WAYS = types.NamedTuple((SEGMENTS, _PATH), Ways)
@@ -96,6 +95,17 @@ def meet_1(
     return k, math.sqrt(d2), p[0] + along * (p[2] - p[0]), p[1] + along * (p[3] - p[1])
 
 
+@njit(
+    types.UniTuple(types.float64, 2)(types.float64, types.float64, types.float64, types.float64), cache=True, nogil=True
+)
+def _along_1(lat_rad: float, lon_rad: float, azimuth_rad: float, metres: float) -> tuple[float, float]:
+    """(lat, lon) of a place up to some 20 km away, by way of the tangent: off by metres^3 / R^2, 20 cm at 20 km."""
+    x, y, z = geo.ecef_1(lat_rad, lon_rad, 0.0)
+    dx, dy, dz = heading_1(lat_rad, lon_rad, azimuth_rad)
+    lat, lon, _ = geo.geodetic_1(x + metres * dx, y + metres * dy, z + metres * dz)
+    return lat, lon
+
+
 @njit(_FOUND(_WAYS, _PATH, types.float64, types.float64, _PATH), cache=True, nogil=True)
 def _turning_1(ways: Ways, row: F8, turn_radps: float, turn_s: float, path: F8) -> tuple[int, float, float, float]:
     """(line, seconds, lat, lon) of the first crossing when it turns at that rate for that long and then flies straight.
@@ -116,10 +126,10 @@ def _turning_1(ways: Ways, row: F8, turn_radps: float, turn_s: float, path: F8) 
             k, metres, to_lat, to_lon = meet_1(ways.tree, lat, lon, course, step_m, path)
             if k >= 0:
                 return k, i * step_s + metres / speed, to_lat, to_lon
-            lat, lon, _ = geo.direct_1(lat, lon, course, step_m)
+            lat, lon = _along_1(lat, lon, course, step_m)
     else:
-        lat, lon, _ = geo.direct_1(lat, lon, row[COURSE] + 0.5 * turned, speed * turn_s * _chord_1(0.5 * turned))
-    left_m = speed * (ways.numbers[HORIZON] - turn_s)
+        lat, lon = _along_1(lat, lon, row[COURSE] + 0.5 * turned, speed * turn_s * _chord_1(0.5 * turned))
+    left_m = min(speed * (ways.numbers[HORIZON] - turn_s), ways.numbers[REACH])
     k, metres, to_lat, to_lon = meet_1(ways.tree, lat, lon, row[COURSE] + turned, left_m, path)
     return k, turn_s + metres / speed, to_lat, to_lon
 
@@ -134,17 +144,21 @@ def _fly_1(ways: Ways, cov: F8, row: F8, weight_turn: float, found: F8, path: F8
     speed = row[SPEED]
     numbers = ways.numbers
     horizon = numbers[HORIZON]
+    reach = min(speed * horizon, numbers[REACH])
     n = 0
-    k, metres, _, _ = meet_1(ways.tree, row[LAT], row[LON], row[COURSE], speed * horizon, path)
+    k, metres, lat, lon = meet_1(ways.tree, row[LAT], row[LON], row[COURSE], reach, path)
     ahead_s = metres / speed if k >= 0 else row[DISTANCE] / speed
     aside = heading_1(row[LAT], row[LON], row[COURSE] - 0.5 * math.pi)
     strayed = math.sqrt(ahead_variance_1(cov, ahead_s, numbers[DRIFT_Q], aside))
     stray = math.atan2(strayed, max(ahead_s * speed, 1.0))
     for way in range(STRAIGHT + TURNING):
         if way < STRAIGHT:
+            if way >= 3 and n == 0:
+                continue  # neither straight ahead nor far to either side: what lies between is not worth a look
             weight = (1.0 - weight_turn) / STRAIGHT
             course = row[COURSE] + _SIDE[way] * stray
-            k, metres, lat, lon = meet_1(ways.tree, row[LAT], row[LON], course, speed * horizon, path)
+            if way > 0:
+                k, metres, lat, lon = meet_1(ways.tree, row[LAT], row[LON], course, reach, path)
             seconds = metres / speed
         else:
             if weight_turn <= 0.0:
@@ -207,7 +221,8 @@ def predict_1(ways: Ways, cov: F8, row: F8, out: F8, found: F8, path: F8) -> int
     """
     out[:] = math.nan
     out[P] = 0.0
-    if not (row[SPEED] >= ways.numbers[SPEED_MIN] and row[DISTANCE] <= row[SPEED] * ways.numbers[HORIZON]):
+    most_m = min(row[SPEED] * ways.numbers[HORIZON], ways.numbers[REACH])
+    if not (row[SPEED] >= ways.numbers[SPEED_MIN] and row[DISTANCE] <= most_m):
         return -1
     weight_turn = row[P_TURN] if row[P_TURN] >= ways.numbers[P_LEAST] else 0.0
     n = _fly_1(ways, cov, row, weight_turn, found, path)
@@ -218,6 +233,8 @@ def predict_1(ways: Ways, cov: F8, row: F8, out: F8, found: F8, path: F8) -> int
     for i in range(n):
         total += found[i, _WEIGHT]
         mean += found[i, _WEIGHT] * found[i, _SECONDS]
+    if total <= 1e-6:  # it surely turns, and only the straight path would cross
+        return -1
     mean /= total
     variance = 0.0
     for i in range(n):
@@ -234,7 +251,7 @@ def predict_1(ways: Ways, cov: F8, row: F8, out: F8, found: F8, path: F8) -> int
             at = i
     for i in range(n):
         # Who surely flies straight crosses where the straight path does; the other ways say how sure that is.
-        if weight_turn <= 0.0 and found[i, _WAY] == STRAIGHT // 2:
+        if weight_turn <= 0.0 and found[i, _WAY] == 0:
             at = i
             out[TIME] = found[i, _SECONDS]
     out[CROSSING_LAT] = found[at, _TO_LAT]

@@ -31,7 +31,6 @@ from fusion.schema import (
     US_PER_S,
     Alert,
     AlertChanged,
-    Assessment,
     Command,
     Counters,
     Event,
@@ -255,7 +254,8 @@ class Engine:
         self._full_slot = slot
         rows = np.ones(len(tracks), np.bool_) if full else self._changed(tracks)
         self._shown_id, self._shown_hits, self._shown_status = tracks.id, tracks.hits, tracks.status
-        events.append(_picture(now_us, full, tracks, assessment, rows, dropped))
+        picture = Picture(now_us, full, tracks, assessment, dropped, forecast)
+        events.append(picture if full else _delta(picture, rows))
         return events
 
     def _changed(self, tracks: Tracks) -> B1:
@@ -270,9 +270,6 @@ class Engine:
         return changed
 
 
-def _picture(
-    now_us: int, full: bool, tracks: Tracks, assessment: Assessment, rows: B1, dropped: tuple[tuple[int, str], ...]
-) -> Picture:
-    if full:
-        return Picture(now_us, True, tracks, assessment, dropped)
-    return Picture(now_us, False, take(tracks, rows), take(assessment, rows), dropped)
+def _delta(whole: Picture, rows: B1) -> Picture:
+    parts = (take(whole.tracks, rows), take(whole.assessment, rows))
+    return Picture(whole.t_us, False, *parts, whole.dropped, whole.forecast and take(whole.forecast, rows))

@@ -29,16 +29,22 @@ from fusion.schema import B1, F8, I1, I2, I8, US_PER_S, Tracks
 from fusion.zones import ZoneFacts, Zones
 
 LOOK_US = US_PER_S
-AHEAD_M = 150_000.0  # the border is looked for so far ahead; beyond, the straight path of `zones` is told alone
+AHEAD_M = 100_000.0  # the border is looked for when it is so near: half an hour at 55 m/s; beyond, `zones` alone tells
+PATH_M = 150_000.0  # and along so long a path: it may come in at a slant
+AREA_AHEAD_M, AREA_PATH_M = 50_000.0, 60_000.0  # areas are smaller, and matter later
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastParams:
     """The numbers of this file, each with its unit and reason; how paths are flown on stands in `ZoneParams`."""
 
+    # m^2/s^3, white acceleration: an autopilot that corrects by 0.1 degrees a second for 8 s at 45 m/s has 0.1 across
+    # its path and less along it. `ZoneParams` allows twice as much, for turns that it does not know.
+    drift_q: float = 0.08
     turn_s: float = 20.0  # mean time that a turn goes on: 60 degrees at rate one
     turn_most_s: float = 60.0  # and the longest that is believed: rate one turns by half a circle
     p_turn_least: float = 0.08  # a turn less probable is not flown out: a steady straight course leaves 2 to 5 %
+    area_horizon_s: float = 900.0  # a place is warned of no earlier: three bands of five minutes
     told_s: float = 120.0  # for so long a divergence is told
 
 
@@ -69,9 +75,11 @@ class Forecaster:
         self.params = params or ForecastParams()
         self._flight = p = zones.params
         numbers = [p.horizon_s, p.speed_min_mps, p.drift_q, zones.accuracy_m]
-        numbers += [self.params.turn_s, self.params.turn_most_s, self.params.p_turn_least]
+        numbers[arc.DRIFT_Q] = self.params.drift_q
+        numbers += [self.params.turn_s, self.params.turn_most_s, self.params.p_turn_least, PATH_M]
         self._border = arc.Ways(zones.border_tree, np.array(numbers))
         numbers[arc.ACCURACY] = 0.0  # each area has its own
+        numbers[arc.HORIZON], numbers[arc.REACH] = self.params.area_horizon_s, AREA_PATH_M
         self._around = arc.Ways(self.areas.held.tree, np.array(numbers))
         self._names = tuple(area.name for area in self.areas.areas)
         self._clear(-1)
@@ -175,7 +183,7 @@ class Forecaster:
         out, line = np.full((len(rows), 8), np.nan), np.full(len(rows), -1, np.int64)
         out[where, arc.P] = 0.0
         speed = rows[:, arc.SPEED]
-        near = (speed >= self._flight.speed_min_mps) & (rows[:, arc.DISTANCE] <= speed * self._flight.horizon_s)
+        near = (speed >= self._flight.speed_min_mps) & (rows[:, arc.DISTANCE] <= speed * ways.numbers[arc.HORIZON])
         which = np.flatnonzero(where & near & ~np.isnan(rows[:, arc.COURSE])).astype(np.int64)
         if len(which):
             arc.predict(ways, cov, rows, which, out, line)
@@ -190,7 +198,7 @@ class Forecaster:
         at = np.maximum(area, 0)
         some = area >= 0
         rows[:, arc.DISTANCE] = distance
-        out, line = self._predict(self._around, cov, rows, np.asarray(distance > 0.0))
+        out, line = self._predict(self._around, cov, rows, np.asarray((distance > 0.0) & (distance <= AREA_AHEAD_M)))
         sure = (line >= 0) & (out[:, arc.P] >= 0.5)
         ahead = np.where(sure, held.held.tree.owner[np.maximum(line, 0)], -1)
         own = np.where(sure, held.accuracy_m[np.maximum(ahead, 0)], 0.0)
@@ -228,7 +236,7 @@ class Forecaster:
     def _forecast(self, changed: B1, now_us: int) -> Forecast:
         """What the last look left, with times as they are now."""
         since_s = (now_us - self._look_us) / US_PER_S
-        columns: dict[str, Any] = {name: np.ascontiguousarray(self._kept[:, i]) for name, i in _COLUMN.items()}
+        columns: dict[str, Any] = {name: self._kept[:, i].copy() for name, i in _COLUMN.items()}
         for name in _RUN_DOWN:
             columns[name] = np.maximum(columns[name] - since_s, 0.0)
         for name in INDICES:

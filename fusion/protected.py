@@ -34,7 +34,6 @@ from fusion.segments import (
 
 REACH_M = 100_000.0  # a place further away than this is nobody's neighbour: half an hour at 55 m/s
 CELL_RAD = math.radians(0.25)
-MOST_CELLS = 4_000_000  # of the grid that holds them all: half the earth
 
 
 class _Held(NamedTuple):
@@ -151,8 +150,6 @@ def _cells(bounds: F8) -> tuple[I8, I8, F8]:
     south, west = bounds[:, 0].min(), bounds[:, 2].min()
     rows = math.floor((bounds[:, 1].max() - south) / CELL_RAD) + 1
     columns = math.floor((bounds[:, 3].max() - west) / CELL_RAD) + 1
-    if rows * columns > MOST_CELLS:
-        raise ValueError("the areas lie too far apart for one picture")
     here: list[I8] = []
     for area, (low, high, left, right) in enumerate(bounds):
         r = np.arange(math.floor((low - south) / CELL_RAD), math.floor((high - south) / CELL_RAD) + 1)
