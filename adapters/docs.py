@@ -84,8 +84,8 @@ def configuration() -> str:
         "One `[[sensors]]` block for every sensor.",
         *_model(configfile.SensorFile, ""),
         "## Protected areas",
-        "One `[[area]]` block for every area in a file that `zones.protected` names, or a GeoJSON feature with these keys "
-        "as properties. A circle needs `lat_deg`, `lon_deg` and `radius_m`. "
+        "One `[[area]]` block for every area in a file that `zones.protected` names, or a GeoJSON feature with these "
+        "keys as properties. A circle needs `lat_deg`, `lon_deg` and `radius_m`. "
         "[How to](../how-to/bands-and-protected-areas.md).",
         *_model(protectedfile.AreaFile, ""),
         "## Environment",

@@ -15,7 +15,6 @@ import pytest
 from adapters import rulefile
 from fusion.alerts import UPDATE_US, Watch, alert_from
 from fusion.identity import assess
-from fusion.outlook import blank
 from fusion.rules import Condition, Rule, RuleSet
 from fusion.schema import Alert, Answer, Command, ObjectClass, TrackStatus
 from tests.airpicture import AIRCRAFT, CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
@@ -491,20 +490,3 @@ def test_alert_survives_its_plain_form() -> None:
     (alert,) = Night(simulated=True).run(5.4, [{}])
     assert alert_from(json.loads(json.dumps(asdict(alert)))) == alert
     assert alert.sentence.startswith("Simulated: ")
-
-
-def test_a_nearer_band_is_told_at_once_and_told_in_the_sentence() -> None:
-    night = Night()
-    (raised,) = night.run(5.4, [{}])
-    assert "band" not in raised.sentence
-    night.now_us += TICK_US
-    tracks, facts = picture([at(night.now_us, {})], night.now_us)
-    assessment = assess(tracks, facts, RULES.words, SENSORS)
-    nearer = replace(blank(1), band_m=np.array([30_000.0]), changed=np.array([True]))
-    (told,) = night.watch.step(tracks, assessment, night.now_us, nearer)
-    assert (told.id, told.state) == (raised.id, "updated"), "half a second after it was raised"
-    assert "23 km outside Lithuania (30 km band)" in told.sentence
-    assert next(q.value for q in told.quantities if q.name == "band_m") == 30_000.0
-    assert (
-        night.watch.step(tracks, assessment, night.now_us + TICK_US, replace(nearer, changed=np.array([False]))) == []
-    )
