@@ -12,9 +12,8 @@ import hashlib
 import math
 import os
 import re
-import ssl
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from fusion.schema import SensorKind, SensorSpec
 if TYPE_CHECKING:
     from adapters.broker import BrokerSettings
     from fusion.coverage import Coverage
+    from fusion.outlook import Area
     from fusion.rules import RuleSet
     from fusion.tracker import TrackerParams
     from fusion.zones import Zones
@@ -85,6 +85,7 @@ class Config:
     geoid_path: Path
     dem_path: Path | None  # terrain fine enough to hide what is behind it
     border_accuracy_m: float
+    protected: tuple[Area, ...]
     tracker: TrackerParams
     picture_ms: int
     full_ms: int
@@ -211,6 +212,8 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
     dem = _existing(folder, service.zones.dem, "zones.dem", found) if service.zones.dem else None
     rules, rule_paths = _rules(folder, service, found)
     tracker = _tracker(folder, service.tracker, found)
+    guarded = tuple(folder / name for name in service.zones.protected)
+    protected = _protected(guarded, sensors, found)
     for key, problem, cure in configfile.publish_faults(service.publish):
         found.append(_wrong(folder, f"publish.{key}", problem, cure))
     if found or broker is None or rules is None or tracker is None:
@@ -220,6 +223,7 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
         folder / SENSORS_FILE,
         *rule_paths,
         *borders,
+        *guarded,
         terrain,
         geoid,
         *([dem] if dem else []),
@@ -240,6 +244,7 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
         geoid_path=geoid,
         dem_path=dem,
         border_accuracy_m=service.zones.accuracy_m,
+        protected=protected,
         tracker=tracker,
         picture_ms=service.publish.picture_ms,
         full_ms=service.publish.full_ms,
@@ -396,6 +401,14 @@ def _rules(folder: Path, service: ServiceFile, found: list[ConfigError]) -> tupl
         return None, paths
 
 
+def _protected(paths: tuple[Path, ...], sensors: tuple[SensorSpec, ...], found: list[ConfigError]) -> tuple[Area, ...]:
+    from adapters import protectedfile
+
+    areas, wrong = protectedfile.load(paths, sensors)
+    found += wrong
+    return areas
+
+
 def _tracker(folder: Path, given: Mapping[str, Any], found: list[ConfigError]) -> TrackerParams | None:
     """TrackerParams with the numbers of `[tracker]` put in: the kind and the sign of the default must be kept."""
     from fusion.tracker import TrackerParams
@@ -455,7 +468,8 @@ def _broker(folder: Path, service: ServiceFile, found: list[ConfigError]) -> Bro
     if bool(file.tls_cert) != bool(file.tls_key):
         wrong("tls_cert" if file.tls_key else "tls_key", "is missing", "a client certificate needs its key")
     if len(found) == before and file.tls:
-        _check_tls(folder, file, wrong)
+        for fault in configfile.tls_faults(folder, file):
+            wrong(*fault)
     if len(found) > before:
         return None
     return BrokerSettings(
@@ -469,22 +483,6 @@ def _broker(folder: Path, service: ServiceFile, found: list[ConfigError]) -> Bro
         tls_cert=str(folder / file.tls_cert) if file.tls_cert else "",
         tls_key=str(folder / file.tls_key) if file.tls_key else "",
     )
-
-
-def _check_tls(folder: Path, file: configfile.BrokerFile, wrong: Callable[[str, str, str], None]) -> None:
-    """Open the certificates now: a wrong one would only show as a connection that never comes up."""
-    context = ssl.create_default_context()
-    cure = "name a PEM file, relative to the configuration folder"
-    if file.tls_ca:
-        try:
-            context.load_verify_locations(folder / file.tls_ca)
-        except OSError as error:  # ssl.SSLError is one
-            wrong("tls_ca", f"names {folder / file.tls_ca}, which cannot be used ({error.strerror or error})", cure)
-    if file.tls_cert:
-        try:
-            context.load_cert_chain(folder / file.tls_cert, folder / file.tls_key, password="")
-        except (OSError, ValueError) as error:
-            wrong("tls_cert", f"names {folder / file.tls_cert}, which cannot be used with its key ({error})", cure)
 
 
 def _hash(folder: Path, files: Sequence[Path]) -> str:

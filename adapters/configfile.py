@@ -5,6 +5,8 @@ Strict means: a number in quotes, `true` for 1, NaN, infinity and unknown keys a
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -75,6 +77,9 @@ class ZonesFile(Strict):
         " empty: unknown",
     )
     accuracy_m: float = Field(default=25.0, gt=0, le=5_000, description="how far a border line may be off, metres")
+    protected: list[str] = Field(
+        default=[], max_length=100, description="files with protected areas: TOML, or GeoJSON by its ending"
+    )
 
 
 class RulesFile(Strict):
@@ -165,6 +170,26 @@ class SensorsFile(Strict):
     sensors: list[SensorFile] = Field(
         min_length=1, max_length=MAX_SENSORS, description="one [[sensors]] block for every sensor"
     )
+
+
+def tls_faults(folder: Path, broker: BrokerFile) -> list[tuple[str, str, str]]:
+    """(key, problem, cure) of certificates, opened now: a wrong one would only show as no connection, ever."""
+    context = ssl.create_default_context()
+    cure = "name a PEM file, relative to the configuration folder"
+    faults = []
+    if broker.tls_ca:
+        try:
+            context.load_verify_locations(folder / broker.tls_ca)
+        except OSError as error:  # ssl.SSLError is one
+            problem = f"names {folder / broker.tls_ca}, which cannot be used ({error.strerror or error})"
+            faults.append(("tls_ca", problem, cure))
+    if broker.tls_cert:
+        try:
+            context.load_cert_chain(folder / broker.tls_cert, folder / broker.tls_key, password="")
+        except (OSError, ValueError) as error:
+            problem = f"names {folder / broker.tls_cert}, which cannot be used with its key ({error})"
+            faults.append(("tls_cert", problem, cure))
+    return faults
 
 
 def publish_faults(publish: PublishFile) -> list[tuple[str, str, str]]:

@@ -307,6 +307,7 @@ port = {http_port}
 borders = [{quoted(config / "zones" / "osm")}]
 terrain = {quoted(config / "terrain" / "etopo5_5min_35-72N_0-50E.tif")}
 geoid = {quoted(config / "terrain" / "egm2008_undulation_5min_cm_40-72N_4-45E.tif")}
+protected = [{", ".join(quoted(path) for path in sorted((config / "zones").glob("protected.*")))}]
 """,
         encoding="utf-8",
     )

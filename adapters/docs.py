@@ -65,7 +65,7 @@ def _help(command: Any, context: Any) -> str:
 
 def configuration() -> str:
     """Every key of service.toml and sensors.toml, every environment variable, every number of the tracker."""
-    from adapters import config, configfile
+    from adapters import config, configfile, protectedfile
     from fusion.tracker import TrackerParams
 
     variables = [[f"`{name}`", f"`{'.'.join(key)}`"] for name, key in config.ENVIRONMENT.items()]
@@ -83,6 +83,11 @@ def configuration() -> str:
         "## sensors.toml",
         "One `[[sensors]]` block for every sensor.",
         *_model(configfile.SensorFile, ""),
+        "## Protected areas",
+        "One `[[area]]` block for every area in a file that `zones.protected` names, or a GeoJSON feature with these "
+        "keys as properties. A circle needs `lat_deg`, `lon_deg` and `radius_m`. "
+        "[How to](../how-to/bands-and-protected-areas.md).",
+        *_model(protectedfile.AreaFile, ""),
         "## Environment",
         table(["variable", "overrides in service.toml"], variables),
         "## Numbers of the tracker",
@@ -167,6 +172,7 @@ def rules() -> str:
         for spec in QUANTITIES.values()
     ]
     words = [[f"`{item.name}`", f"{getattr(shipped.words, item.name):g}"] for item in dataclasses.fields(shipped.words)]
+    bands = [[f"`{item.name}`", str(getattr(shipped.bands, item.name))] for item in dataclasses.fields(shipped.bands)]
     listed = [
         [
             f"`{rule.id}`",
@@ -187,6 +193,9 @@ def rules() -> str:
         "## Words",
         "`[words]` of `rules.toml`, explained in [Borders, rules and alerts](../explanation/borders-and-rules.md).",
         table(["word", "value"], words),
+        "## Bands",
+        "`[bands]` of `rules.toml`. [How to](../how-to/bands-and-protected-areas.md).",
+        table(["band", "value"], bands),
         "## Quantities",
         "What a condition may name. What is not known satisfies no condition, unless the rule asks for `unknown`. A "
         "number with an uncertainty may be asked for with a probability.",

@@ -198,7 +198,7 @@ class Outbox:
             due[row] |= self._notable.get(counter) != now or tracks.name(row) in self._alerted
             self._notable[counter] = now
         rows = np.flatnonzero(due).tolist()
-        payloads = track.encode_rows(tracks, assessment, rows, self._names, self._seq + 1)
+        payloads = track.encode_rows(tracks, assessment, rows, self._names, self._seq + 1, shown.forecast)
         self._seq += len(rows)
         self._waiting.update(zip(tracks.id[due].tolist(), payloads, strict=True))
         self._per_tick = -(-len(self._waiting) // (TICKS_PER_S - 2))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from adapters.wire import Names, address, mode3a, number, rfc3339_column, text
 from fusion import classes
 from fusion.integrity import Reason
+from fusion.outlook import Forecast
 from fusion.schema import F8, I8, Assessment, Tracks, TrackStatus
 
 _STATUS = [status.name.lower() for status in TrackStatus]
@@ -83,6 +84,19 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     last_arrival_time: str | None = None
     last_radar_time: str | None = None
     last_claim_time: str | None = None
+    p_crossing: float | None = None  # of crossing the border inwards within half an hour
+    earliest_crossing_s: float | None = None  # 5 % of the crossings are earlier
+    latest_crossing_s: float | None = None  # 5 % are later
+    sigma_crossing_m: float | None = None  # of the place, along the border
+    turn_deg_s: float | None = None  # rate of turn, to the right; absent when it more likely flies straight
+    band_m: float | None = None  # limit of the warning band it is in
+    time_band_s: float | None = None
+    depth_band_m: float | None = None  # depth that it has passed
+    diverged_m: float | None = None  # from its predicted path, in the last two minutes
+    diverged_s: float | None = None  # how long ago
+    protected_area: str | None = None  # that it is in, near, or flies towards
+    protected_distance_m: float | None = None  # of the nearest; negative within
+    time_to_protected_s: float | None = None
 
 
 def _words(index: NDArray[Any], words: tuple[str, ...] | list[str]) -> list[str | None]:
@@ -122,8 +136,33 @@ def _others(probability: F8, named: NDArray[np.int8]) -> list[tuple[OtherClass, 
     ]
 
 
+def _ahead(f: Forecast, at: Any) -> list[list[Any]]:
+    """The last columns of a row: what is ahead."""
+    turns = f.p_turn[at] >= 0.5
+    return [
+        number(f.p_crossing[at], 2),
+        number(f.time_low_s[at], 0),
+        number(f.time_high_s[at], 0),
+        number(f.sigma_place_m[at], 0),
+        number(_where(turns, np.degrees(f.turn_radps[at])), 1),
+        number(f.band_m[at], 0),
+        number(f.time_band_s[at], 0),
+        number(f.depth_band_m[at], 0),
+        number(_where(f.diverged[at], f.diverged_m[at]), 0),
+        number(_where(f.diverged[at], f.diverged_s[at]), 0),
+        _words(f.concerned()[at], f.area_names),
+        number(f.area_distance_m[at], 0),
+        number(f.area_time_s[at], 0),
+    ]
+
+
 def rows_of(
-    tracks: Tracks, assessment: Assessment, names: Names, which: I8 | None = None, brief: bool = False
+    tracks: Tracks,
+    assessment: Assessment,
+    names: Names,
+    which: I8 | None = None,
+    brief: bool = False,
+    forecast: Forecast | None = None,
 ) -> list[Row]:
     """The published rows of a table, or of those of its rows that `which` names, in that order."""
     at = slice(None) if which is None else which
@@ -181,4 +220,6 @@ def rows_of(
             rfc3339_column(tracks.radar_us[at]),
             rfc3339_column(tracks.claim_us[at]),
         ]
+        if forecast is not None:
+            columns += _ahead(forecast, at)
     return list(map(Row, *columns))

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +30,8 @@ from pydantic import Field
 from adapters.configfile import Strict, Word
 from adapters.errors import ConfigError
 from adapters.refuse import did_you_mean, validate
+from fusion.bands import MOST_BANDS, Bands
+from fusion.outlook import KINDS
 from fusion.rules import (
     CLASS_NAMES,
     FAR_FUTURE_US,
@@ -94,6 +96,22 @@ class WordsFile(Strict):
     live_s: float | None = Field(default=None, ge=1, le=30, description="age up to which an identity is live, seconds")
 
 
+Limits = Annotated[list[Annotated[float, Field(gt=0)]], Field(max_length=MOST_BANDS)]
+
+
+class BandsFile(Strict):
+    """`[bands]`: limits of the warning bands; what is left out keeps its limits, and [] has none."""
+
+    distance_m: Limits | None = Field(default=None, description="outside the border, from the widest, metres")
+    time_s: Limits | None = Field(default=None, description="until the border is crossed, from the longest, seconds")
+    depth_m: Limits | None = Field(default=None, description="inside the border, from the shallowest, metres")
+    leave_distance: float | None = Field(
+        default=None, ge=0, le=1, description="a distance or depth band is left this part of its limit beyond it"
+    )
+    leave_time: float | None = Field(default=None, ge=0, le=1, description="the same of a time band")
+    p_time: Probability | None = Field(default=None, description="probability to cross from which a time counts")
+
+
 class CheckFile(Strict):
     """`[[rule.test]]`: quantities, and whether the rule is true of them."""
 
@@ -136,6 +154,7 @@ class RulesFile(Strict):
     """A rule file: the base, or an overlay."""
 
     words: WordsFile = WordsFile()
+    bands: BandsFile = BandsFile()
     disable: list[Word] = Field(default=[], max_length=MAX_RULES, description="rules of the files below, switched off")
     rule: list[RuleFile] = Field(default=[], max_length=MAX_RULES, description="the red lines")
     volume: list[VolumeFile] = Field(default=[], max_length=1_000, description="declared volumes")
@@ -200,8 +219,9 @@ def _lay(below: RuleSet, file: RulesFile, name: str, layer: int) -> RuleSet:
         rules[rule.id] = rule
         for at, check in enumerate(block.test):
             _run(check, rule, words, name, f"rule[{row}].test[{at}]")
+    bands = _bands(below.bands, file.bands, name)
     volumes = below.volumes + tuple(_volume(v, name, f"volume[{row}]") for row, v in enumerate(file.volume))
-    return RuleSet(tuple(rules.values()), words, volumes)
+    return RuleSet(tuple(rules.values()), words, volumes, bands)
 
 
 def _words(below: Words, file: WordsFile, name: str) -> Words:
@@ -209,6 +229,17 @@ def _words(below: Words, file: WordsFile, name: str) -> Words:
     if words.p_outside >= words.p_inside:
         raise ConfigError(name, "words.p_outside", "is not smaller than p_inside", f"give less than {words.p_inside:g}")
     return words
+
+
+def _bands(below: Bands, file: BandsFile, name: str) -> Bands:
+    given: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in file.model_dump(exclude_none=True).items()
+    }
+    try:
+        return replace(below, **given)
+    except ValueError as error:
+        cure = "give distances and times from the largest to the smallest, depths from the smallest to the largest"
+        raise ConfigError(name, "bands", str(error), cure) from error
 
 
 def _rule(block: RuleFile, file: str, key: str) -> Rule:
@@ -299,6 +330,9 @@ def _name_value(spec: QuantitySpec, value: str) -> str:
         known = [name for name in CLASS_NAMES if name != "unknown"]
         if value not in known:
             raise Fault(f"{value!r} is not a class", did_you_mean(value, known))
+    elif spec.name == "protected_kind":
+        if value not in KINDS:
+            raise Fault(f"{value!r} is not a kind of area", did_you_mean(value, list(KINDS)))
     elif not re.fullmatch(r"[A-Z]{2}", value):
         raise Fault(f"{value!r} is not a state", "give its ISO code of two capital letters, such as LT")
     return value
@@ -330,7 +364,8 @@ def _example(spec: QuantitySpec) -> str:
     if spec.kind is Kind.FLAG:
         return f'write "{spec.name}" or "not {spec.name}"'
     if spec.kind is Kind.NAME:
-        return f'write "{spec.name} is {"balloon" if spec.name == "class" else "LT"}" or "{spec.name} unknown"'
+        example = {"class": "balloon", "protected_kind": "airport"}.get(spec.name, "LT")
+        return f'write "{spec.name} is {example}" or "{spec.name} unknown"'
     unit = next((f" {written}" for written, (si, _) in UNITS.items() if si == spec.unit), "")
     return f'write "{spec.name} <= 1{unit}"'
 

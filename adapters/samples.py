@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from adapters.formats import watermark as mark
 from adapters.wire import Names
 from fusion import schema
 from fusion.gnss import Interference
+from fusion.outlook import Forecast, blank
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -137,6 +138,18 @@ def assessment() -> Assessment:
     return Assessment(**columns, p_classes=np.array([[likely.get(kind, 0.003) for kind in schema.ObjectClass]]))
 
 
+def forecast() -> Forecast:
+    """What is ahead of it."""
+    row = {
+        "p_crossing": 0.97, "time_s": 173.0, "time_low_s": 156.0, "time_high_s": 195.0, "sigma_time_s": 11.0,
+        "sigma_place_m": 410.0, "p_turn": 0.03, "band_m": 15_000.0, "time_band_s": 300.0, "diverged": True,
+        "diverged_m": 640.0, "diverged_s": 48.0, "area": 0, "ahead": 0, "area_distance_m": 38_400.0,
+        "area_time_s": 790.0,
+    }  # fmt: skip
+    made = {name: np.array([value], getattr(blank(1), name).dtype) for name, value in row.items()}
+    return replace(blank(1), **made, area_names=("Vilnius airport",))
+
+
 def _columns(table: type[Tracks] | type[Assessment], *without: str) -> list[tuple[str, str]]:
     skipped = {"epoch", "t_us", "callsign", "serial", *without}
     return [(field.name, str(field.type)) for field in fields(table) if field.name not in skipped]
@@ -218,7 +231,7 @@ def samples() -> tuple[Sample, ...]:
         Sample("in/clock", "a replay", qos1, "the tick of a replayed feed, only with `--clock feed`",
                lambda: clock.encode(NOW_US)),
         Sample("track/5:17", "Vedette", kept, "one track; an empty payload when it has ended",
-               lambda: track.encode(tracks(), assessment(), 0, NAMES, 4711)),
+               lambda: track.encode(tracks(), assessment(), 0, NAMES, 4711, forecast())),
         Sample("picture/0", "Vedette", kept, "all tracks, every 5 s, in parts of at most 48 KiB",
                lambda: picture.encode(schema.Picture(NOW_US, True, tracks(), assessment()), NAMES, 4712)[0]),
         Sample("picture-delta", "Vedette", "QoS 0", "the tracks that changed, and those that ended",

@@ -30,6 +30,7 @@ def engine_of(config: Config, zones: Zones, epoch: int) -> Engine:
             ruleset=config.rules,
             zones=zones,
             tracker=config.tracker,
+            protected=config.protected,
             coverage=load_coverage(config, zones),
             epoch=epoch,
             simulated=config.simulated,

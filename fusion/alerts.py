@@ -23,6 +23,7 @@ import numpy as np
 from fusion import integrity
 from fusion.describe import Tables, describe
 from fusion.dwell import Dwell
+from fusion.outlook import Forecast
 from fusion.rules import Rule, RuleSet, Scene, holds, scene_of
 from fusion.schema import (
     B1,
@@ -64,6 +65,7 @@ class _Look:
     scene: Scene
     at: I8  # (n,) rows in memory
     now_us: int
+    urgent: B1  # (n,) something changed that is told at once
 
 
 class Watch:
@@ -94,16 +96,19 @@ class Watch:
         self._rank[order] = np.arange(len(order))
         self._severity = np.array([rule.severity for rule in ruleset.rules], np.int64)
 
-    def step(self, tracks: Tracks, assessment: Assessment, now_us: int) -> list[Alert]:
+    def step(
+        self, tracks: Tracks, assessment: Assessment, now_us: int, forecast: Forecast | None = None
+    ) -> list[Alert]:
         """Look at the picture: every alert closed, then raised (the most severe first), then updated by it."""
         changed = self._change_epoch(tracks.epoch, now_us)
         a = assessment
         at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, now_us)
-        scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes)
+        scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes, forecast)
         when, keep = self.ruleset.evaluate(scene)
         published = (tracks.status != TrackStatus.TENTATIVE)[:, None]
         self._dwell.update(at, when & published, keep & published, now_us)
-        look = _Look(tracks, a, scene, at, now_us)
+        urgent = np.zeros(len(tracks), np.bool_) if forecast is None else forecast.changed
+        look = _Look(tracks, a, scene, at, now_us, urgent)
         changed += self._close_cleared(look)
         changed += self._raise_ready(look)
         changed += self._update_open(look)
@@ -293,11 +298,13 @@ class Watch:
         )
 
     def _update_open(self, look: _Look) -> list[Alert]:
-        """Tell open alerts anew when there is something new: a plot since the last time, and not too often."""
+        """Tell open alerts anew when there is something new: a plot since the last time, and not too often; a nearer
+        band, or a path left, at once."""
         changed = []
         for here, item in self._open_here(look):
             plot_us = int(look.tracks.update_us[here])
-            if look.now_us - item.sent_us < UPDATE_US or plot_us == item.plot_us:
+            usual = look.now_us - item.sent_us >= UPDATE_US and plot_us != item.plot_us
+            if not usual and not (look.urgent[here] and look.now_us > item.sent_us):
                 continue
             fresh = replace(item.alert, state="updated", t_us=look.now_us)
             item.alert = self._describe(fresh, look, here, item.column)

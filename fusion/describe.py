@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,10 @@ CONTEXT = (  # told with every alert, whether the rule asks or not
     "height_above_ground",
     "distance",
     "time_to_border",
+    "probability_crossing",
+    "band",
+    "time_band",
+    "depth_band",
     "climb",
     "probability_inside",
     "existence",
@@ -85,7 +90,26 @@ def story(alert: Alert, tracks: Tracks, assessment: Assessment, scene: Scene, he
         p_class=float(a.p_class[here]),
         doubt=tables.doubt,
         simulated=alert.simulated,
+        **_ahead(scene, here),
     )
+
+
+def _ahead(scene: Scene, here: int) -> dict[str, Any]:
+    """What the sentence tells of `fusion.forecast`."""
+    pairs = (
+        ("band_m", "band"),
+        ("time_band_s", "time_band"),
+        ("depth_band_m", "depth_band"),
+        ("area_distance_m", "protected_distance"),
+        ("area_time_s", "time_to_protected"),
+    )
+    blank = np.full(scene.n, np.nan)
+    told: dict[str, Any] = {name: float(scene.numbers.get(quantity, blank)[here]) for name, quantity in pairs}
+    if scene.flags.get("diverged", blank)[here] == 1.0:
+        told["diverged_m"] = float(scene.numbers["diverged_by"][here])
+        told["diverged_s"] = float(scene.numbers["diverged_age"][here])
+    index, texts = scene.names.get("protected_name", (np.full(scene.n, -1, np.int16), ()))
+    return {**told, "area_name": _entry(texts, int(index[here]))}
 
 
 def quantities(rule: Rule, scene: Scene, here: int, tables: Tables) -> tuple[Quantity, ...]:

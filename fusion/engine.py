@@ -20,16 +20,17 @@ from fusion.alerts import Watch
 from fusion.behaviour import Behaviour
 from fusion.claims import ClaimWatch
 from fusion.coverage import Coverage
+from fusion.forecast import Forecaster
 from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.order import Order
+from fusion.outlook import Area
 from fusion.rules import RuleSet
 from fusion.schema import (
     B1,
     US_PER_S,
     Alert,
     AlertChanged,
-    Assessment,
     Command,
     Counters,
     Event,
@@ -58,6 +59,7 @@ class EngineConfig:
     ruleset: RuleSet
     zones: Zones
     tracker: TrackerParams = field(default_factory=TrackerParams)
+    protected: tuple[Area, ...] = ()
     coverage: Coverage | None = None  # of these sensors, with terrain where there is any
     epoch: int = 0
     simulated: bool = False
@@ -76,6 +78,7 @@ class Engine:
         self.order = Order()
         self.claims = ClaimWatch(config.sensors)
         self.behaviour = Behaviour()
+        self.forecaster = Forecaster(config.zones, config.protected, config.ruleset.bands)
         self.health = SensorWatch(config.sensors)
         names = tuple(spec.id for spec in config.sensors)
         self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
@@ -148,6 +151,7 @@ class Engine:
             "order": self.order.snapshot(),
             "claims": self.claims.snapshot(),
             "behaviour": self.behaviour.snapshot(),
+            "forecaster": self.forecaster.snapshot(),
             "health": self.health.snapshot(),
             "watch": self.watch.snapshot(),
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
@@ -165,6 +169,7 @@ class Engine:
         self.order.restore(state["order"])
         self.claims.restore(state["claims"])
         self.behaviour.restore(state["behaviour"])
+        self.forecaster.restore(state["forecaster"])
         self.health.restore(state["health"])
         self.watch.restore(state["watch"])
         kept: Counters = state["counters"]
@@ -237,8 +242,9 @@ class Engine:
         tracks = self.tracker.table(now_us)
         words = self.config.ruleset.words
         facts = self.zones.facts(tracks)
-        assessment = assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour)
-        changed = self.watch.step(tracks, assessment, now_us)
+        forecast = self.forecaster.step(tracks, facts, now_us)
+        assessment = forecast.onto(assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour))
+        changed = self.watch.step(tracks, assessment, now_us, forecast)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [AlertChanged(a) for a in changed]
         dropped = tuple(self._dropped)
@@ -248,7 +254,8 @@ class Engine:
         self._full_slot = slot
         rows = np.ones(len(tracks), np.bool_) if full else self._changed(tracks)
         self._shown_id, self._shown_hits, self._shown_status = tracks.id, tracks.hits, tracks.status
-        events.append(_picture(now_us, full, tracks, assessment, rows, dropped))
+        picture = Picture(now_us, full, tracks, assessment, dropped, forecast)
+        events.append(picture if full else _delta(picture, rows))
         return events
 
     def _changed(self, tracks: Tracks) -> B1:
@@ -263,9 +270,6 @@ class Engine:
         return changed
 
 
-def _picture(
-    now_us: int, full: bool, tracks: Tracks, assessment: Assessment, rows: B1, dropped: tuple[tuple[int, str], ...]
-) -> Picture:
-    if full:
-        return Picture(now_us, True, tracks, assessment, dropped)
-    return Picture(now_us, False, take(tracks, rows), take(assessment, rows), dropped)
+def _delta(whole: Picture, rows: B1) -> Picture:
+    parts = (take(whole.tracks, rows), take(whole.assessment, rows))
+    return Picture(whole.t_us, False, *parts, whole.dropped, whole.forecast and take(whole.forecast, rows))

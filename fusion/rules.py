@@ -17,7 +17,9 @@ from enum import StrEnum
 import numpy as np
 from scipy.special import ndtr
 
-from fusion import classes, geo
+from fusion import classes, geo, outlook
+from fusion.bands import Bands
+from fusion.outlook import Forecast
 from fusion.schema import B1, F8, I2, I8, US_PER_S, Assessment, ObjectClass, Tracks, TrackStatus
 
 FAR_PAST_US = -(2**62)
@@ -74,7 +76,23 @@ _SPECS = (
     _number("height", "m", "height_m", "height above the ellipsoid", True),
     _number("height_above_ground", "m", "height_above_ground_m", "height above ground; unknown without a height", True),
     _number("distance", "m", "distance_m", "distance to the allied border, positive outside, negative inside", True),
-    _number("time_to_border", "s", "time_to_border_s", "predicted time until the straight path crosses inwards", True),
+    _number(
+        "time_to_border",
+        "s",
+        "time_to_border_s",
+        "predicted time until it crosses inwards, straight or in a turn",
+        True,
+    ),
+    _number("probability_crossing", "", "probability_crossing", "probability of crossing inwards within half an hour"),
+    _number("band", "m", "band_m", "limit of the warning band it is in, outside the border"),
+    _number("time_band", "s", "time_band_s", "limit of the warning band its time to the border is in"),
+    _number("depth", "m", "depth_m", "how far it is inside the border; unknown outside", True),
+    _number("depth_band", "m", "depth_band_m", "depth that it has passed, inside the border"),
+    _number("diverged_by", "m", "diverged_by_m", "how far it was from its predicted path when it last diverged"),
+    _number("diverged_age", "s", "diverged_age_s", "time since it last diverged from its predicted path"),
+    _number("protected_distance", "m", "protected_distance_m", "to the nearest protected area; negative within", True),
+    _number("time_to_protected", "s", "time_to_protected_s", "predicted time until it enters a protected area", True),
+    _number("protected_severity", "", "protected_severity", "most severe of the areas within 5 km and the one ahead"),
     _number("existence", "", "existence", "probability that the object exists"),
     _number("probability_inside", "", "probability_inside", "probability of being within the allied border"),
     _number("probability_slow", "", "probability_slow", "probability of being slow"),
@@ -94,10 +112,16 @@ _SPECS = (
     _flag("contradicted", "its own report of itself is contradicted"),
     _flag("claim_only", "reported only by itself: no independent sensor ever saw it"),
     _flag("disputed", "over disputed territory"),
+    _flag("turning", "in a turn, more likely than not"),
+    _flag("diverged", "left the region of its predicted path within the last two minutes"),
+    _flag("within_protected", "within a protected area, at a height that it protects or unknown"),
     _flag("coasting", "not seen for longer than the periods of its sensors explain"),
     QuantitySpec("class", Kind.NAME, "", "class", "what kinematics and identity suggest; unknown when they abstain"),
     QuantitySpec("state", Kind.NAME, "", "state", "ISO code of the state overflown"),
     QuantitySpec("near_state", Kind.NAME, "", "near_state", "ISO code of the allied state concerned"),
+    QuantitySpec(
+        "protected_kind", Kind.NAME, "", "protected_kind", "kind of the protected area within 5 km, ahead, or nearest"
+    ),
 )
 QUANTITIES: Mapping[str, QuantitySpec] = {spec.name: spec for spec in _SPECS}
 CLASS_NAMES = classes.NAMES
@@ -191,6 +215,7 @@ class RuleSet:
     rules: tuple[Rule, ...]
     words: Words = field(default_factory=Words)
     volumes: tuple[Volume, ...] = ()
+    bands: Bands = field(default_factory=Bands)
 
     def __post_init__(self) -> None:
         """Refuse two rules of one id (ValueError): an alert id could not tell them apart."""
@@ -304,9 +329,17 @@ def in_volumes(volumes: Sequence[Volume], lat_rad: F8, lon_rad: F8, agl_m: F8, t
     return result
 
 
-def scene_of(tracks: Tracks, assessment: Assessment, from_outside: B1, ruleset: RuleSet, codes: Sequence[str]) -> Scene:
+def scene_of(
+    tracks: Tracks,
+    assessment: Assessment,
+    from_outside: B1,
+    ruleset: RuleSet,
+    codes: Sequence[str],
+    forecast: Forecast | None = None,
+) -> Scene:
     """Every quantity of every row. `from_outside` (n,) is what the watch remembers of where each object came from."""
     a = assessment
+    f = outlook.blank(len(tracks)) if forecast is None else forecast
     t_us = tracks.t_us
     known_agl = np.where(a.height_known, a.agl_m, np.nan)
     numbers: dict[str, F8] = {
@@ -324,6 +357,8 @@ def scene_of(tracks: Tracks, assessment: Assessment, from_outside: B1, ruleset: 
         "age": seconds_since(tracks.birth_us, t_us),
         "data_age": seconds_since(tracks.update_us, t_us),
         "plots": tracks.hits.astype(np.float64),
+        "depth": np.where(a.distance_m <= 0.0, -a.distance_m, np.nan),
+        **_numbers_ahead(f),
     }
     sigmas = {
         "speed": a.sigma_speed_mps,
@@ -331,6 +366,9 @@ def scene_of(tracks: Tracks, assessment: Assessment, from_outside: B1, ruleset: 
         "height_above_ground": a.sigma_agl_m,
         "distance": a.sigma_distance_m,
         "time_to_border": a.sigma_time_s,
+        "depth": a.sigma_distance_m,
+        "protected_distance": f.sigma_area_m,
+        "time_to_protected": f.sigma_area_time_s,
     }
     notified = in_volumes(ruleset.volumes, a.lat_rad, a.lon_rad, known_agl, t_us)
     flags = {
@@ -340,14 +378,33 @@ def scene_of(tracks: Tracks, assessment: Assessment, from_outside: B1, ruleset: 
         "contradicted": a.contradicted.astype(np.float64),
         "claim_only": ((tracks.claim_us >= 0) & (tracks.radar_us < 0)).astype(np.float64),
         "disputed": a.disputed.astype(np.float64),
+        "turning": _flag_where(f.p_turn >= 0.5, ~np.isnan(f.p_turn)),
+        "diverged": f.diverged.astype(np.float64),
+        "within_protected": f.within_area.astype(np.float64),
         "coasting": (tracks.status == TrackStatus.COASTING).astype(np.float64),
     }
     names = {
         "class": (np.where(a.object_class == ObjectClass.UNKNOWN, -1, a.object_class).astype(np.int16), CLASS_NAMES),
         "state": (a.state, tuple(codes)),
         "near_state": (a.near_state, tuple(codes)),
+        "protected_kind": (f.area_kind, outlook.KINDS),
+        "protected_name": (f.concerned(), f.area_names),  # told, and not asked for
     }
     return with_words(Scene(len(tracks), numbers, sigmas, flags, names), ruleset.words)
+
+
+def _numbers_ahead(f: Forecast) -> dict[str, F8]:
+    return {
+        "probability_crossing": f.p_crossing,
+        "band": f.band_m,
+        "time_band": f.time_band_s,
+        "depth_band": f.depth_band_m,
+        "diverged_by": f.diverged_m,
+        "diverged_age": f.diverged_s,
+        "protected_distance": f.area_distance_m,
+        "time_to_protected": f.area_time_s,
+        "protected_severity": f.area_severity,
+    }
 
 
 def seconds_since(earlier_us: I8, t_us: int) -> F8:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from fusion import columns
 from fusion.columns import COLUMNS, columns_of, unmeasured
 from fusion.gnss import Interference
 from fusion.sensorbias import SensorBias
+
+if TYPE_CHECKING:
+    from fusion.outlook import Forecast
 
 F8 = NDArray[np.float64]
 F4 = NDArray[np.float32]
@@ -437,6 +440,7 @@ class Picture:
     tracks: Tracks
     assessment: Assessment
     dropped: tuple[tuple[int, str], ...] = ()  # (counter, why it ended) since the picture before
+    forecast: Forecast | None = None  # same rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ def _box_distance2_1(boxes: F8, node: int, x: float, y: float, z: float) -> floa
 
 
 @njit("UniTuple(float64, 2)(float64[:, ::1], int64, float64, float64, float64)", cache=True, nogil=True)
-def _to_segment_1(ends: F8, k: int, x: float, y: float, z: float) -> tuple[float, float]:
+def to_segment_1(ends: F8, k: int, x: float, y: float, z: float) -> tuple[float, float]:
     """(squared distance, fraction 0..1 along the segment) of the nearest point of segment k."""
     ax = ends[k, 0]
     ay = ends[k, 1]
@@ -194,7 +194,7 @@ def nearest_1(tree: Segments, x_m: float, y_m: float, z_m: float, within_m: floa
             top += 2
             continue
         for k in range((node - width) * LEAF, min((node - width + 1) * LEAF, ends.shape[0])):
-            d2, along = _to_segment_1(ends, k, x_m, y_m, z_m)
+            d2, along = to_segment_1(ends, k, x_m, y_m, z_m)
             if d2 < best2:
                 best2 = d2
                 best = k

@@ -52,6 +52,14 @@ class Story:
     p_class: float = np.nan
     doubt: str = ""  # what is to be said of its own report of itself, see fusion.integrity.doubt_text
     simulated: bool = False
+    band_m: float = np.nan  # warning bands, as fusion.bands has them
+    time_band_s: float = np.nan
+    depth_band_m: float = np.nan
+    diverged_m: float = np.nan  # from its predicted path, when it last was; NaN: not of late
+    diverged_s: float = np.nan  # how long ago
+    area_name: str = ""  # of the protected area that it is in, near, or flies towards
+    area_distance_m: float = np.nan
+    area_time_s: float = np.nan
 
 
 def check_template(template: str) -> None:
@@ -117,10 +125,19 @@ def place_text(story: Story) -> str:
         return f"at the border of {near} (plus or minus {distance_text(sigma)}){_disputed(story)}"
     else:
         side = "inside" if story.inside else "outside"
-        text = f"{distance_text(abs(story.distance_m))} {side} {near}"
+        text = f"{distance_text(abs(story.distance_m))} {side} {near}{_band(story)}"
     if story.over_name and not story.inside:
         text += f" {'over' if story.p_state >= SURE else 'probably over'} {story.over_name}"
     return text + _disputed(story)
+
+
+def _band(story: Story) -> str:
+    """Such as " (15 km band)", or " (past 25 km)" inside."""
+    if story.inside and not np.isnan(story.depth_band_m):
+        return f" (past {distance_text(story.depth_band_m)})"
+    if not story.inside and not np.isnan(story.band_m):
+        return f" ({distance_text(story.band_m)} band)"
+    return ""
 
 
 def _disputed(story: Story) -> str:
@@ -128,7 +145,7 @@ def _disputed(story: Story) -> str:
 
 
 def motion_text(story: Story) -> str:
-    """Such as "course 300 degrees at 42 m/s"."""
+    """Such as "course 300 degrees at 42 m/s", and that it left its predicted path."""
     if np.isnan(story.speed_mps):
         return "speed unknown"
     if story.speed_mps < max(STILL_MPS, 2.0 * story.sigma_speed_mps):
@@ -136,7 +153,13 @@ def motion_text(story: Story) -> str:
     if np.isnan(story.course_rad):
         return f"{story.speed_mps:.0f} m/s, course unknown"
     course_deg = round(float(np.degrees(story.course_rad))) % 360
-    return f"course {course_deg:03d} degrees at {story.speed_mps:.0f} m/s"
+    return f"course {course_deg:03d} degrees at {story.speed_mps:.0f} m/s{_diverged(story)}"
+
+
+def _diverged(story: Story) -> str:
+    if np.isnan(story.diverged_m):
+        return ""
+    return f", diverged from its predicted path by {distance_text(story.diverged_m)} {time_text(story.diverged_s)} ago"
 
 
 def height_text(story: Story) -> str:
@@ -148,11 +171,27 @@ def height_text(story: Story) -> str:
 
 
 def crossing_text(story: Story) -> str:
-    """Such as ", predicted to cross in 3 min 10 s (plus or minus 20 s)"; empty when no crossing is predicted."""
+    """Such as ", predicted to cross in 3 min 10 s (plus or minus 20 s, 5 min band)", and the protected area that it is
+    in or comes to; empty when neither is predicted."""
     if story.inside or np.isnan(story.time_to_border_s):
+        return _area(story)
+    notes = []
+    if not np.isnan(story.sigma_time_s):
+        notes.append(f"plus or minus {time_text(max(story.sigma_time_s, 5.0))}")
+    if not np.isnan(story.time_band_s):
+        notes.append(f"{time_text(story.time_band_s)} band")
+    spread = f" ({', '.join(notes)})" if notes else ""
+    return f", predicted to cross in {time_text(story.time_to_border_s)}{spread}{_area(story)}"
+
+
+def _area(story: Story) -> str:
+    if not story.area_name:
         return ""
-    spread = "" if np.isnan(story.sigma_time_s) else f" (plus or minus {time_text(max(story.sigma_time_s, 5.0))})"
-    return f", predicted to cross in {time_text(story.time_to_border_s)}{spread}"
+    if story.area_distance_m <= 0.0:
+        return f", within {story.area_name}"
+    if not np.isnan(story.area_time_s):
+        return f", towards {story.area_name} (in {time_text(story.area_time_s)})"
+    return f", {distance_text(story.area_distance_m)} from {story.area_name}"
 
 
 def seen_text(story: Story) -> str:

@@ -116,7 +116,7 @@ def _along_1(cov: F8, i: int, j: int, d: tuple[float, float, float]) -> float:
 
 
 @njit(types.float64(types.float64[:, ::1], types.float64, types.float64, _VECTOR), cache=True, nogil=True)
-def _ahead_variance_1(cov: F8, t_s: float, drift_q: float, d: tuple[float, float, float]) -> float:
+def ahead_variance_1(cov: F8, t_s: float, drift_q: float, d: tuple[float, float, float]) -> float:
     """Variance of the position along d after flying straight for t_s, m^2."""
     grown = _along_1(cov, 0, 0, d) + t_s * (_along_1(cov, 0, 3, d) + _along_1(cov, 3, 0, d))
     ahead: float = grown + t_s * t_s * _along_1(cov, 3, 3, d) + drift_q * t_s**3 / 3.0
@@ -124,7 +124,7 @@ def _ahead_variance_1(cov: F8, t_s: float, drift_q: float, d: tuple[float, float
 
 
 @njit(_VECTOR(types.float64, types.float64, types.float64), cache=True, nogil=True)
-def _heading_1(lat_rad: float, lon_rad: float, azimuth_rad: float) -> tuple[float, float, float]:
+def heading_1(lat_rad: float, lon_rad: float, azimuth_rad: float) -> tuple[float, float, float]:
     """ECEF unit vector of a horizontal heading."""
     ex, ey, ez, nx, ny, nz, _, _, _ = geo.enu_axes_1(lat_rad, lon_rad)
     s = math.sin(azimuth_rad)
@@ -153,7 +153,7 @@ def _motion_1(state: F8, cov: F8, out: F8) -> None:
     if speed > 0.0:
         course = math.atan2(v_east, v_north)
         out[COURSE] = course + 2.0 * math.pi if course < 0.0 else course
-        out[SIGMA_SPEED] = math.sqrt(max(_along_1(cov, 3, 3, _heading_1(lat, lon, course)), 0.0))
+        out[SIGMA_SPEED] = math.sqrt(max(_along_1(cov, 3, 3, heading_1(lat, lon, course)), 0.0))
     else:
         out[SIGMA_SPEED] = math.sqrt(max(0.5 * (_along_1(cov, 3, 3, east) + _along_1(cov, 3, 3, north)), 0.0))
 
@@ -193,7 +193,7 @@ def _border_1(land: _Land, cov: F8, out: F8, which: I2) -> None:
         return
     p = land.border.places[k]
     distance, azimuth, _ = geo.inverse_1(lat, lon, p[0] + along * (p[2] - p[0]), p[1] + along * (p[3] - p[1]))
-    sigma = math.sqrt(max(_along_1(cov, 0, 0, _heading_1(lat, lon, azimuth)), 0.0) + land.numbers[0] ** 2)
+    sigma = math.sqrt(max(_along_1(cov, 0, 0, heading_1(lat, lon, azimuth)), 0.0) + land.numbers[0] ** 2)
     which[NEAR] = land.border.owner[k]
     out[DISTANCE] = -distance if inside else distance
     out[SIGMA_DISTANCE] = sigma
@@ -209,8 +209,8 @@ def _path_1(land: _Land, out: F8, turned_rad: float) -> tuple[float, float, floa
     speed = out[SPEED]
     path = np.empty(9)
     path[0], path[1], path[2] = geo.ecef_1(lat, lon, 0.0)
-    path[3], path[4], path[5] = _heading_1(lat, lon, out[COURSE] + turned_rad)
-    path[6], path[7], path[8] = _heading_1(lat, lon, out[COURSE] + turned_rad - 0.5 * math.pi)
+    path[3], path[4], path[5] = heading_1(lat, lon, out[COURSE] + turned_rad)
+    path[6], path[7], path[8] = heading_1(lat, lon, out[COURSE] + turned_rad - 0.5 * math.pi)
     k, along = crossing_1(land.border, path, speed * land.numbers[1])
     if k < 0:
         return math.nan, math.nan, math.nan
@@ -237,10 +237,10 @@ def _time_1(land: _Land, cov: F8, out: F8) -> None:
     out[CROSSING_LAT] = to_lat
     out[CROSSING_LON] = to_lon
     drift = land.numbers[3]
-    ahead = _heading_1(out[LAT], out[LON], out[COURSE])
-    aside = _heading_1(out[LAT], out[LON], out[COURSE] - 0.5 * math.pi)
-    variance = (_ahead_variance_1(cov, seconds, drift, ahead) + land.numbers[0] ** 2) / out[SPEED] ** 2
-    strayed = math.sqrt(_ahead_variance_1(cov, seconds, drift, aside))
+    ahead = heading_1(out[LAT], out[LON], out[COURSE])
+    aside = heading_1(out[LAT], out[LON], out[COURSE] - 0.5 * math.pi)
+    variance = (ahead_variance_1(cov, seconds, drift, ahead) + land.numbers[0] ** 2) / out[SPEED] ** 2
+    strayed = math.sqrt(ahead_variance_1(cov, seconds, drift, aside))
     turn = math.atan2(strayed, max(seconds * out[SPEED], 1.0))
     for side in (-1.0, 1.0):
         other, _, _ = _path_1(land, out, side * turn)
@@ -311,6 +311,11 @@ class Zones:
     facing: I1  # (k,) index into border.FACING: what each piece faces; the first two are border
     params: ZoneParams
     _land: _Land = field(repr=False)
+
+    @property
+    def border_tree(self) -> Segments:
+        """The allied border as the compiled loops read it, allied ground on the left."""
+        return self._land.border
 
     def facts(self, tracks: Tracks) -> ZoneFacts:
         """Facts for every row of `tracks`, in its order. A row whose state is not finite gets NaN and -1."""

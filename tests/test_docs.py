@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from adapters import configfile, docs, rulefile, zonefiles
+from adapters import configfile, docs, protectedfile, rulefile, zonefiles
 from adapters.cli import app
 from adapters.formats import alert, plots
 from fusion.schema import SensorKind, SensorSpec
@@ -217,6 +217,10 @@ def test_toml_examples_are_taken_by_their_readers(block: Block, tmp_path: Path) 
         path = tmp_path / "rules.toml"
         path.write_text(block.text, encoding="utf-8")
         assert len(rulefile.load(path).rules) == len(value["rule"])
+    elif "bands" in value:
+        assert rulefile.RulesFile.model_validate(value).bands.distance_m == value["bands"]["distance_m"]
+    elif "area" in value:
+        assert len(protectedfile.ProtectedFile.model_validate(value).area) == len(value["area"])
     elif "traffic" in value:
         path = tmp_path / "sky.toml"
         head = 'title = ""\nabout = []\nstart = 2025-01-01T00:00:00Z\nduration_s = 60.0\n'

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from adapters import rulefile
 from adapters.errors import ConfigError
+from fusion.bands import Bands
 from fusion.rules import QUANTITIES, SENTENCE, Kind, RuleSet, Scene, Words, holds
 
 SHIPPED = Path(__file__).parent.parent / "config" / "rules.toml"
@@ -44,7 +45,7 @@ def refusal(folder: Path, text: str, *overlays: str) -> ConfigError:
     return caught.value
 
 
-def test_shipped_rules_are_the_named_five_and_all_ask_for_existence_and_exemption() -> None:
+def test_shipped_rules_are_the_named_six_and_all_ask_for_existence_and_exemption() -> None:
     ruleset = rulefile.load(SHIPPED)
     assert [(rule.id, rule.severity) for rule in ruleset.rules] == [
         ("low-slow-inside", 1),
@@ -52,6 +53,7 @@ def test_shipped_rules_are_the_named_five_and_all_ask_for_existence_and_exemptio
         ("low-slow-near", 2),
         ("low-slow-unknown-height", 3),
         ("slow-high", 3),
+        ("protected-area", 1),
     ]
     for rule in ruleset.rules:
         written = {condition.text for condition in rule.when}
@@ -80,6 +82,7 @@ def test_tests_of_the_shipped_file_notice_when_a_condition_is_turned_round(
     opposite = {"near or inside": "not near", "not low": "low"}
     turned = opposite.get(line) or (line.removeprefix("not ") if line.startswith("not ") else f"not {line}")
     turned = line.replace(">=", "<") if ">=" in line else turned
+    turned = line.replace("<=", ">") if "<=" in line else turned
     turned = turned.replace("not height_above_ground unknown", "height_above_ground known")
     broken = f'{head}id = "{rule_id}"' + block.replace(f'"{line}"', f'"{turned}"', 1)
     assert broken != text
@@ -363,3 +366,30 @@ def test_every_quantity_can_be_written() -> None:
     for spec in QUANTITIES.values():
         line = example[spec.kind].format(spec.name, f" {spec.unit}" if spec.unit else "")
         assert rulefile.condition(line).quantity == spec.name
+
+
+def test_bands_of_a_file_and_of_its_overlay(tmp_path: Path) -> None:
+    base = tmp_path / "rules.toml"
+    base.write_text(SHIPPED.read_text(encoding="utf-8"), encoding="utf-8")
+    overlay = tmp_path / "own.toml"
+    overlay.write_text("[bands]\ndistance_m = [20000.0]\ntime_s = []\n", encoding="utf-8")
+    assert rulefile.load(base).bands == Bands()
+    laid = rulefile.load(base, [overlay]).bands
+    assert (laid.distance_m, laid.time_s, laid.depth_m) == ((20_000.0,), (), Bands().depth_m)
+    for wrong, key in (
+        ("distance_m = [5000.0, 15000.0]", "bands"),
+        ("depth_m = [0.0]", "bands.depth_m[0]"),
+        ("distances = []", "bands.distances"),
+    ):
+        overlay.write_text(f"[bands]\n{wrong}\n", encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            rulefile.load(base, [overlay])
+        assert caught.value.key == key
+        assert caught.value.cure
+
+
+def test_a_kind_of_area_is_one_of_those_there_are(tmp_path: Path) -> None:
+    assert rulefile.condition("protected_kind is training-area").value == "training-area"
+    with pytest.raises(rulefile.Fault) as caught:
+        rulefile.condition("protected_kind is airprt")
+    assert "airport" in caught.value.cure

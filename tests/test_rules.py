@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion.identity import assess
+from fusion.outlook import blank
 from fusion.rules import (
     QUANTITIES,
     Condition,
@@ -205,3 +207,31 @@ def test_keep_never_fails_where_when_holds() -> None:
     when, keep = RuleSet((rule,)).evaluate(Scene(3, {"speed": np.array([40.0, 70.0, 90.0])}))
     assert when[:, 0].tolist() == [True, True, False]
     assert keep[:, 0].tolist() == [True, True, False]
+
+
+def test_what_is_ahead_becomes_quantities_and_what_is_not_looked_at_is_unknown() -> None:
+    tracks, facts = picture([{}, {"distance_m": -12_000.0, "p_inside": 1.0}], T0_US)
+    assessment = assess(tracks, facts, Words(), SENSORS)
+    ruleset = RuleSet((Rule("a", 1, 1, "", (SPEED,)),))
+    outside = np.zeros(2, np.bool_)
+    unknown = scene_of(tracks, assessment, outside, ruleset, CODES)
+    assert holds(Condition("band", "unknown"), unknown).all()
+    assert holds(Condition("turning", "unknown"), unknown).all()
+    assert holds(Condition("protected_kind", "unknown"), unknown).all()
+    assert unknown.numbers["depth"].tolist()[1] == 12_000.0
+    known = replace(
+        blank(2),
+        band_m=np.array([15_000.0, np.nan]),
+        area_kind=np.array([0, -1], np.int16),
+        area_distance_m=np.array([2_000.0, np.nan]),
+        sigma_area_m=np.array([500.0, np.nan]),
+        area=np.array([0, -1], np.int16),
+        diverged=np.array([True, False]),
+        area_names=("Base",),
+    )
+    built = scene_of(tracks, assessment, outside, ruleset, CODES, known)
+    assert holds(Condition("band", "<=", 15_000.0), built).tolist() == [True, False]
+    assert holds(Condition("protected_kind", "is", "airport"), built).tolist() == [True, False]
+    assert holds(Condition("protected_distance", "<=", 2_500.0, 0.8), built).tolist() == [True, False]
+    assert holds(Condition("protected_distance", "<=", 2_400.0, 0.8), built).tolist() == [False, False]
+    assert holds(Condition("diverged", "is", 1.0), built).tolist() == [True, False]

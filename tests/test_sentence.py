@@ -55,6 +55,29 @@ def test_sentence_reads_as_a_person_would_say_it() -> None:
     [
         ({"inside": True, "distance_m": -4_230.0, "over_name": "Lithuania"}, "{place}", "4.2 km inside Lithuania"),
         ({"distance_m": 90.0}, "{place}", "at the border of Lithuania (plus or minus 150 m)"),
+        ({"band_m": 30_000.0}, "{place}", "23 km outside Lithuania (30 km band) over Belarus"),
+        (
+            {"inside": True, "distance_m": -26_000.0, "depth_band_m": 25_000.0, "over_name": "Lithuania"},
+            "{place}",
+            "26 km inside Lithuania (past 25 km)",
+        ),
+        (
+            {"time_band_s": 300.0},
+            "{crossing}",
+            ", predicted to cross in 3 min 10 s (plus or minus 20 s, 5 min band)",
+        ),
+        (
+            {"diverged_m": 1_230.0, "diverged_s": 21.0},
+            "{motion}",
+            "course 300 degrees at 42 m/s, diverged from its predicted path by 1.2 km 20 s ago",
+        ),
+        ({"inside": True, "area_name": "Kaunas", "area_distance_m": -10.0}, "{crossing}", ", within Kaunas"),
+        (
+            {"inside": True, "area_name": "Kaunas", "area_distance_m": 9_000.0, "area_time_s": 211.0},
+            "{crossing}",
+            ", towards Kaunas (in 3 min 30 s)",
+        ),
+        ({"inside": True, "area_name": "Kaunas", "area_distance_m": 4_000.0}, "{crossing}", ", 4.0 km from Kaunas"),
         ({"p_state": 0.6}, "{place}", "23 km outside Lithuania probably over Belarus"),
         ({"over_name": ""}, "{place}", "23 km outside Lithuania"),
         ({"near_name": "", "over_name": ""}, "{place}", "23 km outside the allied border"),

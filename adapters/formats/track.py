@@ -26,6 +26,7 @@ from adapters.wire import (
     stand,
 )
 from fusion import schema
+from fusion.outlook import Forecast
 from fusion.schema import Assessment, PlotKind, SensorSpec, Tracks
 
 SCHEMA = "vedette.track.v1"
@@ -62,9 +63,16 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 _LEAST_SIGMA = 0.1
 
 
-def encode_rows(tracks: Tracks, assessment: Assessment, rows: Sequence[int], names: Names, seq: int) -> list[bytes]:
+def encode_rows(
+    tracks: Tracks,
+    assessment: Assessment,
+    rows: Sequence[int],
+    names: Names,
+    seq: int,
+    forecast: Forecast | None = None,
+) -> list[bytes]:
     """The messages of some rows of a table, numbered from `seq` on: many cost far less together than one by one."""
-    made: list[Row] = rows_of(tracks, assessment, names, np.asarray(rows, np.int64))
+    made: list[Row] = rows_of(tracks, assessment, names, np.asarray(rows, np.int64), forecast=forecast)
     time = rfc3339(tracks.t_us)
     payloads = []
     for i, row in enumerate(made):
@@ -73,9 +81,11 @@ def encode_rows(tracks: Tracks, assessment: Assessment, rows: Sequence[int], nam
     return payloads
 
 
-def encode(tracks: Tracks, assessment: Assessment, row: int, names: Names, seq: int) -> bytes:
+def encode(
+    tracks: Tracks, assessment: Assessment, row: int, names: Names, seq: int, forecast: Forecast | None = None
+) -> bytes:
     """The message of one row of a table. `time` is the moment for which the state holds."""
-    return encode_rows(tracks, assessment, (row,), names, seq)[0]
+    return encode_rows(tracks, assessment, (row,), names, seq, forecast)[0]
 
 
 def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Decoded:
