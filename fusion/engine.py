@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from fusion.alerts import Watch
 from fusion.behaviour import Behaviour
 from fusion.claims import ClaimWatch
 from fusion.coverage import Coverage
 from fusion.health import SensorWatch
 from fusion.identity import assess
-from fusion.alerts import Watch
 from fusion.order import Order
 from fusion.rules import RuleSet
 from fusion.schema import (

@@ -14,8 +14,8 @@ import pytest
 
 from adapters import rulefile, zonefiles
 from fusion import geo, terrain
-from fusion.identity import assess
 from fusion.alerts import Watch
+from fusion.identity import assess
 from fusion.schema import Alert, Tracks
 from fusion.zones import Zones
 from tests.airpicture import SENSOR_IDS, SENSORS, T0_US, S, at, picture
