@@ -30,8 +30,8 @@ CHANGES = (  # in the order in which one look tells them
     "updated",
     "closed",
 )
-MAX_ALERTS = 100  # ids kept of one object: the first and the newest
-MAX_PASSED = 200  # states kept of one object: the first ones
+MAX_ALERTS = 20  # ids kept of one object: the first and the newest
+MAX_PASSED = 50  # states kept of one object: the first ones
 MAX_SIGHTINGS = 50  # reports cited in one incident: the first ones
 IN_SIGHT = "in sight"
 
