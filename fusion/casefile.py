@@ -135,7 +135,7 @@ def begun(alert: Alert, first: Object, mode: str, now_us: int) -> Case:
 
 def weigh(case: Case) -> None:
     """Find the most urgent open alert, and note what changed with it and why."""
-    urgent = sorted(case.open_alerts(), key=lambda alert: (alert.severity, alert.raised_us, alert.id))
+    urgent = sorted(case.open_alerts(), key=lambda alert: (alert.severity, alert.raised_us))  # then by joining
     if not urgent:
         return
     old, new = case.top, urgent[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,18 @@ from fusion import geo
 from fusion.alerts import Watch
 from fusion.identity import assess
 from fusion.incidents import Heard, IncidentParams, Incidents
-from fusion.record import Incident, Passage, PassageKind, SearchArea, Sighting
-from fusion.schema import Alert, Answer, Command
+from fusion.record import (
+    Contour,
+    Incident,
+    IncidentChanged,
+    Passage,
+    PassageKind,
+    PassageNoted,
+    SearchArea,
+    SearchChanged,
+    Sighting,
+)
+from fusion.schema import Alert, AlertChanged, Answer, Command, Event
 from tests.airpicture import CODES, DRONE, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
 
 RULES = rulefile.load(Path(__file__).parent.parent / "config" / "rules.toml")
@@ -127,3 +138,33 @@ def changes(said: Sequence[Incident]) -> list[str]:
 def report(track: str, found: bool = False) -> tuple[str, Sighting]:
     """What a border guard said of a track."""
     return track, Sighting("G1", T0_US, T0_US, "17", 0.95, 0.44, 500.0, words="low, loud", found=found)
+
+
+RING = ((0.951, 0.441), (0.952, 0.441), (0.952, 0.442), (0.951, 0.441))
+
+
+def eventful() -> tuple[Night, list[Event]]:
+    """A swarm of two that crosses, is acknowledged, handed over, lost and closed; everything that follows from it."""
+    night = Night()
+    rows = {1: {}, 2: beside(2_000.0)}
+    night.run(7.0, rows)
+    events: list[Event] = []
+    identifier = night.incidents.open_incidents()[0].id
+    for verb, more in (
+        ("acknowledge", {}),
+        ("hand-over", {"to": "LV"}),
+        ("take", {"to": "EE"}),
+        ("take", {"to": "LV"}),
+    ):
+        events.append(night.say(verb, identifier, **more)[0])
+    night.run(20.0, {i: {**row, **INSIDE} for i, row in rows.items()}, sightings=[report("7:1")])
+    night.run(330.0, {}, dropped=[(1, "left coverage"), (2, "dropped")])
+    entries = [
+        passage("7:1", 1, PassageKind.FIRST, "BY", T0_US),
+        passage("7:1", 2, PassageKind.ENTER, "LT", T0_US + 8 * S),
+        passage("7:9", 1, PassageKind.FIRST, "BY", T0_US),
+    ]
+    lost = replace(area("7:1", 3, night.now_us), contours=(Contour(0.9, 2e6, (RING,)),))
+    events += [AlertChanged(item) for item in night.alerts] + [IncidentChanged(item) for item in night.said]
+    events += [PassageNoted(item) for item in entries] + [SearchChanged(lost)]
+    return night, events
