@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapters import log
 from adapters.errors import ConfigError
+from adapters.errors import refusals as _refusals
+from adapters.errors import refuse as _refuse
+from adapters.incidents_command import incidents
 
 if TYPE_CHECKING:
     from adapters.broker import BrokerSettings
 
-DONE, FAILED, WRONG = 0, 1, 2
+DONE, FAILED = 0, 1
 DEFAULT_FOLDER = Path("config")
 
 app = typer.Typer(
@@ -33,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.add_typer(incidents, name="incidents")
 
 
 class Clock(StrEnum):
@@ -74,21 +77,6 @@ Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead
 Site = Annotated[
     str, typer.Option("--site", help="Site in the topics, vedette/v1/SITE/...; default: the configured one.")
 ]
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """A refused configuration is a line on standard error and status 2, not a traceback."""
-    try:
-        yield
-    except ConfigError as error:
-        _refuse([error])
-
-
-def _refuse(errors: list[ConfigError]) -> NoReturn:
-    for error in errors:
-        print(f"vedette: {error}", file=sys.stderr)
-    raise typer.Exit(WRONG)
 
 
 def _version(wanted: bool) -> None:

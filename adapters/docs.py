@@ -52,6 +52,9 @@ def command_line() -> str:
     for name, command in sorted(top.commands.items()):
         context = command.context_class(command, info_name=name, parent=root, **width)
         parts.append(f"## vedette {name}\n\n{_help(command, context)}")
+        for inner, part in sorted(getattr(command, "commands", {}).items()):
+            below = part.context_class(part, info_name=inner, parent=context, **width)
+            parts.append(f"### vedette {name} {inner}\n\n{_help(part, below)}")
     return page("Command line", *parts)
 
 

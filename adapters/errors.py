@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
+
+WRONG = 2  # exit status: the question was wrong (usage, configuration)
 
 
 @dataclass(slots=True)
@@ -16,3 +22,21 @@ class ConfigError(Exception):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.key}: {self.problem}. Cure: {self.cure}"
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """A refused configuration is a line on standard error and status 2, not a traceback."""
+    try:
+        yield
+    except ConfigError as error:
+        refuse([error])
+
+
+def refuse(errors: Sequence[ConfigError]) -> NoReturn:
+    """Say what is wrong, a line each, and end the command."""
+    import typer
+
+    for error in errors:
+        sys.stderr.write(f"vedette: {error}\n")
+    raise typer.Exit(WRONG)

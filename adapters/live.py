@@ -30,14 +30,16 @@ from adapters.alertline import AlertLine
 from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
 from adapters.config import Config, load_zones
 from adapters.decode import TICK
-from adapters.formats import alert as alert_format
 from adapters.formats import status, watermark
+from adapters.incidentdb import IncidentDb
 from adapters.intake import CLOCK_TOPIC, Arrived, Intake
+from adapters.keeping import Keeper, closed_incident, left_of
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.outbox import Turn, joined
-from adapters.service import Core, Spent
+from adapters.service import Core, Spent, names_of
 from adapters.store import AlertJournal, DataDir, Quarantine
+from fusion.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
 from fusion.zones import Zones
 
@@ -45,7 +47,6 @@ STATUS_EVERY_US = US_PER_S
 FAREWELL_S = 1.0
 SILENT_S = 5.0  # without a tick the service is not ready, whatever else it says
 ANSWERS_MAX = 1_000  # answers to commands kept for the next connection
-CLEARED_MAX = 1_000  # alerts closed before the start that are taken off the broker once more
 
 T = TypeVar("T")
 _log = structlog.get_logger("vedette")
@@ -67,8 +68,9 @@ def run_live(config: Config, options: RunOptions) -> int:
     with DataDir(config.data_dir) as folder, AlertJournal(folder.journal_path) as journal:
         _log.info("loading borders and terrain", folder=str(config.folder))
         zones = load_zones(config)
-        live = _Live(config, options, zones, folder, journal)
-        uvloop.run(live.main())
+        with IncidentDb(folder.incidents_path, names_of(config, zones)) as database:
+            live = _Live(config, options, zones, folder, journal, database)
+            uvloop.run(live.main())
     return 0
 
 
@@ -76,9 +78,16 @@ class _Live:
     """One running service."""
 
     def __init__(
-        self, config: Config, options: RunOptions, zones: Zones, folder: DataDir, journal: AlertJournal
+        self,
+        config: Config,
+        options: RunOptions,
+        zones: Zones,
+        folder: DataDir,
+        journal: AlertJournal,
+        database: IncidentDb,
     ) -> None:
         self._config, self._zones, self._folder, self._journal = config, zones, folder, journal
+        self._keeper = Keeper(database, journal)
         self._feed = options.clock == "feed"
         self._base = f"vedette/v1/{config.site}/"
         self._metrics = Metrics(config_hash=config.hash)
@@ -138,6 +147,7 @@ class _Live:
                     raise RuntimeError(f"{failed.get_name()} ended") from failed.exception()
             finally:
                 await _end([*tasks, stopped])
+                self._keeper.keep_rest(self._writer_thread)
                 self._engine_thread.shutdown()
                 self._writer_thread.shutdown()
 
@@ -145,9 +155,9 @@ class _Live:
 
     async def _turns(self) -> None:
         await self._alerts.link.wait_connected()
-        left_open, closed = _journalled(self._journal)
-        await self._alerts.send(self._core.outbox.cleared(closed))
-        await self._close(left_open, "the service started anew")
+        left = left_of(self._journal.entries())
+        await self._alerts.send(self._core.outbox.cleared(left.closed_alerts))
+        await self._close(left.open_alerts, left.open_incidents, "the service started anew")
         self._turned_s = time.monotonic()
         self._ready = True
         async for arrived in self._intake.by_feed() if self._feed else self._intake.by_clock():
@@ -165,6 +175,7 @@ class _Live:
         tick = Frame(self._intake.number(), tick_us, TICK, b"")
         events, turn, spent = await self._on_engine(self._core.work, frames, tick)
         await self._publish_alerts(turn)
+        self._keep(tick_us, events)
         start_s = time.perf_counter()
         unsent = await self._send([*self._answers, *turn.others], "picture")
         self._answers = [m for m in unsent if m.qos and not m.retain][:ANSWERS_MAX]
@@ -189,17 +200,27 @@ class _Live:
             say = _log.info if changed.state == "updated" else _log.warning
             say("alert", state=changed.state, rule=changed.rule, id=changed.id, sentence=changed.sentence)
 
-    async def _close(self, alerts: Sequence[Alert], why: str) -> None:
-        """There are no tracks any more: open alerts are closed by name, never silently."""
+    def _keep(self, tick_us: int, events: Sequence[Event]) -> None:
+        """Behind the journal, on the same thread, and never waited for: the database may fail, fusion may not."""
+        if not self._keeper.keep(tick_us, events, self._writer_thread):
+            self._metrics.database_failed()
+            _log.error("the incident database did not take it; the journal has it", problem=self._keeper.problem)
+
+    async def _close(self, alerts: Sequence[Alert], incidents: Sequence[Incident], why: str) -> None:
+        """There are no tracks any more: what is open is closed by name, never silently."""
         reason = f"picture reset: {why}; raised again if still true"
         when_us = now_us()
-        closed = [replace(a, state="closed", t_us=when_us, close_reason=reason) for a in alerts]
-        await self._publish_alerts(self._core.outbox.turn([AlertChanged(a) for a in closed]))
+        closed: list[Event] = [
+            AlertChanged(replace(a, state="closed", t_us=when_us, close_reason=reason)) for a in alerts
+        ]
+        closed += [IncidentChanged(closed_incident(i, when_us, reason)) for i in incidents]
+        await self._publish_alerts(self._core.outbox.turn(closed))
+        self._keep(when_us, closed)
 
     async def _start_anew(self) -> None:
         """Another replay began: its tracks are other tracks, so the picture begins anew, with an epoch of its own."""
         _log.warning("another replay has begun: the picture is reset")
-        await self._close(self._core.engine.open_alerts(), "another replay began")
+        await self._close(self._core.engine.open_alerts(), (), "another replay began")
         self._epoch = self._folder.raise_epoch()
         self._core = Core(self._config, self._zones, self._epoch, self._refused)
         self._status_us = 0
@@ -352,20 +373,6 @@ class _Seen:
     tracks: dict[str, int] = field(default_factory=dict)
     sensors: dict[str, int] = field(default_factory=dict)
     alerts: int = 0
-
-
-def _journalled(journal: AlertJournal) -> tuple[list[Alert], list[str]]:
-    """From the journal: alerts whose newest entry is not `closed`, and the ids of the newest closed ones.
-
-    The latter are taken off the broker once more: a crash between journal and broker may have left them there.
-    """
-    newest: dict[str, Alert] = {}
-    for payload in journal.entries():
-        entry = alert_format.decode(payload)
-        newest.pop(entry.id, None)
-        newest[entry.id] = entry
-    closed = [entry.id for entry in newest.values() if entry.state == "closed"]
-    return [entry for entry in newest.values() if entry.state != "closed"], closed[-CLEARED_MAX:]
 
 
 async def _end(tasks: Sequence[asyncio.Task[object]]) -> None:

@@ -24,7 +24,9 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from fusion.casefile import CHANGES, clock
 from fusion.pressure import PressureEstimate
+from fusion.record import Incident
 from fusion.schema import US_PER_S, Counters, Health, TrackStatus
 from fusion.sensorbias import SensorBias
 
@@ -42,6 +44,10 @@ STAGES = ("decode", "fuse", "encode", "publish", "arrival_to_published", "alert"
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Real sensors are one to three seconds late; more than ten is late for fusing.
 AGE_BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+# The reaction clock: a drone 23 km out is over the border in eight minutes. The first steps are the machine's, the
+# later ones those of people, who need seconds to many minutes.
+REACTIONS = ("first_plot_to_confirmed", "confirmed_to_alert", "alert_to_acknowledged", "acknowledged_to_taken")
+REACTION_BUCKETS_S = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0)
 
 
 class Metrics:
@@ -73,6 +79,20 @@ class Metrics:
             "vedette_data_age_seconds", "Measurement to publication, of the tracks published.",
             buckets=AGE_BUCKETS_S, registry=self.registry,
         )  # fmt: skip
+        self._reaction = Histogram(
+            "vedette_reaction_seconds", "From one step of an incident to the next: by the machine, then by people.",
+            ["step"], buckets=REACTION_BUCKETS_S, registry=self.registry,
+        )  # fmt: skip
+        self._incidents = Counter(
+            "vedette_incident_transitions", "Incident transitions, by severity (1 highest) and what changed.",
+            ["severity", "change"], registry=self.registry,
+        )  # fmt: skip
+        self._incidents_open = Gauge("vedette_incidents_open", "Incidents not closed.", registry=self.registry)
+        self._database = Counter(
+            "vedette_incident_database_failures",
+            "Ticks whose incidents the database did not take: locked or full disk. The journal has them.",
+            registry=self.registry,
+        )
         self._broker = Gauge(
             "vedette_broker_connected", "1 while the connection to the broker is up.", ["connection"],
             registry=self.registry,
@@ -93,6 +113,9 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         build.labels(package_version(), platform.python_version(), config_hash[:12]).set(1)
+        self._reactions = {step: self._reaction.labels(step) for step in REACTIONS}
+        for change in CHANGES:
+            self._incidents.labels("1", change)
         self._stages = {stage: self._stage.labels(stage) for stage in STAGES}
         for status in TrackStatus:
             self._tracks.labels(status.name.lower()).set(0)
@@ -135,6 +158,33 @@ class Metrics:
         for (rule, severity), count in counts.items():
             self._open.labels(rule, str(severity)).set(count)
 
+    def incident(self, changed: Incident) -> None:
+        """Count one transition of an incident, and what it says of the reaction to it."""
+        self._incidents.labels(str(changed.severity), changed.change).inc()
+        told = clock(changed)
+        if changed.change in ("raised", "joined"):
+            for item in changed.members if changed.change == "joined" else changed.members[:1]:
+                if changed.change == "raised" or item.alert_us == changed.t_us:
+                    self._reacted("first_plot_to_confirmed", item.first_plot_us, item.confirmed_us)
+                    self._reacted("confirmed_to_alert", item.confirmed_us, item.alert_us)
+        elif changed.change == "acknowledged":
+            self._reacted("alert_to_acknowledged", told.alert_us, told.acknowledged_us)
+        elif changed.change == "taken":
+            self._reacted("acknowledged_to_taken", told.acknowledged_us, told.taken_us)
+
+    def _reacted(self, step: str, from_us: int, to_us: int) -> None:
+        if from_us >= 0 and to_us >= 0:
+            self._reactions[step].observe(max(0, to_us - from_us) / US_PER_S)
+
+    def incidents(self, open_incidents: int, refused: int, overflowed: int) -> None:
+        """Incidents open now; since the start: looks without room for one, and objects too many for theirs."""
+        self._incidents_open.set(open_incidents)
+        self._live.incidents = refused, overflowed
+
+    def database_failed(self) -> None:
+        """The incident database did not take what happened in a tick."""
+        self._database.inc()
+
     def stage(self, name: str, seconds: float) -> None:
         """Time one stage took: one of `STAGES`."""
         self._stages[name].observe(seconds)
@@ -173,6 +223,7 @@ class _Live(Collector):
     def __init__(self) -> None:
         self.counters = Counters()
         self.alerts_refused = 0
+        self.incidents = (0, 0)
         self.integrity = (0, 0, 0)
         self.pressure: PressureEstimate | None = None
         self.sensors: dict[str, Health] = {}
@@ -186,6 +237,13 @@ class _Live(Collector):
             "vedette_alerts_refused",
             "Looks at which an alert was due and found no room: too many are open.",
             value=self.alerts_refused,
+        )
+        refused, overflowed = self.incidents
+        yield CounterMetricFamily(
+            "vedette_incidents_refused", "Looks at which an alert found no room for an incident.", value=refused
+        )
+        yield CounterMetricFamily(
+            "vedette_incidents_overflowed", "Objects that began another incident, theirs being full.", value=overflowed
         )
         events, open_events, unwatched = self.integrity
         yield CounterMetricFamily("vedette_interference_events", "GNSS interference events.", value=events)

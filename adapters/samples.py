@@ -12,6 +12,7 @@ from adapters.formats import (
     clock,
     command,
     health,
+    incident,
     interference,
     met,
     picture,
@@ -26,6 +27,7 @@ from adapters.wire import Names
 from fusion import schema
 from fusion.gnss import Interference
 from fusion.outlook import Forecast, blank
+from fusion.record import Incident, Member
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -190,6 +192,36 @@ def alarm() -> Alert:
     )
 
 
+def happened() -> Incident:
+    """The incident that it belongs to, a minute later."""
+    first = alarm()
+    return Incident(
+        id="5b0c3d1e9f27a864",
+        number=9,
+        change="severity",
+        state="acknowledged",
+        t_us=NOW_US + 62 * US_PER_S,
+        raised_us=NOW_US,
+        severity=1,
+        worst=1,
+        severity_reason="1 (was 2): low-slow-inside took over from low-slow-near",
+        title="2 objects inside Lithuania",
+        sentence="One of 2 objects: Slow, low object, unknown, 1.2 km inside Lithuania; seen by R1 and R2.",
+        near_state="LT",
+        states=("BY", "LT"),
+        members=(
+            Member("5:17", (first.id, "c05f3a4471b0de92"), NOW_US - 40 * US_PER_S, NOW_US - 30 * US_PER_S, NOW_US,
+                   "in sight", NOW_US + 62 * US_PER_S, 0.952263, 0.447291, ("BY", "LT")),
+            Member("5:21", ("1f0d88b26c9e4a30",), NOW_US - 22 * US_PER_S, NOW_US - 15 * US_PER_S, NOW_US + 8 * US_PER_S,
+                   "coasting", NOW_US + 62 * US_PER_S, 0.952051, 0.448102, ("BY",)),
+        ),
+        recipients=("air-surveillance", "duty-officer"),
+        acknowledged_by="J. Petraitis",
+        acknowledged_us=NOW_US + 21 * US_PER_S,
+        sightings=("G1/17",),
+    )  # fmt: skip
+
+
 def _bias() -> SensorBias:
     return SensorBias(
         "R1",
@@ -226,8 +258,12 @@ def samples() -> tuple[Sample, ...]:
                lambda: sensorstatus.encode(schema.SensorStatus("R1", NOW_US, NOW_US, "degraded", "channel B"))),
         Sample("in/R1/met", sensor, qos1, "pressure at mean sea level",
                lambda: met.encode(Met("R1", NOW_US, NOW_US, 1_008.2))),
-        Sample("cmd/identify", "an operator", qos1, "`cmd/acknowledge`, `cmd/identify`, `cmd/close`",
+        Sample("cmd/identify", "an operator", qos1,
+               "`cmd/acknowledge`, `cmd/identify`, `cmd/close`; with `incident_id` for an incident",
                lambda: command.encode(_command())),
+        Sample("cmd/hand-over", "an operator", qos1, "an incident to a neighbour, who answers with `cmd/take`",
+               lambda: command.encode(Command(NOW_US, "hand-over", "", "J. Petraitis", "flies to Latvia",
+                                              incident_id="5b0c3d1e9f27a864", to="LV"))),
         Sample("in/clock", "a replay", qos1, "the tick of a replayed feed, only with `--clock feed`",
                lambda: clock.encode(NOW_US)),
         Sample("track/5:17", "Vedette", kept, "one track; an empty payload when it has ended",
@@ -242,6 +278,9 @@ def samples() -> tuple[Sample, ...]:
         Sample("alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
                "one alert as it stands; every transition also on `alert-log`",
                lambda: alert.encode(alarm(), NAMES, 4714)),
+        Sample("incident/5b0c3d1e9f27a864", "Vedette", "QoS 1, retained until closed",
+               "one incident as it stands: an object, or a swarm, from its first alert on",
+               lambda: incident.encode(happened(), NAMES, 4715)),
         Sample("partner/LV/alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
                "for every neighbour in `partners`, the same as `alert/{id}`"),
         Sample("partner/LV/track/5:17", "Vedette", kept,

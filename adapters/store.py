@@ -3,7 +3,8 @@
     lock                held while the service runs; a second service on the same folder is refused
     epoch               start number of the track ids; only a cold start raises it, and it never goes back
     quarantine.jsonl    samples of refused input, bounded
-    alerts.jsonl        every alert transition, chained by hashes, synced before it is published
+    alerts.jsonl        every alert and incident transition, chained by hashes, synced before it is published
+    incidents.db        what happened, to ask (adapters/incidentdb.py); the journal stays the primary record
 
 The writes of journal and epoch block until they are on the disk; call them from the writer thread.
 """
@@ -41,6 +42,11 @@ class DataDir:
     def journal_path(self) -> Path:
         """The alert journal."""
         return self.path / "alerts.jsonl"
+
+    @property
+    def incidents_path(self) -> Path:
+        """The incident database."""
+        return self.path / "incidents.db"
 
     @property
     def quarantine_path(self) -> Path:

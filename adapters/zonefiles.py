@@ -98,7 +98,7 @@ def load(paths: Sequence[Path], terrain: Path, geoid: Path, accuracy_m: float) -
         ConfigError: the first thing wrong, with file, key and cure.
     """
     ground, level = load_terrain(terrain), load_geoid(geoid)
-    files = _files(paths)
+    files = border_files(paths)
     kept = _cache(_key([*files, terrain], accuracy_m))
     found = _recall(kept) if kept else None
     if found is None:
@@ -216,8 +216,8 @@ def load_geoid(path: Path) -> Grid:
     return grid
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """Folders opened, in order of name."""
+def border_files(paths: Sequence[Path]) -> list[Path]:
+    """Folders opened, in order of name. Raises ConfigError."""
     out: list[Path] = []
     for path in paths:
         inside = sorted(path.glob("*.geojson")) if path.is_dir() else [path]

@@ -23,6 +23,7 @@ import numpy as np
 from fusion import integrity
 from fusion.describe import Tables, describe
 from fusion.dwell import Dwell
+from fusion.orders import MAX_TEXT, refusal
 from fusion.outlook import Forecast
 from fusion.rules import Rule, RuleSet, Scene, holds, scene_of
 from fusion.schema import (
@@ -40,8 +41,6 @@ from fusion.schema import (
 
 UPDATE_US = 5 * US_PER_S  # an open alert is told anew at most this often
 BACKLOG_US = 10 * US_PER_S  # a plot this much older than its arrival comes from a backlog
-IDENTITIES = ("friend", "neutral", "suspect", "hostile", "unknown")
-MAX_TEXT = 500  # characters of a reason or an operator's name
 MILDEST = 1_000_000  # rank of "no alert open"
 
 
@@ -130,12 +129,12 @@ class Watch:
 
     def command(self, command: Command, now_us: int) -> tuple[Answer, list[Alert]]:
         """Carry out what a person asked for. Refusals are answers, never exceptions."""
-        refusal = _refusal(command)
+        refused = refusal(command)
         found = next((item for item in self._open.values() if item.alert.id == command.alert_id), None)
-        if not refusal and found is None:
-            refusal = f"no open alert {command.alert_id[:MAX_TEXT]!r}"
-        if refusal or found is None:
-            return Answer(command, False, refusal), []
+        if not refused and found is None:
+            refused = f"no open alert {command.alert_id[:MAX_TEXT]!r}"
+        if refused or found is None:
+            return Answer(command, False, refused), []
         if command.verb == "acknowledge":
             return self._acknowledge(command, found, now_us)
         if command.verb == "identify":
@@ -143,6 +142,12 @@ class Watch:
         self._dwell.mute(self._dwell.row(found.track_id), found.alert.severity)
         closed = self._close(found.track_id, f"closed by {command.operator}: {command.reason}", now_us)
         return Answer(command, True, "closed"), [closed]
+
+    def remember(self, track: str, command: Command) -> None:
+        """What a person said of an object that has no open alert now, for its next one."""
+        epoch, counter = track.split(":")
+        if int(epoch) == self._epoch and self._dwell.row(int(counter)) >= 0:
+            self._said[int(counter)] = (command.identity, command.operator, command.reason)
 
     def open_alerts(self) -> list[Alert]:
         """Every open alert, in order of raising, then of id."""
@@ -347,24 +352,6 @@ class Watch:
 def _mildness(item: _Open) -> tuple[int, int, int]:
     """Greatest for the alert that gives way first: the mildest, and of these the newest."""
     return item.alert.severity, item.alert.raised_us, item.track_id
-
-
-def _refusal(command: Command) -> str:
-    """Why a command cannot be carried out whatever it is about; empty when it can."""
-    if command.verb not in ("acknowledge", "identify", "close"):
-        return "unknown command: acknowledge, identify or close"
-    if not command.operator.strip():
-        return "no operator: a command needs the name of a person"
-    if len(command.operator) > MAX_TEXT or len(command.reason) > MAX_TEXT:
-        return f"name and reason may have {MAX_TEXT} characters each"
-    if command.verb == "identify":
-        if command.identity not in IDENTITIES:
-            return f"identity is one of {', '.join(IDENTITIES)}"
-        if command.identity in ("friend", "hostile") and not command.reason.strip():
-            return f"{command.identity} needs a reason: how was the identity verified?"
-    if command.verb == "close" and not command.reason.strip():
-        return "closing needs a reason"
-    return ""
 
 
 def alert_id(rule: Rule, birth_us: int, track: str, episode: int) -> str:

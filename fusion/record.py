@@ -107,6 +107,8 @@ class Member:
     lat_rad: float
     lon_rad: float
     states: tuple[str, ...]  # passed, in order, with repeats; "" the open sea
+    identity: str = "unknown"  # of this object, set only by a person
+    identity_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class Incident:
 
     id: str  # 16 hex digits, hash of the id of its first alert
     number: int  # of this transition, from 1
-    change: str  # raised, joined, updated, severity, acknowledged, identified, handed-over, lost, found, closed
+    change: str  # one of fusion.casefile.CHANGES
     state: str  # open, acknowledged, handed-over, closed
     t_us: int  # this transition
     raised_us: int
@@ -133,16 +135,18 @@ class Incident:
     simulated: bool = False
     acknowledged_by: str = ""
     acknowledged_us: int = -1
-    identity: str = "unknown"  # set only by a person
+    identity: str = "unknown"  # of all its members, set only by a person
     identity_by: str = ""
     identity_reason: str = ""
     handed_to: str = ""
     handed_by: str = ""
+    handed_reason: str = ""
     handed_us: int = -1
     taken_by: str = ""  # the neighbour's own acknowledgement
     taken_us: int = -1
     sightings: tuple[str, ...] = ()  # ids of reports cited as evidence
     close_reason: str = ""
+    reopened_us: int = -1  # a member alerted again after it was closed; what was acknowledged before is in the record
 
 
 @dataclass(frozen=True, slots=True)

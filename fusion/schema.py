@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fusion import columns
 from fusion.columns import COLUMNS, columns_of, unmeasured
 from fusion.gnss import Interference
+from fusion.record import AreaChanged, IncidentChanged, PassageNoted, SearchChanged
 from fusion.sensorbias import SensorBias
 
 if TYPE_CHECKING:
@@ -240,13 +241,15 @@ class Command:
     """What an operator asked for (`cmd/...`). Effective, and answered, at the next tick."""
 
     rx_us: int
-    verb: str  # "acknowledge", "identify", "close"
-    alert_id: str
+    verb: str  # one of fusion.orders.VERBS
+    alert_id: str  # "" when it is about an incident
     operator: str  # verified name
     reason: str = ""
     identity: str = ""  # for "identify": friend, neutral, suspect, hostile, unknown; only a person may say so
     correlation: bytes = b""
     response_topic: str = ""
+    incident_id: str = ""
+    to: str = ""  # for "hand-over": the neighbour or recipient who shall take it
 
 
 Item = Plots | SensorStatus | Met | Command
@@ -466,7 +469,8 @@ class Answer:
     detail: str
 
 
-Event = Picture | AlertChanged | HealthChanged | Interference | Answer
+Noted = PassageNoted | SearchChanged | IncidentChanged | AreaChanged  # what is remembered of flights
+Event = Picture | AlertChanged | HealthChanged | Interference | Answer | Noted
 
 
 @dataclass(slots=True)

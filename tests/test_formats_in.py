@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters import wire
 from adapters.formats import clock, command, met, plots, readsb, sensorstatus, watermark
 from fusion import schema
-from fusion.schema import Answer, Frame, Met, PlotKind, Plots, SensorStatus
+from fusion.schema import Answer, Command, Frame, Met, PlotKind, Plots, SensorStatus
 from tests.samples import ADSB, AIRCRAFT, BEARING, GOOD, ORDER, RADAR, T_US, feed, message, reason
 
 # --- vedette.plots.v1 ---
@@ -350,6 +350,23 @@ def test_an_envelope_does_not_open_an_envelope_from_outside() -> None:
 def test_no_answer_goes_where_it_would_pass_for_something_else(topic: str) -> None:
     frame = command.enveloped(Frame(1, 5, "cmd/close", command.encode(ORDER)), (), topic)
     assert reason(command.decode, frame.payload, "close", 5) == "out-of-range"
+
+
+@pytest.mark.parametrize("verb", ["acknowledge", "close", "hand-over", "take"])
+def test_a_command_about_an_incident_arrives_as_it_was_sent(verb: str) -> None:
+    sent = Command(5, verb, "", "Ada", "flies to Latvia", incident_id="fedcba9876543210", to="LV")
+    assert command.decode(command.encode(sent), verb, 5) == sent
+    answer = json.loads(command.encode_answer(Answer(sent, True, "done"), wire.Names("lt"), 12))
+    assert (answer["incident_id"], "alert_id" in answer) == ("fedcba9876543210", False)
+
+
+def test_a_command_is_about_one_thing() -> None:
+    good = {"schema": command.SCHEMA, "operator": "Ada", "alert_id": "0" * 16, "incident_id": "1" * 16}
+    for changed in (good, {**good, "alert_id": "", "incident_id": ""}, {"schema": command.SCHEMA, "operator": "Ada"}):
+        assert reason(command.decode, json.dumps(changed).encode(), "close", 5) in ("missing-field", "out-of-range")
+    one = {**good, "alert_id": "", "to": "L\x00V"}
+    del one["alert_id"]
+    assert reason(command.decode, json.dumps(one).encode(), "hand-over", 5) == "out-of-range"
 
 
 def test_bad_commands_are_refused_by_reason() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters import http, metrics
 from adapters.metrics import Metrics
-from fusion.schema import Counters, Health
+from fusion.record import Incident, Member
+from fusion.schema import US_PER_S, Counters, Health
 from fusion.sensorbias import SensorBias
 from tests.conftest import need
 
@@ -38,6 +40,19 @@ def health(sensor: str, **given: object) -> Health:
     return Health(sensor, **values)  # type: ignore[arg-type]
 
 
+def reactions() -> list[Incident]:
+    """One incident of two objects, from the first plot to the neighbour."""
+    first = Member("5:1", ("a",), 0, 12 * US_PER_S, 17 * US_PER_S, "in sight", 0, 0.9, 0.4, ())
+    second = replace(
+        first, track="5:2", first_plot_us=20 * US_PER_S, confirmed_us=28 * US_PER_S, alert_us=34 * US_PER_S
+    )
+    blank = {"severity_reason": "", "title": "", "sentence": "", "near_state": "LT", "states": (), "recipients": ()}
+    raised = Incident("i", 1, "raised", "open", 17 * US_PER_S, 17 * US_PER_S, 2, 2, members=(first,), **blank)  # type: ignore[arg-type]
+    joined = replace(raised, change="joined", t_us=34 * US_PER_S, members=(first, second))
+    seen = replace(joined, change="acknowledged", acknowledged_us=60 * US_PER_S)
+    return [raised, joined, seen, replace(seen, change="taken", taken_us=200 * US_PER_S)]
+
+
 def busy() -> Metrics:
     """Metrics with something in every one of them."""
     m = Metrics(config_hash="0123456789abcdef")
@@ -47,6 +62,10 @@ def busy() -> Metrics:
     m.tracks({"CONFIRMED": 12, "TENTATIVE": 7})
     m.alert_transition("low-slow-near", 1, "raised")
     m.open_alerts({("low-slow-near", 1): 1})
+    m.incidents(2, 3, 4)
+    m.database_failed()
+    for told in reactions():
+        m.incident(told)
     for stage in metrics.STAGES:
         m.stage(stage, 0.004)
     m.data_age(0.9)
@@ -74,6 +93,20 @@ def test_promtool_finds_nothing_to_say(make: type[Metrics]) -> None:
         [need("promtool"), "check", "metrics"], input=make().render(), capture_output=True, check=False
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+
+
+def test_the_reaction_clock_counts_every_object_and_every_person_once() -> None:
+    seen = samples(busy().render())
+    sums = {step: seen["vedette_reaction_seconds_sum", step] for step in metrics.REACTIONS}
+    assert sums == {
+        "first_plot_to_confirmed": 12.0 + 8.0,
+        "confirmed_to_alert": 5.0 + 6.0,
+        "alert_to_acknowledged": 43.0,
+        "acknowledged_to_taken": 140.0,
+    }
+    assert [seen["vedette_reaction_seconds_count", step] for step in metrics.REACTIONS] == [2.0, 2.0, 1.0, 1.0]
+    assert seen["vedette_incident_transitions_total", "joined", "2"] == 1.0
+    assert [seen[f"vedette_incidents_{name}",] for name in ("open", "refused_total", "overflowed_total")] == [2, 3, 4]
 
 
 def test_the_accounting_that_is_scraped_balances() -> None:
@@ -179,7 +212,7 @@ def test_labels_are_few_and_never_a_track_or_an_alert() -> None:
         for label in sample.labels
     }
     known = "status rule severity state stage connection kind result version python config reason class sensor le"
-    assert names - {*known.split(), "parameter"} == set()
+    assert names - {*known.split(), "parameter", "change", "step"} == set()
 
 
 def test_two_services_in_one_process_do_not_share_numbers() -> None:

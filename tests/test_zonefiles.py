@@ -369,7 +369,7 @@ OTHERS = "BY MD RS RU UA".split()
 @pytest.mark.parametrize("folder, accuracy_m", [("osm", 25.0), ("naturalearth", 3000.0)])
 def test_what_ships_is_complete(folder: str, accuracy_m: float) -> None:
     where = CONFIG / "zones" / folder
-    states, attribution, cut = zonefiles._states(zonefiles._files([where]), accuracy_m)
+    states, attribution, cut = zonefiles._states(zonefiles.border_files([where]), accuracy_m)
     by_alliance = {a: [s.code for s in states if s.alliance == a] for a in border.ALLIANCES}
     assert by_alliance == {"ally": ALLIES, "partner": ["AT"], "other": OTHERS}
     assert all(s.shape.is_valid and len(s.name) > 3 for s in states)

@@ -3,7 +3,9 @@
     {"schema": "vedette.command.v1", "alert_id": "0123456789abcdef", "operator": "J. Petraitis",
      "identity": "hostile", "reason": "seen by patrol"}
 
-The verb is the last level of the topic: acknowledge, identify, close. What an object *is* only a person may say.
+The verb is the last level of the topic: acknowledge, identify, close, hand-over, take. A command is about an alert
+(`alert_id`) or about an incident (`incident_id`), which acknowledges, identifies or closes all its alerts; only an
+incident is handed over (`to` whom) and taken. What an object *is* only a person may say.
 
 Response topic and correlation data travel beside the payload in MQTT. A frame has nothing beside its payload, and a
 replay must answer as the service did: so at the door the message is put into an envelope, `vedette.command-frame.v1`,
@@ -22,17 +24,20 @@ import msgspec
 from msgspec import Meta
 
 from adapters.wire import BAD_JSON, MAX_PAYLOAD_BYTES, Names, check_envelope, dump, read, rfc3339, without_none
+from fusion.orders import VERBS
 from fusion.schema import Answer, Command, Frame, Invalid
 
 SCHEMA = "vedette.command.v1"
 ANSWER_SCHEMA = "vedette.answer.v1"
-VERBS = ("acknowledge", "identify", "close")
+_ID = r"\A[0-9a-f]{16}\Z"
 
 
 class _Message(msgspec.Struct):
     schema: str
-    alert_id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
     operator: Annotated[str, Meta(min_length=1, max_length=64)]
+    alert_id: Annotated[str, Meta(pattern=_ID)] = ""
+    incident_id: Annotated[str, Meta(pattern=_ID)] = ""
+    to: Annotated[str, Meta(max_length=64)] = ""
     reason: Annotated[str, Meta(max_length=500)] = ""
     identity: Literal["friend", "neutral", "suspect", "hostile", "unknown", ""] = ""
 
@@ -107,8 +112,12 @@ def decode(payload: bytes, verb: str, rx_us: int) -> Command:
         raise Invalid("unknown-command", verb[:60])
     payload, response_topic, correlation = _opened(payload)
     message = read(_MESSAGE, payload, SCHEMA)
+    if bool(message.alert_id) == bool(message.incident_id):
+        raise Invalid("missing-field", "alert_id or incident_id, one of the two")
     if _NOT_PRINTABLE.search(message.operator) or not message.operator.strip():
         raise Invalid("out-of-range", "operator")
+    if _NOT_PRINTABLE.search(message.to):
+        raise Invalid("out-of-range", "to")
     return Command(
         rx_us=rx_us,
         verb=verb,
@@ -118,15 +127,23 @@ def decode(payload: bytes, verb: str, rx_us: int) -> Command:
         identity=message.identity if verb == "identify" else "",
         correlation=correlation,
         response_topic=response_topic,
+        incident_id=message.incident_id,
+        to=message.to.strip(),
     )
 
 
 def encode(command: Command) -> bytes:
     """The message of a command; verb, response topic and correlation travel outside the payload."""
-    message = {"schema": SCHEMA, "alert_id": command.alert_id, "operator": command.operator}
-    return dump(
-        without_none({**message, "reason": command.reason or None, "identity": command.identity or None}),
-    )
+    message = {
+        "schema": SCHEMA,
+        "alert_id": command.alert_id or None,
+        "incident_id": command.incident_id or None,
+        "operator": command.operator,
+        "to": command.to or None,
+        "reason": command.reason or None,
+        "identity": command.identity or None,
+    }
+    return dump(without_none(message))
 
 
 def encode_answer(answer: Answer, names: Names, seq: int) -> bytes:
@@ -140,7 +157,8 @@ def encode_answer(answer: Answer, names: Names, seq: int) -> bytes:
                 "seq": seq,
                 "command_time": rfc3339(command.rx_us),
                 "verb": command.verb,
-                "alert_id": command.alert_id,
+                "alert_id": command.alert_id or None,
+                "incident_id": command.incident_id or None,
                 "operator": command.operator,
                 "ok": answer.ok,
                 "detail": answer.detail or None,

@@ -1,0 +1,100 @@
+"""What `vedette run` finds in its journal when it starts, and how what happens gets into the incident database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from adapters.formats import alert as alert_format
+from adapters.formats import incident as incident_format
+from adapters.incidentdb import MAX_WAITING, IncidentDb, Kept, kept_of
+from adapters.store import AlertJournal
+from fusion.record import Incident
+from fusion.schema import Alert, Event
+
+CLEARED_MAX = 1_000  # of each kind, closed before the start, that are taken off the broker once more
+
+
+@dataclass(slots=True)
+class Left:
+    """What the journal knows when a service starts."""
+
+    open_alerts: list[Alert] = field(default_factory=list)  # newest entry is not `closed`
+    open_incidents: list[Incident] = field(default_factory=list)
+    closed_alerts: list[str] = field(default_factory=list)  # ids of the newest closed ones: a crash between journal
+    closed_incidents: list[str] = field(default_factory=list)  # and broker may have left them there
+
+
+class _Schema(msgspec.Struct):
+    schema: str
+
+
+_SCHEMA = msgspec.json.Decoder(_Schema)
+
+
+def left_of(payloads: Iterable[bytes]) -> Left:
+    """The state that the entries of a journal came to, in order of their newest entry.
+
+    Raises:
+        Invalid: an entry is neither an alert nor an incident.
+    """
+    alerts: dict[str, Alert] = {}
+    incidents: dict[str, Incident] = {}
+    for payload in payloads:
+        if _SCHEMA.decode(payload).schema == incident_format.SCHEMA:
+            happened = incident_format.decode(payload)
+            incidents.pop(happened.id, None)
+            incidents[happened.id] = happened
+        else:
+            alert = alert_format.decode(payload)
+            alerts.pop(alert.id, None)
+            alerts[alert.id] = alert
+    return Left(
+        [item for item in alerts.values() if item.state != "closed"],
+        [item for item in incidents.values() if item.state != "closed"],
+        [item.id for item in alerts.values() if item.state == "closed"][-CLEARED_MAX:],
+        [item.id for item in incidents.values() if item.state == "closed"][-CLEARED_MAX:],
+    )
+
+
+def closed_incident(incident: Incident, t_us: int, why: str) -> Incident:
+    """An incident that ends with the picture it belongs to."""
+    ended = {"change": "closed", "state": "closed", "close_reason": why}
+    return replace(incident, number=incident.number + 1, t_us=t_us, **ended)  # type: ignore[arg-type]
+
+
+class Keeper:
+    """Hands what happens to the database, one write at a time, on the thread that also syncs the journal."""
+
+    def __init__(self, database: IncidentDb, journal: AlertJournal) -> None:
+        self._database = database
+        self._journal = journal
+        self._held: list[Kept] = []  # since the write that is still going on; bounded by the length of that
+        self._write: Future[bool] | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why the database refuses, "" while it does not."""
+        return self._database.problem
+
+    def keep(self, t_us: int, events: Sequence[Event], writer: Executor) -> bool:
+        """Keep what one tick brought. False: the write that ended since the last call failed, and is tried again."""
+        kept = kept_of(t_us, events, len(self._journal), self._journal.head)
+        if kept is not None:
+            self._held.append(kept)
+            del self._held[:-MAX_WAITING]
+        if self._write is not None and not self._write.done():
+            return True
+        good = self._write is None or self._write.result()
+        self._write = writer.submit(self._database.offer, self._held) if self._held else None
+        self._held = []
+        return good
+
+    def keep_rest(self, writer: Executor) -> None:
+        """Keep what is still held, before the writer ends."""
+        if self._held:
+            writer.submit(self._database.offer, self._held)
+            self._held = []

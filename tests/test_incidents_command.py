@@ -1,0 +1,255 @@
+"""`vedette incidents`: lists, records in words, reports with a map, GeoJSON, CSV, statistics, a database made anew."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+from typer.testing import CliRunner, Result
+
+from adapters import borderlines, incidentmap, incidentreport, incidentstats
+from adapters.cli import app
+from adapters.formats import alert as alert_format
+from adapters.formats import incident as incident_format
+from adapters.incidentdb import IncidentDb, kept_of, read_only
+from adapters.incidentmap import ATTRIBUTION, Sketch
+from adapters.incidentread import dossier
+from adapters.samples import happened
+from adapters.store import AlertJournal
+from fusion.border import OTHER, PARTNER
+from fusion.record import IncidentChanged
+from fusion.schema import AlertChanged
+from tests.airpicture import T0_US, S
+from tests.conftest import ROOT
+from tests.incidentnight import eventful
+from tests.test_incidentdb import WORDS
+
+NIGHT, EVENTS = eventful()
+ID = NIGHT.said[0].id
+EVIL = '<script>alert("x")</script>&\x1b[31m'
+TRAIL = [
+    (T0_US + n * 10 * S, float(np.radians(54.2 + 0.02 * n)), float(np.radians(26.2 - 0.05 * n)), 330.0)
+    for n in range(30)
+]
+OSM = ROOT / "config" / "zones" / "osm"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The eventful night, one incident full of markup, and one of the week before."""
+    file = tmp_path_factory.mktemp("incidents") / "incidents.db"
+    evil = replace(
+        happened(), id="e" * 16, title=EVIL, sentence=EVIL, acknowledged_by=EVIL, identity_reason=EVIL, near_state="PL",
+        state="closed", close_reason=EVIL, change="closed",
+    )  # fmt: skip
+    old = replace(happened(), id="a" * 16, raised_us=T0_US - 7 * 86_400 * S, title="=HYPERLINK(1)")
+    with IncidentDb(file, WORDS) as db:
+        kept = kept_of(T0_US, EVENTS, 812, "ab" * 32, {"7:1": TRAIL})
+        more = kept_of(T0_US, [IncidentChanged(evil), IncidentChanged(old)])
+        assert kept is not None and more is not None
+        assert db.offer([kept, more])
+        yield file
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def vedette(*arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "100"}).invoke(app, ["incidents", *arguments], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("command", ["list", "show", "export", "stats", "rebuild"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    run = vedette(command, "--help")
+    assert (run.exit_code, run.stderr) == (0, "")
+    assert re.search(rf"Examples?:\n +vedette incidents {command}\b", run.stdout), run.stdout
+
+
+def test_the_list_is_filtered_and_cannot_command_a_terminal(path: Path) -> None:
+    run = vedette("list", "--db", str(path))
+    lines = run.stdout.splitlines()
+    assert [line[:16] for line in lines] == ["a" * 16, "e" * 16, ID]
+    assert "\x1b" not in run.stdout
+    assert "acknowledged by J. Petraitis" in lines[0]
+    for given, count in (
+        (["--state", "open"], 1), (["--state", "closed"], 2), (["--near-state", "pl"], 1), (["--limit", "1"], 1),
+        (["--since", "2026-11-23"], 2), (["--until", "2026-11-23T00:00:00Z"], 1), (["--near-state", "EE"], 0),
+    ):  # fmt: skip
+        assert len(vedette("list", "--db", str(path), *given).stdout.splitlines()) == count, given
+
+
+def test_a_record_in_words_has_clock_states_numbers_people_and_journal(path: Path) -> None:
+    told = vedette("show", ID[:6], "--db", str(path)).stdout
+    for title in ("Reaction clock", "Timeline", "Objects", "States passed", "Rules and numbers", "Sensors", "Searches"):
+        assert f"\n{title}\n" in told
+    assert re.search(r"confirmed +2026-11-23 06:14:50 UTC +10\.0 s", told)
+    assert re.search(r"severity +1 \(was 2\): low-slow-inside took over from low-slow-near", told)
+    assert re.search(r"Lt Jonaitis +take to EE \w+ +seen by patrol +refused: handed over to LV, not to EE", told)
+    assert re.search(r"speed_mps +42 \(plus or minus 3\) +<= 80 with p >= 0\.8", told)
+    assert re.search(r"enter +LT +51\.5662 N", told)
+    assert re.search(r"90% +2\.0 km2", told)
+    assert "ab" * 32 in told
+    assert "\x1b" not in vedette("show", "eee", "--db", str(path)).stdout
+
+
+class Reader(HTMLParser):
+    """What a browser would make of a page: tags that are open, all tags, and the text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.names: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.names += [name for name, _ in attrs]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.names += [name for name, _ in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_report_stands_alone_with_a_map_of_the_borders_and_their_attribution(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    assert vedette("export", ID, "--db", str(path), "--out", str(out)).exit_code == 0
+    page = out.read_text(encoding="utf-8")
+    read = Reader(page)
+    assert read.open == []
+    assert "script" not in read.tags
+    assert not {"src", "href", "onclick", "onload"} & set(read.names)
+    assert not re.search(r"url\(|@import|https?:", page)
+    assert read.text.count(ATTRIBUTION) == 2, "in the map and at the end"
+    assert "Lithuania" in read.text and "Belarus" in read.text
+    assert page.count('class="border"') >= 1
+    assert page.count('class="search"') == 1
+    assert "ab" * 32 in read.text
+    for words in ("Reaction clock", "Operator actions", "Rules and numbers", "refused: handed over to LV"):
+        assert words in read.text
+
+
+def test_markup_from_the_network_is_text(path: Path) -> None:
+    page = vedette("export", "eee", "--db", str(path)).stdout
+    read = Reader(page)
+    assert "script" not in read.tags
+    assert '<script>alert("x")</script>&' in read.text
+    evil = Sketch(trails=[("<b>", [(54.0, 25.0), (54.1, 25.1)])], names=[("<i>", (54.0, 25.0))])
+    assert {"b", "i"} & set(Reader(incidentmap.svg(evil, (24.0, 53.0, 26.0, 55.0))).tags) == set()
+
+
+def test_geojson_is_in_the_order_of_the_standard_and_holds_every_place(path: Path) -> None:
+    made = json.loads(vedette("export", "--all", "--format", "geojson", "--db", str(path)).stdout)
+    features = made["features"]
+    (line,) = [item for item in features if item["properties"]["kind"] == "trail"]
+    assert line["geometry"]["coordinates"][0] == [26.2, 54.2, 330.0]
+    assert len(line["geometry"]["coordinates"]) == len(line["properties"]["times"]) == 30
+    kinds = [item["properties"]["kind"] for item in features if item["properties"]["incident"] == ID]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "trail": 1, "last-place": 2, "alert": 4, "last-seen": 1, "search": 1,
+    }  # fmt: skip
+    for item in features:
+        assert shapely.geometry.shape(item["geometry"]).is_valid
+
+
+def test_csv_has_a_line_an_incident_and_runs_nothing(path: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(vedette("export", "--all", "--format", "csv", "--db", str(path)).stdout)))
+    assert [row["incident"] for row in rows] == ["a" * 16, "e" * 16, ID]
+    assert rows[0]["title"] == "'=HYPERLINK(1)"
+    assert (rows[2]["first_plot_to_confirmed_s"], rows[2]["acknowledged_to_taken_s"]) == ("10.0", "0.0")
+    assert (rows[2]["handed_to"], rows[2]["objects_count"], rows[2]["state"]) == ("LV", "2", "closed")
+
+
+def test_statistics_count_by_sector_and_week(path: Path) -> None:
+    run = vedette("stats", "--db", str(path))
+    head, *lines = run.stdout.splitlines()
+    assert head.split() == ["sector", "all", "2026-W47", "2026-W48"]
+    assert [line.split()[0] for line in lines] == ["LT", "LT", "PL"]
+    assert sum(int(line.split()[5]) for line in lines) == 3
+
+
+def test_one_stretch_of_the_border_is_one_sector() -> None:
+    """A straight border along 54 N, its eastern half towards a partner; incidents 10 km off it, on both sides."""
+    lon = np.radians(np.linspace(20.0, 24.0, 401))
+    lat = np.full(400, np.radians(54.0))
+    edge = np.column_stack([lat, lon[:-1], lat, lon[1:]])
+    facing = np.where(lon[:-1] < np.radians(22.0), OTHER, PARTNER).astype(np.int8)
+
+    def at(lat_deg: float, lon_deg: float) -> object:
+        member = replace(happened().members[0], lat_rad=float(np.radians(lat_deg)), lon_rad=float(np.radians(lon_deg)))
+        return replace(happened(), members=(member,))
+
+    same = [at(54.09, 21.0), at(53.91, 21.02), at(54.0, 21.01)]
+    counts = incidentstats.counted([*same, at(54.0, 20.2), at(54.0, 23.9)], edge, facing)  # type: ignore[list-item]
+    assert [by_week.total() for by_week in counts.values()] == [3, 1, 1]
+    assert not [sector for sector in counts if " 23." in sector], "a partner is no border"
+    unknown = replace(happened(), members=(replace(happened().members[0], lat_rad=np.nan),))
+    assert list(incidentstats.counted([unknown], edge, facing)) == ["LT place not known"]
+    assert incidentstats.table({}) == "sector    all\n"
+
+
+def test_borders_of_a_box_lie_in_it_and_name_their_states() -> None:
+    box = (25.3, 54.2, 26.3, 54.9)
+    lines, names = borderlines.drawn([OSM], box)
+    assert [name for name, _ in names] == ["Belarus", "Lithuania"]
+    points = [place for line in lines for place in line]
+    assert 50 < len(points) < 5_000
+    assert all(box[1] - 1e-9 <= lat <= box[3] + 1e-9 and box[0] - 1e-9 <= lon <= box[2] + 1e-9 for lat, lon in points)
+
+
+def test_a_database_made_anew_shows_the_same(path: Path, tmp_path: Path) -> None:
+    with AlertJournal(tmp_path / "alerts.jsonl") as journal:
+        journal.append(alert_format.encode(e.alert, WORDS, 1) for e in EVENTS if isinstance(e, AlertChanged))
+        journal.append(incident_format.encode(e.incident, WORDS, 1) for e in EVENTS if isinstance(e, IncidentChanged))
+    anew = tmp_path / "anew.db"
+    run = vedette("rebuild", str(tmp_path / "alerts.jsonl"), str(anew))
+    assert (run.exit_code, run.stdout.split()[0]) == (0, str(len(NIGHT.alerts)))
+    assert vedette("rebuild", str(tmp_path / "alerts.jsonl"), str(anew)).exit_code == 2
+    with read_only(path) as old, read_only(anew) as new:
+        assert dossier(new, ID).incident == dossier(old, ID).incident
+        assert "Borders" not in incidentreport.report(dossier(new, ID), None)
+    assert "made anew" in vedette("show", ID, "--db", str(anew)).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["show", "b"], "'b' is the beginning of 0 incidents"),
+        (["list", "--since", "yesterday"], "'yesterday' is no time (bad-time)"),
+        (["list", "--db", "none.db"], "cannot be read"),
+        (["export", "eee", "--out", "/nowhere/at/all.html"], "cannot be written"),
+    ],
+)
+def test_wrong_questions_are_refused_with_a_cure(path: Path, arguments: list[str], words: str) -> None:
+    run = vedette(*arguments, *([] if "--db" in arguments else ["--db", str(path)]))
+    assert run.exit_code == 2
+    assert words in run.stderr and "Cure: " in run.stderr
+    assert vedette("export", "--all", "--format", "html", "--db", str(path)).exit_code == 2
+    assert vedette("export", "--db", str(path)).exit_code == 2
+
+
+def test_a_map_of_one_place_and_of_none() -> None:
+    assert Sketch().box() is None
+    west, south, east, north = Sketch(marks=[("here", (54.0, 25.0))]).box() or (0.0, 0.0, 0.0, 0.0)
+    assert south < 54.0 < north and west < 25.0 < east
+    assert (north - south) * incidentmap.M_PER_DEG < 30_000.0
