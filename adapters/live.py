@@ -156,7 +156,7 @@ class _Live:
     async def _turns(self) -> None:
         await self._alerts.link.wait_connected()
         left = left_of(self._journal.entries())
-        await self._alerts.send(self._core.outbox.cleared(left.closed_alerts))
+        await self._alerts.send(self._core.outbox.cleared(left.closed_alerts, left.closed_incidents))
         await self._close(left.open_alerts, left.open_incidents, "the service started anew")
         self._turned_s = time.monotonic()
         self._ready = True
@@ -220,7 +220,8 @@ class _Live:
     async def _start_anew(self) -> None:
         """Another replay began: its tracks are other tracks, so the picture begins anew, with an epoch of its own."""
         _log.warning("another replay has begun: the picture is reset")
-        await self._close(self._core.engine.open_alerts(), (), "another replay began")
+        engine = self._core.engine
+        await self._close(engine.open_alerts(), engine.incidents.open_incidents(), "another replay began")
         self._epoch = self._folder.raise_epoch()
         self._core = Core(self._config, self._zones, self._epoch, self._refused)
         self._status_us = 0
@@ -352,6 +353,11 @@ class _Live:
             metrics.health(health)
         if healths:
             self._seen.sensors = dict(Counter(health.state for health in healths))
+        for event in events:
+            if isinstance(event, IncidentChanged):
+                metrics.incident(event.incident)
+        book = engine.incidents
+        metrics.incidents(len(book.open_incidents()), book.refused, book.overflowed)
         for changed in turn.changed:
             metrics.alert_transition(changed.rule, changed.severity, changed.state)
         for age_us in joined(turn.ages_us).tolist():

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adapters.broker import Outgoing
-from adapters.formats import alert, command, health, interference, picture, track
+from adapters.formats import alert, command, health, incident, interference, picture, track
 from adapters.wire import Names
 from fusion.gnss import Interference
+from fusion.record import Incident, IncidentChanged
 from fusion.schema import (
     F8,
     I8,
@@ -81,6 +82,8 @@ class Outbox:
         for event in events:
             if isinstance(event, AlertChanged):
                 self._alert(event.alert, out)
+            elif isinstance(event, IncidentChanged):
+                self._incident(event.incident, out)
             elif isinstance(event, Picture):
                 self._picture(event, out)
             elif isinstance(event, HealthChanged):
@@ -98,17 +101,21 @@ class Outbox:
         self._spread(out)
         return out
 
-    def again(self, alerts: Sequence[Alert]) -> list[Outgoing]:
-        """Open alerts once more, as they stand: after a reconnect the broker may have lost them."""
+    def again(self, alerts: Sequence[Alert], incidents: Sequence[Incident] = ()) -> list[Outgoing]:
+        """Open alerts and incidents once more, as they stand: after a reconnect the broker may have lost them."""
         out: list[Outgoing] = []
         for a in alerts:
             payload = alert.encode(a, self._names, self._next())
             out += [Outgoing(topic, payload, qos=1, retain=True) for topic in self._everywhere(f"alert/{a.id}")]
+        for one in incidents:
+            payload = incident.encode(one, self._names, self._next())
+            out += [Outgoing(topic, payload, qos=1, retain=True) for topic in self._everywhere(f"incident/{one.id}")]
         return out
 
-    def cleared(self, alert_ids: Sequence[str]) -> list[Outgoing]:
-        """What takes these alerts off the broker, should it still hold them."""
-        topics = [topic for i in alert_ids for topic in self._everywhere(f"alert/{i}")]
+    def cleared(self, alert_ids: Sequence[str], incident_ids: Sequence[str] = ()) -> list[Outgoing]:
+        """What takes these alerts and incidents off the broker, should it still hold them."""
+        names = [*(f"alert/{i}" for i in alert_ids), *(f"incident/{i}" for i in incident_ids)]
+        topics = [topic for name in names for topic in self._everywhere(name)]
         return [Outgoing(topic, b"", qos=1, retain=True) for topic in topics]
 
     def _next(self) -> int:
@@ -139,6 +146,15 @@ class Outbox:
             self._alerted[changed.track] = held
         elif self._alerted.pop(changed.track, None) is not None:
             self._clear_at_partners(changed.track, out)
+
+    def _incident(self, changed: Incident, out: Turn) -> None:
+        payload = incident.encode(changed, self._names, self._next())
+        closed = changed.state == "closed"
+        out.journal.append(payload)
+        for topic in self._everywhere(f"incident/{changed.id}"):
+            out.alerts.append(Outgoing(topic, payload, qos=1, retain=not closed))
+            if closed:
+                out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
 
     def _interfered(self, event: Interference, out: Turn) -> None:
         over = event.state == "over"

@@ -76,8 +76,8 @@ class Core:
             self.door.enter(frame)
 
     def open_again(self) -> list[Outgoing]:
-        """The messages of every open alert as it stands."""
-        return self.outbox.again(self.engine.open_alerts())
+        """The messages of every open alert and incident as it stands."""
+        return self.outbox.again(self.engine.open_alerts(), self.engine.incidents.open_incidents())
 
     def work(self, frames: Sequence[Frame], tick: Frame) -> tuple[list[Event], Turn, Spent]:
         """One tick of the live service: all frames that arrived before it, then the tick."""

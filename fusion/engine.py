@@ -23,8 +23,10 @@ from fusion.coverage import Coverage
 from fusion.forecast import Forecaster
 from fusion.health import SensorWatch
 from fusion.identity import assess
+from fusion.incidents import Heard, IncidentParams, Incidents
 from fusion.order import Order
 from fusion.outlook import Area
+from fusion.record import IncidentChanged
 from fusion.rules import RuleSet
 from fusion.schema import (
     B1,
@@ -63,6 +65,7 @@ class EngineConfig:
     coverage: Coverage | None = None  # of these sensors, with terrain where there is any
     epoch: int = 0
     simulated: bool = False
+    incidents: IncidentParams = field(default_factory=IncidentParams)
     picture_us: int = 100_000  # a picture, and the rules, this often
     full_us: int = US_PER_S  # a full picture this often
 
@@ -82,6 +85,7 @@ class Engine:
         self.health = SensorWatch(config.sensors)
         names = tuple(spec.id for spec in config.sensors)
         self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
+        self.incidents = Incidents(config.zones.codes, config.zones.names, config.incidents)
         self._commands: list[Command] = []
         self._heard: list[Plots] = []
         self._words: list[SensorStatus | Met] = []
@@ -154,6 +158,7 @@ class Engine:
             "forecaster": self.forecaster.snapshot(),
             "health": self.health.snapshot(),
             "watch": self.watch.snapshot(),
+            "incidents": self.incidents.snapshot(),
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
             "commands": list(self._commands),
             "heard": list(self._heard),
@@ -172,6 +177,7 @@ class Engine:
         self.forecaster.restore(state["forecaster"])
         self.health.restore(state["health"])
         self.watch.restore(state["watch"])
+        self.incidents.restore(state["incidents"])
         kept: Counters = state["counters"]
         self.counters = replace(kept, rejected=dict(kept.rejected), shed=dict(kept.shed))
         self._commands = list(state["commands"])
@@ -222,8 +228,9 @@ class Engine:
     def _answer(self, now_us: int) -> list[Event]:
         events: list[Event] = []
         for command in self._commands:
-            answer, changed = self.watch.command(command, now_us)
+            answer, changed, told = self.incidents.command(command, self.watch, now_us)
             events += [AlertChanged(alert) for alert in changed]
+            events += [IncidentChanged(incident) for incident in told]
             events.append(answer)
         self._commands.clear()
         return events
@@ -248,6 +255,8 @@ class Engine:
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [AlertChanged(a) for a in changed]
         dropped = tuple(self._dropped)
+        told = self.incidents.step(tracks, assessment, Heard(alerts=changed, dropped=dropped), now_us)
+        events += [IncidentChanged(incident) for incident in told]
         self._dropped.clear()
         slot = now_us // self.config.full_us
         full = slot != self._full_slot
