@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters import wire
+from adapters import samples, wire
 from adapters.formats import alert, health, picture, status, track
 from adapters.rows import Row, rows_of
 from fusion.schema import Alert, Health, ObjectClass, Picture, Quantity, TrackStatus
@@ -25,6 +25,7 @@ UNITLESS = {  # words that are not quantities
     *(
         "sensors",
         "object_class",
+        "protected_area",
         "other_classes",
         "near_state",
         "address",
@@ -97,6 +98,10 @@ def test_an_unknown_height_is_absent_with_all_that_hangs_on_it() -> None:
 def test_no_message_holds_null_and_every_number_ends_in_its_unit() -> None:
     tracks, assessment = table(200)
     said = [json.loads(m) for m in track.encode_rows(tracks, assessment, range(200), NAMES, 1)]
+    near = samples.forecast()
+    deep = replace(near, p_turn=np.array([0.9]), turn_radps=np.array([0.02]), depth_band_m=np.array([10_000.0]))
+    for ahead in (near, deep):
+        said.append(json.loads(track.encode(samples.tracks(), samples.assessment(), 0, samples.NAMES, 1, ahead)))
     assert None not in values(said)
     found = names_of(said)
     assert found >= set(Row.__struct_fields__), "a field that never appears is not tested"
