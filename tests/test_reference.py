@@ -62,7 +62,8 @@ def test_motion_is_the_solution_of_its_differential_equation(model: int, dt_s: f
     expected_f = exponential[6:, 6:].T
     expected_q = expected_f @ exponential[:6, 6:]
     f, q = motion(PARAMS, model, dt_s, x)
-    assert np.allclose(f, expected_f, rtol=1e-12, atol=1e-12)
+    # the exponential itself is rounded: 2e-12 on some processors
+    assert np.allclose(f, expected_f, rtol=1e-12, atol=1e-11)
     # 5e-6: the noise's vertical is the approximate normal, 2e-6 rad off at this height
     assert np.allclose(q, expected_q, rtol=1e-9, atol=5e-6 * expected_q.max())
     assert np.linalg.eigvalsh(q).min() > 0.0

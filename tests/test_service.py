@@ -227,7 +227,8 @@ def _kill_and_restart(stand: Stand, alert_id: str) -> str:
     assert int(second) == int(first) + 1
     found = verify(stand.config / "var" / "alerts.jsonl")
     assert found.ok
-    assert found.entries == len(stand.ear.of("alert-log"))
+    told = [one for one in stand.ear.of("incident/") if one]
+    assert found.entries >= len(stand.ear.of("alert-log")) > 0, told  # incidents stand in the journal too
     return str(again["id"])
 
 
