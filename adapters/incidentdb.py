@@ -3,7 +3,7 @@
 `vedette run` writes it on its writer thread, after the journal and behind it: what a few ticks brought is one
 transaction. The hash-chained journal stays the primary record. From it `rebuild` makes incidents, their transitions,
 members and alerts again; what no journal holds is gone with the database: ledgers of passages, search areas, trails,
-and commands that were refused.
+and what people asked for as such, refusals among it (what they changed stands in the transitions).
 
 A locked or full disk never stops anything: what was not taken is kept (at most `MAX_WAITING` items, beyond that the
 oldest fall and are counted as `lost`) and offered again a second later; `failed` counts the attempts. `max_bytes`
@@ -29,7 +29,7 @@ from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
 from adapters.incidentmap import search_geojson
 from adapters.wire import Names
-from fusion.record import IncidentChanged, Passage, PassageNoted, SearchArea, SearchChanged
+from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, SearchArea, SearchChanged
 from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Event, Picture
 
 VERSION = 1  # of the tables below
@@ -337,6 +337,17 @@ class _Schema(msgspec.Struct):
 _SCHEMA = msgspec.json.Decoder(_Schema)
 
 
+def entry_of(payload: bytes) -> Alert | Incident:
+    """What one entry of the journal says.
+
+    Raises:
+        Invalid: it is neither an alert nor an incident.
+    """
+    if _SCHEMA.decode(payload).schema == incident_format.SCHEMA:
+        return incident_format.decode(payload)
+    return alert_format.decode(payload)
+
+
 def rebuild(db: IncidentDb, payloads: Iterable[bytes]) -> tuple[int, int]:
     """Fill a database from the entries of a journal; returns how many alert and incident transitions there were.
 
@@ -347,13 +358,12 @@ def rebuild(db: IncidentDb, payloads: Iterable[bytes]) -> tuple[int, int]:
     alerts = incidents = 0
     batch: list[Kept] = []
     for n, payload in enumerate(payloads, 1):
-        event: Event
-        if _SCHEMA.decode(payload).schema == incident_format.SCHEMA:
-            event = IncidentChanged(incident_format.decode(payload))
+        told = entry_of(payload)
+        if isinstance(told, Incident):
             incidents += 1
         else:
-            event = AlertChanged(alert_format.decode(payload))
             alerts += 1
+        event = IncidentChanged(told) if isinstance(told, Incident) else AlertChanged(told)
         batch.append(Kept(0, (event,), journal_entries=n))
         if len(batch) >= 1_000:
             db._write(batch)

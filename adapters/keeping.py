@@ -6,11 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
-from adapters.formats import alert as alert_format
-from adapters.formats import incident as incident_format
-from adapters.incidentdb import MAX_WAITING, IncidentDb, Kept, kept_of
+from adapters.incidentdb import MAX_WAITING, IncidentDb, Kept, entry_of, kept_of
 from adapters.store import AlertJournal
 from fusion.record import Incident
 from fusion.schema import Alert, Event
@@ -28,13 +24,6 @@ class Left:
     closed_incidents: list[str] = field(default_factory=list)  # and broker may have left them there
 
 
-class _Schema(msgspec.Struct):
-    schema: str
-
-
-_SCHEMA = msgspec.json.Decoder(_Schema)
-
-
 def left_of(payloads: Iterable[bytes]) -> Left:
     """The state that the entries of a journal came to, in order of their newest entry.
 
@@ -44,14 +33,13 @@ def left_of(payloads: Iterable[bytes]) -> Left:
     alerts: dict[str, Alert] = {}
     incidents: dict[str, Incident] = {}
     for payload in payloads:
-        if _SCHEMA.decode(payload).schema == incident_format.SCHEMA:
-            happened = incident_format.decode(payload)
-            incidents.pop(happened.id, None)
-            incidents[happened.id] = happened
+        told = entry_of(payload)
+        if isinstance(told, Incident):
+            incidents.pop(told.id, None)
+            incidents[told.id] = told
         else:
-            alert = alert_format.decode(payload)
-            alerts.pop(alert.id, None)
-            alerts[alert.id] = alert
+            alerts.pop(told.id, None)
+            alerts[told.id] = told
     return Left(
         [item for item in alerts.values() if item.state != "closed"],
         [item for item in incidents.values() if item.state != "closed"],
@@ -72,7 +60,8 @@ class Keeper:
     def __init__(self, database: IncidentDb, journal: AlertJournal) -> None:
         self._database = database
         self._journal = journal
-        self._held: list[Kept] = []  # since the write that is still going on; bounded by the length of that
+        self._held: list[Kept] = []  # since the write that is still going on; beyond MAX_WAITING the oldest fall
+        self._fell = 0  # items of those
         self._write: Future[bool] | None = None
 
     @property
@@ -80,11 +69,17 @@ class Keeper:
         """Why the database refuses, "" while it does not."""
         return self._database.problem
 
+    @property
+    def lost(self) -> int:
+        """Items that fell since the start, because the disk refused or one write lasted for too long."""
+        return self._fell + self._database.lost
+
     def keep(self, t_us: int, events: Sequence[Event], writer: Executor) -> bool:
         """Keep what one tick brought. False: the write that ended since the last call failed, and is tried again."""
         kept = kept_of(t_us, events, len(self._journal), self._journal.head)
         if kept is not None:
             self._held.append(kept)
+            self._fell += sum(old.count for old in self._held[:-MAX_WAITING])
             del self._held[:-MAX_WAITING]
         if self._write is not None and not self._write.done():
             return True

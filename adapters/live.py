@@ -357,7 +357,7 @@ class _Live:
             if isinstance(event, IncidentChanged):
                 metrics.incident(event.incident)
         book = engine.incidents
-        metrics.incidents(len(book.open_incidents()), book.refused, book.overflowed)
+        metrics.incidents(len(book.open_incidents()), book.refused, book.overflowed, self._keeper.lost)
         for changed in turn.changed:
             metrics.alert_transition(changed.rule, changed.severity, changed.state)
         for age_us in joined(turn.ages_us).tolist():

@@ -176,10 +176,11 @@ class Metrics:
         if from_us >= 0 and to_us >= 0:
             self._reactions[step].observe(max(0, to_us - from_us) / US_PER_S)
 
-    def incidents(self, open_incidents: int, refused: int, overflowed: int) -> None:
-        """Incidents open now; since the start: looks without room for one, and objects too many for theirs."""
+    def incidents(self, open_incidents: int, refused: int, overflowed: int, lost: int) -> None:
+        """Incidents open now; since the start: looks without room for one, objects too many for theirs, and items that
+        the database never got."""
         self._incidents_open.set(open_incidents)
-        self._live.incidents = refused, overflowed
+        self._live.incidents = refused, overflowed, lost
 
     def database_failed(self) -> None:
         """The incident database did not take what happened in a tick."""
@@ -223,7 +224,7 @@ class _Live(Collector):
     def __init__(self) -> None:
         self.counters = Counters()
         self.alerts_refused = 0
-        self.incidents = (0, 0)
+        self.incidents = (0, 0, 0)
         self.integrity = (0, 0, 0)
         self.pressure: PressureEstimate | None = None
         self.sensors: dict[str, Health] = {}
@@ -238,12 +239,17 @@ class _Live(Collector):
             "Looks at which an alert was due and found no room: too many are open.",
             value=self.alerts_refused,
         )
-        refused, overflowed = self.incidents
+        refused, overflowed, lost = self.incidents
         yield CounterMetricFamily(
             "vedette_incidents_refused", "Looks at which an alert found no room for an incident.", value=refused
         )
         yield CounterMetricFamily(
             "vedette_incidents_overflowed", "Objects that began another incident, theirs being full.", value=overflowed
+        )
+        yield CounterMetricFamily(
+            "vedette_incident_database_lost",
+            "Items that waited too long for the incident database and fell. The journal has alerts and incidents.",
+            value=lost,
         )
         events, open_events, unwatched = self.integrity
         yield CounterMetricFamily("vedette_interference_events", "GNSS interference events.", value=events)

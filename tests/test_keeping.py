@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from adapters import incidentread
+import pytest
+
+from adapters import incidentread, keeping
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
 from adapters.incidentdb import IncidentDb, read_only
@@ -59,6 +61,29 @@ def test_a_slow_write_holds_nothing_up_and_nothing_is_missed(tmp_path: Path) -> 
             assert [item.incident.number for item in got.transitions] == list(range(1, 21))
             assert {(item.journal_entries, item.journal_head) for item in got.transitions} == {(1, journal.head)}
             assert len(incidentread.incidents(asked, Filters())) == 1
+
+
+def test_what_waits_behind_a_write_is_bounded_and_what_falls_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "MAX_WAITING", 3)
+    go = threading.Event()
+    with (
+        AlertJournal(tmp_path / "alerts.jsonl") as journal,
+        IncidentDb(tmp_path / "incidents.db", NAMES) as database,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        keeper = Keeper(database, journal)
+        writer.submit(go.wait)
+        for n in range(8):  # the first is offered at once, and waits for the writer
+            keeper.keep(NOW_US + n, [IncidentChanged(replace(happened(), number=n + 1, t_us=NOW_US + n))], writer)
+        assert keeper.lost == 4
+        go.set()
+        keeper.keep_rest(writer)
+        writer.submit(int).result()
+        with read_only(database.path) as asked:
+            got = incidentread.dossier(asked, happened().id)
+        assert [item.incident.number for item in got.transitions] == [1, 6, 7, 8]
 
 
 def test_a_write_that_failed_is_told_by_the_next(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def busy() -> Metrics:
     m.tracks({"CONFIRMED": 12, "TENTATIVE": 7})
     m.alert_transition("low-slow-near", 1, "raised")
     m.open_alerts({("low-slow-near", 1): 1})
-    m.incidents(2, 3, 4)
+    m.incidents(2, 3, 4, 5)
     m.database_failed()
     for told in reactions():
         m.incident(told)
@@ -107,6 +107,7 @@ def test_the_reaction_clock_counts_every_object_and_every_person_once() -> None:
     assert [seen["vedette_reaction_seconds_count", step] for step in metrics.REACTIONS] == [2.0, 2.0, 1.0, 1.0]
     assert seen["vedette_incident_transitions_total", "joined", "2"] == 1.0
     assert [seen[f"vedette_incidents_{name}",] for name in ("open", "refused_total", "overflowed_total")] == [2, 3, 4]
+    assert seen["vedette_incident_database_lost_total",] == 5
 
 
 def test_the_accounting_that_is_scraped_balances() -> None:
