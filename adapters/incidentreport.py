@@ -42,7 +42,8 @@ def report(of: Dossier, borders: Borders | None) -> str:
     """The report as one HTML page. `borders`: lines and names for a box; None: a map without borders."""
     i = of.incident
     title = html.escape(f"{i.title} ({i.id})")
-    marks = f'<p class="mark">SIMULATED{" EXERCISE" * (i.mode == "exercise")}</p>' if i.simulated else ""
+    words = " ".join([*["SIMULATED"] * i.simulated, *["EXERCISE"] * (i.mode == "exercise")])
+    marks = f'<p class="mark">{words}</p>' if words else ""
     sketch = sketch_of(of)
     box = sketch.box()
     credit = ""

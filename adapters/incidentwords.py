@@ -74,10 +74,7 @@ def _what(i: Incident) -> tuple[tuple[str, ...], ...]:
         ("states passed", states(i.states)),
         ("identity", f"{i.identity}{_by(i.identity_by, i.identity_reason)}"),
         ("acknowledged", f"{when(i.acknowledged_us)} by {i.acknowledged_by}" if i.acknowledged_by else ""),
-        (
-            "handed over",
-            f"to {i.handed_to}, {when(i.handed_us)}{_by(i.handed_by, i.handed_reason)}" if i.handed_to else "",
-        ),
+        ("handed over", _handed(i)),
         ("taken", f"{when(i.taken_us)} by {i.taken_by}" if i.taken_by else ""),
         ("told to", ", ".join(i.recipients)),
         ("marked", ", ".join(marks)),

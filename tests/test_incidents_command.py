@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,6 +148,23 @@ def test_the_report_stands_alone_with_a_map_of_the_borders_and_their_attribution
     assert "ab" * 32 in read.text
     for words in ("Reaction clock", "Operator actions", "Rules and numbers", "refused: handed over to LV"):
         assert words in read.text
+
+
+@pytest.mark.parametrize(
+    "marks, words",
+    [
+        ({}, ""),
+        ({"simulated": True}, "SIMULATED"),
+        ({"mode": "exercise"}, "EXERCISE"),
+        ({"simulated": True, "mode": "exercise"}, "SIMULATED EXERCISE"),
+    ],
+)
+def test_a_report_of_what_is_not_real_says_so_at_the_top(path: Path, marks: dict[str, Any], words: str) -> None:
+    with read_only(path) as db:
+        of = dossier(db, ID)
+    given = {"simulated": False, "mode": "peace", **marks}
+    page = incidentreport.report(replace(of, incident=replace(of.incident, **given)), None)
+    assert re.findall(r'<p class="mark">([^<]*)</p>', page) == [words][: bool(words)]
 
 
 def test_markup_from_the_network_is_text(path: Path) -> None:
