@@ -246,14 +246,9 @@ class Incidents:
         for passage in self._ledger(alert.track):
             item.note_passage(passage)
         groups, cases = self._groups or self._gather(mark.t_us)
-        room = [not case.closed and len(case.objects) < self.params.max_members for case in cases]
-        at = groups.nearest(mark, room)
-        if (
-            at < 0
-            and groups.nearest(mark, [not case.closed and not free for case, free in zip(cases, room, strict=True)])
-            >= 0
-        ):
-            self.overflowed += 1
+        at = groups.nearest(mark, [self._takes(case) for case in cases])
+        if at < 0 and groups.nearest(mark, [not case.closed for case in cases]) >= 0:
+            self.overflowed += 1  # it belongs to one that is full
         if at >= 0:
             case = cases[at]
             case.objects.append(item)
@@ -270,6 +265,10 @@ class Incidents:
         groups.add(at, mark, mark)
         self._of[alert.track] = case.told.id
         return case
+
+    def _takes(self, case: Case) -> bool:
+        """One more object has room in it."""
+        return not case.closed and len(case.objects) < self.params.max_members
 
     def _gather(self, t_us: int) -> tuple[Groups, list[Case]]:
         """Every open incident as grouping sees it in this look."""

@@ -150,25 +150,6 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class AreaEvent:
-    """Many harmless objects told as one (`fusion/areas.py`): bird migration, a wind farm, a balloon release."""
-
-    id: str
-    t_us: int
-    since_us: int
-    kind: str  # of fusion.classes: what they are taken for
-    state: str  # open, updated, closed
-    count: int  # objects now
-    most: int
-    rings: tuple[tuple[tuple[float, float], ...], ...]  # (lat, lon) radians
-    course_rad: float  # mean, NaN where they go nowhere
-    speed_mps: float
-    height_m: float  # median above ground, NaN not known
-    sentence: str
-    close_reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class PassageNoted:
     """A track came over a state or left it."""
 
@@ -187,10 +168,3 @@ class IncidentChanged:
     """An incident was raised or changed: journalled, then published."""
 
     incident: Incident
-
-
-@dataclass(frozen=True, slots=True)
-class AreaChanged:
-    """An area event began, changed or ended."""
-
-    area: AreaEvent

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fusion import columns
 from fusion.columns import COLUMNS, columns_of, unmeasured
 from fusion.gnss import Interference
-from fusion.record import AreaChanged, IncidentChanged, PassageNoted, SearchChanged
+from fusion.record import IncidentChanged, PassageNoted, SearchChanged
 from fusion.sensorbias import SensorBias
 
 if TYPE_CHECKING:
@@ -469,7 +469,7 @@ class Answer:
     detail: str
 
 
-Noted = PassageNoted | SearchChanged | IncidentChanged | AreaChanged  # what is remembered of flights
+Noted = PassageNoted | SearchChanged | IncidentChanged  # what is remembered of flights
 Event = Picture | AlertChanged | HealthChanged | Interference | Answer | Noted
 
 
