@@ -60,11 +60,13 @@ class Sketch:
     areas: list[list[list[Place]]] = field(default_factory=list)  # rings of search areas, the widest first
     borders: list[list[Place]] = field(default_factory=list)
     names: list[tuple[str, Place]] = field(default_factory=list)  # of states
+    around: list[tuple[Place, float]] = field(default_factory=list)  # also shown: so many metres about a place
 
     def box(self) -> Box | None:
         """Everything but the borders, with a margin; None where nothing has a place."""
         lines = [line for _, line in self.trails] + [ring for rings in self.areas for ring in rings]
         places = [place for line in lines for place in line] + [place for _, place in self.marks]
+        places += [corner for place, metres in self.around for corner in _corners(place, metres)]
         if not places:
             return None
         south, north = min(p[0] for p in places), max(p[0] for p in places)
@@ -75,6 +77,13 @@ class Sketch:
         grow_lat = max(pad, (0.5 * side - (north - south)) / 2 + pad)
         grow_lon = max(pad, (0.5 * side - (east - west) * shrink) / 2 + pad) / shrink
         return west - grow_lon, south - grow_lat, east + grow_lon, north + grow_lat
+
+
+def _corners(place: Place, metres: float) -> tuple[Place, Place]:
+    lat, lon = place
+    up = metres / M_PER_DEG
+    aside = up / max(0.1, math.cos(math.radians(lat)))
+    return (lat - up, lon - aside), (lat + up, lon + aside)
 
 
 def svg(sketch: Sketch, box: Box) -> str:

@@ -21,6 +21,7 @@ from fusion.casefile import clock
 from fusion.record import Incident
 
 Borders = Callable[[Box], tuple[list[list[Place]], list[tuple[str, Place]]]]
+FURTHEST_M = 50_000.0  # a border further away is not shown: the trail would be a dot
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#1c2126;max-width:60rem;margin:1.5rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:1.6rem 0 .4rem;border-bottom:1px solid #b9c2ca}
@@ -83,6 +84,11 @@ def sketch_of(of: Dossier) -> Sketch:
         at = _place(told.members[0].lat_rad, told.members[0].lon_rad)
         if at is not None:
             sketch.marks.append(("first alert", at))
+    for alert in of.alerts:  # a map of something near a border shows that border
+        at = _place(alert.lat_rad, alert.lon_rad)
+        away_m = next((q.value for q in alert.quantities if q.name == "distance_m"), math.nan)
+        if at is not None and isinstance(away_m, float) and math.isfinite(away_m):
+            sketch.around.append((at, min(abs(away_m), FURTHEST_M)))
     for search in of.searches:
         polygons = [item["geometry"]["coordinates"] for item in search["features"][1:]]
         for polygon in reversed(polygons):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
+from geographiclib.geodesic import Geodesic
 from typer.testing import CliRunner, Result
 
 from adapters import borderlines, incidentmap, incidentreport, incidentstats
@@ -35,6 +36,7 @@ from tests.incidentnight import eventful
 from tests.test_incidentdb import WORDS
 
 NIGHT, EVENTS = eventful()
+WGS84 = Geodesic.WGS84
 ID = NIGHT.said[0].id
 EVIL = '<script>alert("x")</script>&\x1b[31m'
 TRAIL = [
@@ -264,6 +266,22 @@ def test_wrong_questions_are_refused_with_a_cure(path: Path, arguments: list[str
     assert words in run.stderr and "Cure: " in run.stderr
     assert vedette("export", "--all", "--format", "html", "--db", str(path)).exit_code == 2
     assert vedette("export", "--db", str(path)).exit_code == 2
+
+
+def test_the_map_of_something_near_a_border_shows_that_border(path: Path) -> None:
+    with read_only(path) as db:
+        of = dossier(db, ID)
+    here = of.alerts[0]
+    told = tuple(replace(q, value=-20_000.0) if q.name == "distance_m" else q for q in here.quantities)
+    assert any(q.name == "distance_m" for q in told)
+    alone = replace(of, alerts=(replace(here, quantities=told),), trails={}, searches=())
+    west, south, east, north = incidentreport.sketch_of(alone).box() or (0.0, 0.0, 0.0, 0.0)
+    lat, lon = np.degrees([here.lat_rad, here.lon_rad])
+    for azimuth in range(0, 360, 15):
+        there = WGS84.Direct(lat, lon, azimuth, 19_900.0)
+        assert south < there["lat2"] < north and west < there["lon2"] < east
+    assert north - south < 1.0
+    assert incidentreport.sketch_of(replace(alone, alerts=())).around == []
 
 
 def test_a_map_of_one_place_and_of_none() -> None:
