@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.formats import alert, clock, command, met, plots, readsb, sensorstatus, track, watermark
+from adapters.formats import alert, clock, command, ledger, met, plots, readsb, sensorstatus, track, watermark
+from adapters.samples import passages
 from fusion.schema import Frame, Invalid, Met, SensorStatus
 from tests.samples import ADSB, AIRCRAFT, GOOD, ORDER, RADAR, T_US, feed, message
 from tests.scene import NAMES, table
@@ -42,6 +43,7 @@ DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
         b'"quantities":[{"name":"speed_mps","value":41.5,"sigma":1.5}],"sensors":["R1"]}',
     ),
 }
+DECODERS["ledger"] = (ledger.decode, ledger.encode(passages(), NAMES, 3))
 SPICE = [b"null", b"NaN", b"1e999", b"-1", b'""', b"[]", b"{}", b"true", b"1e-400", b"9" * 400, b"\xff", b'"\\ud800"']
 SPICE += [b"\x00", b",", b'"', b"}", b"[" * 500, b'"NaN"', b"0.1e1", b"99999999999999999999", b'"1e99999999999"']
 

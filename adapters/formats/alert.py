@@ -6,20 +6,18 @@ their microseconds and a latitude as many decimals as its radians need; where th
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from adapters import exact
 from adapters.wire import Names, dump, finite, parse_time, read, rfc3339_exact, without_none
-from fusion.schema import Alert, Invalid, Quantity
+from fusion.schema import Alert, Quantity
 
 __all__ = ["SCHEMA", "Alert", "decode", "encode"]
 
 SCHEMA = "vedette.alert.v1"
-_PI = Decimal("3.14159265358979323846264338327950288419716939937510")
-_DIGITS = 40  # of the arithmetic; a float64 needs 17
-_FEW_DECIMALS, _MOST_DECIMALS = 6, 24  # 6: 0.1 m; 24 hold any float64 above 1e-8 rad exactly
 
 
 class _Quantity(msgspec.Struct):
@@ -65,36 +63,6 @@ class _Message(msgspec.Struct):
 _MESSAGE = msgspec.json.Decoder(_Message)
 
 
-def _degrees(radians: float) -> Decimal | None:
-    """The shortest decimal degrees, of at least 0.1 m, that read back to exactly these radians; None for NaN."""
-    if finite(radians) is None:
-        return None
-    with localcontext() as context:
-        context.prec = _DIGITS
-        exact = Decimal(radians) * 180 / _PI
-        for decimals in range(_FEW_DECIMALS, _MOST_DECIMALS):
-            short = round(exact, decimals)
-            if _radians(short) == radians:
-                return short.normalize() + 0
-        return exact
-
-
-def _radians(degrees: Decimal | None) -> float:
-    if degrees is None:
-        return float("nan")
-    with localcontext() as context:
-        context.prec = _DIGITS
-        return float(degrees * _PI / 180)
-
-
-def _time(us: int) -> str | None:
-    return rfc3339_exact(us) if us >= 0 else None
-
-
-def _us(text: str) -> int:
-    return parse_time(text) if text else -1
-
-
 def _quantity(quantity: Quantity) -> dict[str, Any]:
     value: float | bool | str | None = quantity.value
     if isinstance(value, float):
@@ -130,10 +98,10 @@ def encode(alert: Alert, names: Names, seq: int) -> bytes:
         "track": alert.track,
         "episode": alert.episode,
         "raised_time": rfc3339_exact(alert.raised_us),
-        "first_plot_time": _time(alert.first_plot_us),
-        "confirmed_time": _time(alert.confirmed_us),
-        "lat_deg": _number(_degrees(alert.lat_rad)),
-        "lon_deg": _number(_degrees(alert.lon_rad)),
+        "first_plot_time": exact.time(alert.first_plot_us),
+        "confirmed_time": exact.time(alert.confirmed_us),
+        "lat_deg": exact.degrees(alert.lat_rad),
+        "lon_deg": exact.degrees(alert.lon_rad),
         "overflown": alert.overflown or None,
         "overflown_name": _word(names, alert.overflown),
         "near_state": alert.near_state or None,
@@ -145,7 +113,7 @@ def encode(alert: Alert, names: Names, seq: int) -> bytes:
         "recipients": alert.recipients or None,
         "delayed": alert.delayed,
         "acknowledged_by": alert.acknowledged_by or None,
-        "acknowledged_time": _time(alert.acknowledged_us),
+        "acknowledged_time": exact.time(alert.acknowledged_us),
         "identity": alert.identity,
         "identity_by": alert.identity_by or None,
         "identity_reason": alert.identity_reason or None,
@@ -155,11 +123,6 @@ def encode(alert: Alert, names: Names, seq: int) -> bytes:
     return dump(without_none(message))
 
 
-def _number(degrees: Decimal | None) -> msgspec.Raw | None:
-    """A decimal as a JSON number: a float could not hold it exactly."""
-    return None if degrees is None else msgspec.Raw(f"{degrees:f}".encode())
-
-
 def decode(payload: bytes) -> Alert:
     """The alert of a message, exactly as it was encoded. A number that was not finite comes back as NaN, or no sigma.
 
@@ -167,9 +130,7 @@ def decode(payload: bytes) -> Alert:
         Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, bad-time.
     """
     message = read(_MESSAGE, payload, SCHEMA)
-    for degrees in (message.lat_deg, message.lon_deg):
-        if degrees is not None and not (degrees.is_finite() and -360 <= degrees <= 360):
-            raise Invalid("out-of-range", "position")
+    exact.check_degrees(message.lat_deg, message.lon_deg)
     nan = float("nan")
     return Alert(
         id=message.id,
@@ -181,10 +142,10 @@ def decode(payload: bytes) -> Alert:
         episode=message.episode,
         raised_us=parse_time(message.raised_time),
         t_us=parse_time(message.time),
-        first_plot_us=_us(message.first_plot_time),
-        confirmed_us=_us(message.confirmed_time),
-        lat_rad=_radians(message.lat_deg),
-        lon_rad=_radians(message.lon_deg),
+        first_plot_us=exact.us(message.first_plot_time),
+        confirmed_us=exact.us(message.confirmed_time),
+        lat_rad=exact.radians(message.lat_deg),
+        lon_rad=exact.radians(message.lon_deg),
         overflown=message.overflown,
         near_state=message.near_state,
         disputed=message.disputed,
@@ -197,7 +158,7 @@ def decode(payload: bytes) -> Alert:
         recipients=tuple(message.recipients),
         delayed=message.delayed,
         acknowledged_by=message.acknowledged_by,
-        acknowledged_us=_us(message.acknowledged_time),
+        acknowledged_us=exact.us(message.acknowledged_time),
         identity=message.identity,
         identity_by=message.identity_by,
         identity_reason=message.identity_reason,
