@@ -14,6 +14,7 @@ from adapters.formats import (
     health,
     incident,
     interference,
+    ledger,
     met,
     picture,
     plots,
@@ -27,7 +28,7 @@ from adapters.wire import Names
 from fusion import schema
 from fusion.gnss import Interference
 from fusion.outlook import Forecast, blank
-from fusion.record import Incident, Member
+from fusion.record import Incident, Member, Passage, PassageKind
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -222,6 +223,43 @@ def happened() -> Incident:
     )  # fmt: skip
 
 
+def passages() -> tuple[Passage, ...]:
+    """The states that it passed, three minutes later."""
+    seen = Passage(
+        track="5:17",
+        number=1,
+        kind=PassageKind.FIRST,
+        state="BY",
+        other="",
+        t_us=NOW_US - 30 * US_PER_S,
+        sigma_t_s=0.0,
+        told_us=NOW_US - 28 * US_PER_S,
+        lat_rad=float(np.radians(54.537)),
+        lon_rad=float(np.radians(25.7452)),
+        sigma_m=88.0,
+        probability=0.9999,
+        disputed=False,
+        sea=False,
+        sensors=("R1",),
+        plots=5,
+    )
+    left = replace(
+        seen,
+        number=2,
+        kind=PassageKind.EXIT,
+        other="LT",
+        t_us=NOW_US + 173 * US_PER_S,
+        sigma_t_s=1.6,
+        told_us=NOW_US + 181 * US_PER_S,
+        lat_rad=float(np.radians(54.5772)),
+        lon_rad=float(np.radians(25.6376)),
+        sigma_m=61.5,
+        sensors=("R1", "R2"),
+        plots=71,
+    )
+    return seen, left, replace(left, number=3, kind=PassageKind.ENTER, state="LT", other="BY")
+
+
 def _bias() -> SensorBias:
     return SensorBias(
         "R1",
@@ -281,6 +319,9 @@ def samples() -> tuple[Sample, ...]:
         Sample("incident/5b0c3d1e9f27a864", "Vedette", "QoS 1, retained until closed",
                "one incident as it stands: an object, or a swarm, from its first alert on",
                lambda: incident.encode(happened(), NAMES, 4715)),
+        Sample("ledger/5:17", "Vedette", "QoS 1, retained 15 s",
+               "the states that a track was over, in order, told anew with each entry",
+               lambda: ledger.encode(passages(), NAMES, 4714)),
         Sample("partner/LV/alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
                "for every neighbour in `partners`, the same as `alert/{id}`"),
         Sample("partner/LV/track/5:17", "Vedette", kept,

@@ -20,6 +20,7 @@ class PassageKind(StrEnum):
     EXIT = "exit"
     RE_ENTER = "re-enter"  # into a state that this track was over before, after another or none
     SEAM = "seam"  # it flies along the border of two states: neither can be told for minutes, or both in turn
+    CLEAR = "clear"  # a seam is over, and it is over the state that it was over before and never surely left
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,14 @@ class Passage:
     number: int  # of this track's entries, from 1
     kind: PassageKind
     state: str  # ISO code entered or left, "" for the open sea or where no data is
-    other: str  # where it came from (enter), where it went (exit), the second state of a seam
+    other: str  # where it came from (enter), where it went (exit), the second state of a seam, also of one that is over
     t_us: int  # when, as measured: the moment at which both states were equally probable
     sigma_t_s: float
     told_us: int  # tick at which it was sure enough to be told
     lat_rad: float
     lon_rad: float
     sigma_m: float  # of the place, one sigma of each horizontal axis
-    probability: float  # of the state named, when it was told
+    probability: float  # when told: to be over `state`, of an exit to be out of it
     disputed: bool  # two states claim the ground
     sea: bool  # territorial sea
     sensors: tuple[str, ...]  # that saw the object in the 30 s before

@@ -100,7 +100,7 @@ _TWO_ROWS = types.void(_LAND, types.float64[:, ::1], _ROW, types.int16[::1])
 
 
 @njit("float64(float64)", cache=True, nogil=True)
-def _phi_1(z: float) -> float:
+def phi_1(z: float) -> float:
     """The normal distribution function."""
     return 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
 
@@ -176,7 +176,7 @@ def _state_1(land: _Land, out: F8, which: I2) -> None:
         which[STATE] = land.edges.owner[edge]  # a gap of drawing between two neighbours
         out[P_STATE] = 0.5
     else:
-        out[P_STATE] = _phi_1(away / sigma) if edge >= 0 and sigma > 0.0 else 1.0
+        out[P_STATE] = phi_1(away / sigma) if edge >= 0 and sigma > 0.0 else 1.0
     which[DISPUTED] = contains_1(land.areas, len(land.order) + 1, lat, lon)
 
 
@@ -198,7 +198,7 @@ def _border_1(land: _Land, cov: F8, out: F8, which: I2) -> None:
     out[DISTANCE] = -distance if inside else distance
     out[SIGMA_DISTANCE] = sigma
     if sigma > 0.0:
-        out[P_INSIDE] = _phi_1(-out[DISTANCE] / sigma)
+        out[P_INSIDE] = phi_1(-out[DISTANCE] / sigma)
 
 
 @njit(_VECTOR(_LAND, _ROW, types.float64), cache=True, nogil=True)
@@ -343,6 +343,11 @@ class Zones:
         out, which = self._fill(state, np.zeros((1, 6, 6)))
         code = self.codes[which[0, STATE]] if which[0, STATE] >= 0 else ""
         return code, float(out[0, DISTANCE])
+
+    @property
+    def claimed(self) -> tuple[Segments, Areas, I2]:
+        """Every state as compiled loops read it: its edges, its area as a layer, and in which order states claim."""
+        return self._land.edges, self._land.areas, self._land.order
 
     def _fill(self, state: F8, cov: F8) -> tuple[F8, I2]:
         out = np.full((len(state), len(_FLOATS)), np.nan)

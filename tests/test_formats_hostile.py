@@ -10,8 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.formats import alert, clock, command, incident, met, plots, readsb, sensorstatus, track, watermark
-from adapters.samples import happened
+from adapters.formats import (
+    alert,
+    clock,
+    command,
+    incident,
+    ledger,
+    met,
+    plots,
+    readsb,
+    sensorstatus,
+    track,
+    watermark,
+)
+from adapters.samples import happened, passages
 from fusion.schema import Frame, Invalid, Met, SensorStatus
 from tests.samples import ADSB, AIRCRAFT, GOOD, ORDER, RADAR, T_US, feed, message
 from tests.scene import NAMES, table
@@ -44,6 +56,7 @@ DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     ),
 }
 DECODERS["incident"] = (incident.decode, incident.encode(happened(), NAMES, 3))
+DECODERS["ledger"] = (ledger.decode, ledger.encode(passages(), NAMES, 3))
 SPICE = [b"null", b"NaN", b"1e999", b"-1", b'""', b"[]", b"{}", b"true", b"1e-400", b"9" * 400, b"\xff", b'"\\ud800"']
 SPICE += [b"\x00", b",", b'"', b"}", b"[" * 500, b'"NaN"', b"0.1e1", b"99999999999999999999", b'"1e99999999999"']
 

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from tests.bench import bench_filter, quality, speed, table
+from tests.bench import bench_filter, bench_ledger, quality, speed, table
 from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.quality import Judged
 from tests.bench.scenes import WINDOW_US, Scene, scene
@@ -108,6 +108,14 @@ def filters(out: Table) -> None:
     out.note(f"The row of one IMM step: the same three models and the same 3D plot, {oracle_us / ours_us:.0f} to 1.")
 
 
+def ledgers(out: Table) -> None:
+    """One look of the jurisdiction ledger, which takes one a second."""
+    for border_km, where in ((0.0, "anywhere"), (5.0, "within 5 km of the border")):
+        median_ms, most_ms = bench_ledger.measure(border_km=border_km)
+        row = f"{bench_ledger.OBJECTS:,} tracks {where}: ledger, CPU per second of feed, p50 / most, ms"
+        out.put(row, OURS, f"{median_ms:.1f} / {most_ms:.1f}")
+
+
 def qualities(out: Table) -> None:
     """All on the same measurements."""
     sky = scene(QUALITY.objects, QUALITY.seconds, QUALITY_SEED, told=True)
@@ -148,7 +156,8 @@ def _judged(out: Table, got: Judged) -> None:
 
 
 PARTS = {
-    "speed": speeds, "mixed": mixed, "stream": lines, "memory": memory, "filter": filters, "quality": qualities,
+    "speed": speeds, "mixed": mixed, "stream": lines, "memory": memory, "filter": filters, "ledger": ledgers,
+    "quality": qualities,
 }  # fmt: skip
 
 

@@ -1,0 +1,33 @@
+"""The jurisdiction ledger at work: CPU of one look, once a second, at thousands of tracks over the shipped map."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from fusion.ledger import Ledger
+from fusion.schema import Tracks
+from tests.overflight import SENSOR_IDS, fly, shipped, sky
+
+OBJECTS = 5_000
+WARM_UP, LOOKS = 5, 20
+
+
+def measure(objects: int = OBJECTS, border_km: float = 0.0) -> tuple[float, float]:
+    """(median, greatest) milliseconds of CPU of a look, every track with a new plot, the first looks left out.
+
+    `border_km`: no track further from the allied border than this; 0: anywhere.
+    """
+    ledger = Ledger(shipped(), SENSOR_IDS)
+    looks = list(sky(objects, WARM_UP + LOOKS, border_km))
+    fly(ledger, iter(looks[:WARM_UP]))
+    spent = [_one(ledger, tracks) for tracks in looks[WARM_UP:]]
+    return float(np.median(spent)) * 1e3, max(spent) * 1e3
+
+
+def _one(ledger: Ledger, tracks: Tracks) -> float:
+    facts = ledger.zones.facts(tracks)  # the engine has them anyway, ten times a second
+    start = time.process_time()
+    ledger.step(tracks, facts, tracks.t_us)
+    return time.process_time() - start
