@@ -2,14 +2,15 @@
 
     picture/{part}    retained, full every 5 s            picture-delta     ten times a second, what changed
     track/{id}        retained 15 s, 1 Hz for what an officer must watch, else on change and every 5 s; empty on drop
+    ledger/{track}    retained 10 min, QoS 1, with each new entry and every 5 min; empty on drop
     alert/{id}        retained until closed, QoS 1        alert-log         every transition, QoS 1
     sensor/{id}/health  retained 15 s, on change and every 5 s
     interference/{number}  retained 15 s, on change of state and every 5 s, QoS 1; empty when it is over
     partner/{neighbour}/alert|track/{id}  the same payloads for every neighbour named: all alerts, and the tracks that
                       have an open one; a track is cleared when it has ended or its last alert has closed
 
-Single tracks are spread over the ticks of a second, so that two thousand of them never delay a delta. A row waiting
-for its turn is replaced by its newer state: the waiting list is never longer than the picture.
+Single tracks and ledgers are spread over ticks, so that two thousand of them never delay a delta. A row waiting for its
+turn is replaced by its newer state: the waiting list is never longer than the picture.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adapters.broker import Outgoing
-from adapters.formats import alert, command, health, incident, interference, picture, track
+from adapters.formats import alert, command, health, incident, interference, ledger, picture, track
 from adapters.wire import Names
 from fusion.gnss import Interference
-from fusion.record import Incident, IncidentChanged
+from fusion.record import Incident, IncidentChanged, Passage, PassageNoted
 from fusion.schema import (
     F8,
     I8,
@@ -39,6 +40,9 @@ from fusion.schema import (
 FULL_EVERY_S = 5
 EXPIRY_S = 15  # three missed repeats: what the broker still holds then is not the picture any more
 TICKS_PER_S = 10
+LEDGER_EVERY_US = 300 * US_PER_S  # it changes a few times in an hour
+LEDGER_EXPIRY_S = 600
+LEDGERS_PER_TICK = 50  # at 60 us each: 3 ms of a tick; the first entries of a thousand tracks are out in two seconds
 LOW_SLOW = 0.5  # probability of both words from which a track is worth 1 Hz
 
 
@@ -73,6 +77,9 @@ class Outbox:
         self._per_tick = 0
         self._epoch = 0
         self._notable: dict[int, int] = {}  # track counter -> what "on change" compares
+        self._ledgers: dict[int, tuple[Passage, ...]] = {}  # by track counter, of every track that has entries
+        self._ledger_told_us: dict[int, int] = {}
+        self._ledgers_waiting: dict[int, None] = {}  # to be told, in order of waiting
         self._health: dict[str, tuple[str, int]] = {}
         self._interference: dict[int, int] = {}  # by number: when it was last told
 
@@ -84,6 +91,10 @@ class Outbox:
                 self._alert(event.alert, out)
             elif isinstance(event, IncidentChanged):
                 self._incident(event.incident, out)
+            elif isinstance(event, PassageNoted):
+                counter = int(event.passage.track.rpartition(":")[2])
+                self._ledgers[counter] = event.ledger
+                self._ledgers_waiting[counter] = None
             elif isinstance(event, Picture):
                 self._picture(event, out)
             elif isinstance(event, HealthChanged):
@@ -102,7 +113,11 @@ class Outbox:
         return out
 
     def again(self, alerts: Sequence[Alert], incidents: Sequence[Incident] = ()) -> list[Outgoing]:
-        """Open alerts and incidents once more, as they stand: after a reconnect the broker may have lost them."""
+        """Open alerts and incidents once more, as they stand: after a reconnect the broker may have lost them.
+
+        Ledgers follow with the next turns.
+        """
+        self._ledgers_waiting = dict.fromkeys(self._ledgers)
         out: list[Outgoing] = []
         for a in alerts:
             payload = alert.encode(a, self._names, self._next())
@@ -182,7 +197,11 @@ class Outbox:
         out.ages_us.append(shown.t_us - shown.tracks.update_us[fresh])
         for counter, _reason in shown.dropped:
             self._waiting.pop(counter, None)
+            self._ledgers_waiting.pop(counter, None)
             name = f"{shown.tracks.epoch}:{counter}"
+            self._ledgers.pop(counter, None)
+            if self._ledger_told_us.pop(counter, None) is not None:
+                out.others.append(Outgoing(f"{self._base}ledger/{name}", b"", retain=True))
             if self._notable.pop(counter, None) is not None:
                 out.others.append(Outgoing(f"{self._base}track/{name}", b"", retain=True))
             if name in self._alerted:
@@ -203,6 +222,8 @@ class Outbox:
             ]
             self._parts = len(parts)
         self._queue_tracks(shown, shown.t_us // US_PER_S)
+        old_us = shown.t_us - LEDGER_EVERY_US
+        self._ledgers_waiting |= dict.fromkeys(i for i, told_us in self._ledger_told_us.items() if told_us <= old_us)
 
     def _queue_tracks(self, shown: Picture, second: int) -> None:
         """Choose the single tracks to publish in this second."""
@@ -226,6 +247,13 @@ class Outbox:
             name = f"{self._epoch}:{counter}"
             topics = self._everywhere(f"track/{name}") if name in self._alerted else [f"{self._base}track/{name}"]
             out.others += [Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S) for topic in topics]
+        for counter in list(self._ledgers_waiting)[:LEDGERS_PER_TICK]:
+            del self._ledgers_waiting[counter]
+            self._ledger_told_us[counter] = self._shown_us
+            entries = self._ledgers[counter]
+            payload = ledger.encode(entries, self._names, self._next())
+            topic = f"{self._base}ledger/{entries[-1].track}"
+            out.others.append(Outgoing(topic, payload, qos=1, retain=True, expiry_s=LEDGER_EXPIRY_S))
 
 
 def _both(p_low: F8, p_slow: F8) -> F8:

@@ -24,15 +24,17 @@ from fusion.forecast import Forecaster
 from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.incidents import Heard, IncidentParams, Incidents
+from fusion.ledger import Ledger
 from fusion.order import Order
 from fusion.outlook import Area
-from fusion.record import IncidentChanged
+from fusion.record import IncidentChanged, Passage, PassageNoted
 from fusion.rules import RuleSet
 from fusion.schema import (
     B1,
     US_PER_S,
     Alert,
     AlertChanged,
+    Assessment,
     Command,
     Counters,
     Event,
@@ -85,13 +87,14 @@ class Engine:
         self.health = SensorWatch(config.sensors)
         names = tuple(spec.id for spec in config.sensors)
         self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
-        self.incidents = Incidents(config.zones.codes, config.zones.names, config.incidents)
+        self.ledger = Ledger(config.zones, names)
+        self.incidents = Incidents(config.zones.codes, config.zones.names, config.incidents, self._passages)
         self._commands: list[Command] = []
         self._heard: list[Plots] = []
         self._words: list[SensorStatus | Met] = []
         self._word_us: dict[str, int] = {}  # measured time of the newest word heeded, by kind and sensor
         self._now_us = -1
-        self._picture_slot = self._full_slot = self._health_slot = -1
+        self._picture_slot = self._full_slot = self._health_slot = self._ledger_slot = -1
         self._shown_id = np.empty(0, np.int64)
         self._shown_hits = np.empty(0, np.int32)
         self._shown_status = np.empty(0, np.int8)
@@ -158,12 +161,13 @@ class Engine:
             "forecaster": self.forecaster.snapshot(),
             "health": self.health.snapshot(),
             "watch": self.watch.snapshot(),
+            "ledger": self.ledger.snapshot(),
             "incidents": self.incidents.snapshot(),
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
             "commands": list(self._commands),
             "heard": list(self._heard),
             "words": (list(self._words), dict(self._word_us)),
-            "slots": (self._now_us, self._picture_slot, self._full_slot, self._health_slot),
+            "slots": (self._now_us, self._picture_slot, self._full_slot, self._health_slot, self._ledger_slot),
             "shown": (self._shown_id.copy(), self._shown_hits.copy(), self._shown_status.copy()),
             "dropped": list(self._dropped),
         }
@@ -177,6 +181,7 @@ class Engine:
         self.forecaster.restore(state["forecaster"])
         self.health.restore(state["health"])
         self.watch.restore(state["watch"])
+        self.ledger.restore(state["ledger"])
         self.incidents.restore(state["incidents"])
         kept: Counters = state["counters"]
         self.counters = replace(kept, rejected=dict(kept.rejected), shed=dict(kept.shed))
@@ -184,7 +189,7 @@ class Engine:
         self._heard = list(state["heard"])
         words, word_us = state["words"]
         self._words, self._word_us = list(words), dict(word_us)
-        self._now_us, self._picture_slot, self._full_slot, self._health_slot = state["slots"]
+        self._now_us, self._picture_slot, self._full_slot, self._health_slot, self._ledger_slot = state["slots"]
         self._shown_id, self._shown_hits, self._shown_status = (a.copy() for a in state["shown"])
         self._dropped = list(state["dropped"])
 
@@ -255,8 +260,11 @@ class Engine:
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [AlertChanged(a) for a in changed]
         dropped = tuple(self._dropped)
-        told = self.incidents.step(tracks, assessment, Heard(alerts=changed, dropped=dropped), now_us)
+        passed = self._passed(tracks, assessment, now_us)
+        events += [PassageNoted(entry, self._passages(entry.track)) for entry in passed]
+        told = self.incidents.step(tracks, assessment, Heard(changed, dropped, passed), now_us)
         events += [IncidentChanged(incident) for incident in told]
+        self.ledger.ended(dropped)
         self._dropped.clear()
         slot = now_us // self.config.full_us
         full = slot != self._full_slot
@@ -266,6 +274,17 @@ class Engine:
         picture = Picture(now_us, full, tracks, assessment, dropped, forecast)
         events.append(picture if full else _delta(picture, rows))
         return events
+
+    def _passed(self, tracks: Tracks, assessment: Assessment, now_us: int) -> list[Passage]:
+        """New entries of the ledger. Looked at between two full seconds, when a tick has least to do."""
+        slot = (now_us + US_PER_S // 2) // US_PER_S
+        if slot == self._ledger_slot:
+            return []
+        self._ledger_slot = slot
+        return self.ledger.step(tracks, assessment, now_us)
+
+    def _passages(self, track: str) -> tuple[Passage, ...]:
+        return self.ledger.entries(int(track.rpartition(":")[2]))
 
     def _changed(self, tracks: Tracks) -> B1:
         """Rows that are new, were updated, or changed status since the picture before."""

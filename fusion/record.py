@@ -155,6 +155,7 @@ class PassageNoted:
     """A track came over a state or left it."""
 
     passage: Passage
+    ledger: tuple[Passage, ...]  # all entries of its track as they stand, this one among them
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,5 +166,5 @@ def eventful() -> tuple[Night, list[Event]]:
     ]
     lost = replace(area("7:1", 3, night.now_us), contours=(Contour(0.9, 2e6, (RING,)),))
     events += [AlertChanged(item) for item in night.alerts] + [IncidentChanged(item) for item in night.said]
-    events += [PassageNoted(item) for item in entries] + [SearchChanged(lost)]
+    events += [PassageNoted(item, (item,)) for item in entries] + [SearchChanged(lost)]
     return night, events

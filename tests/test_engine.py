@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from fusion.record import IncidentChanged, PassageKind, PassageNoted
 from fusion.schema import (
     AlertChanged,
     Answer,
@@ -159,6 +160,20 @@ def test_only_confirmed_and_coasting_tracks_are_shown(scene: tuple[Scenario, lis
     for picture in pictures:
         assert not (picture.tracks.status == TrackStatus.TENTATIVE).any()
         assert (np.diff(picture.tracks.id) > 0).all()
+
+
+def test_the_ledger_is_told_and_stands_in_the_incident(scene: tuple[Scenario, list[Plots]]) -> None:
+    events = [event for one in run(*scene) for event in one]
+    noted = [event for event in events if isinstance(event, PassageNoted)]
+    assert len({event.passage.track for event in noted}) > 10, "every object of the scene was first seen over a state"
+    for event in noted:
+        assert event.passage in event.ledger
+        assert [entry.number for entry in event.ledger] == list(range(1, len(event.ledger) + 1))
+    told = [event.incident for event in events if isinstance(event, IncidentChanged)]
+    (drone,) = told[-1].members
+    (first,) = [event.passage for event in noted if event.passage.track == drone.track]
+    assert (first.kind, first.state) == (PassageKind.FIRST, "BY")
+    assert drone.states == told[-1].states == ("BY",)
 
 
 def test_commands_are_answered_at_the_next_tick(scene: tuple[Scenario, list[Plots]]) -> None:

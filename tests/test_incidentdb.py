@@ -213,7 +213,8 @@ def test_opening_again_goes_on_with_the_trails_of_what_is_open(tmp_path: Path) -
 def test_passages_of_nobody_go_after_a_month(tmp_path: Path) -> None:
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
         put(db, *EVENTS)
-        put(db, PassageNoted(passage("7:10", 1, PassageKind.FIRST, "BY", T0_US + incidentdb.STRAY_US + 9 * S)))
+        entry = passage("7:10", 1, PassageKind.FIRST, "BY", T0_US + incidentdb.STRAY_US + 9 * S)
+        put(db, PassageNoted(entry, (entry,)))
     with IncidentDb(tmp_path / "i.db", WORDS) as db, read_only(db.path) as asked:
         rows = asked.execute("SELECT track, number FROM passages ORDER BY track, number").fetchall()
     assert [tuple(row) for row in rows] == [("7:1", 1), ("7:1", 2), ("7:10", 1)]

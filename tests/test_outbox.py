@@ -11,9 +11,11 @@ import pytest
 
 from adapters import outbox
 from adapters.broker import Outgoing
-from adapters.formats import alert, command, track
+from adapters.formats import alert, command, ledger, track
 from adapters.outbox import Outbox, Turn
+from adapters.samples import passages
 from fusion.gnss import Interference
+from fusion.record import Passage, PassageNoted
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -115,6 +117,50 @@ def seconds(box: Outbox, broker: Broker, shown: tuple[Tracks, Assessment], start
             now += [m.topic for m in broker.turn(box.turn(events)) if m.topic.startswith("track/")]
         said.append(now)
     return said
+
+
+# --- ledgers ---
+
+
+def entry(track: str, number: int, told_us: int) -> Passage:
+    """One entry of a ledger."""
+    return replace(passages()[0], track=track, number=number, told_us=told_us)
+
+
+def noted(box: Outbox, broker: Broker, *events: Event) -> list[str]:
+    """The ledgers said in a turn."""
+    return [m.topic for m in broker.turn(box.turn(events)) if m.topic.startswith("ledger/")]
+
+
+def test_a_ledger_is_told_whole_with_each_entry_again_in_time_and_until_its_track_ends() -> None:
+    box, broker, shown = Outbox(NAMES), Broker(), quiet(3)
+    counter = int(shown[0].id[0])
+    name = shown[0].name(0)
+    first, second = entry(name, 1, START_US), entry(name, 2, START_US)
+    events: list[Event] = [PassageNoted(first, (first, second)), PassageNoted(second, (first, second))]
+    assert noted(box, broker, *events, full(shown, 0)) == [f"ledger/{name}"]
+    assert ledger.decode(broker.kept[f"ledger/{name}"].payload) == (first, second)
+    every_s = outbox.LEDGER_EVERY_US // US_PER_S
+    assert (broker.kept[f"ledger/{name}"].expiry_s or 0) > every_s
+    assert not [said for at in range(1, every_s) for said in noted(box, broker, full(shown, at))]
+    assert noted(box, broker, full(shown, every_s)) == [f"ledger/{name}"]
+    box.again([])
+    assert noted(box, broker) == [f"ledger/{name}"], "a broker that lost everything"
+    assert noted(box, broker, full(quiet(0), every_s + 1, ((counter, "lost"),))) == [f"ledger/{name}"]
+    assert not broker.below("ledger/")
+    box.again([])
+    assert not noted(box, broker, full(quiet(0), 3 * every_s))
+
+
+def test_many_first_entries_are_spread_over_ticks_and_none_is_left_out() -> None:
+    box, broker, shown = Outbox(NAMES), Broker(), quiet(0)
+    some = [entry(f"7:{i}", 1, START_US) for i in range(1, 2 * outbox.LEDGERS_PER_TICK + 11)]
+    first = noted(box, broker, *[PassageNoted(one, (one,)) for one in some], full(shown, 0))
+    assert len(first) == outbox.LEDGERS_PER_TICK
+    newer = entry("7:1000", 1, START_US)
+    assert len(noted(box, broker, PassageNoted(newer, (newer,)))) == outbox.LEDGERS_PER_TICK
+    assert len(noted(box, broker)) == 11
+    assert len(broker.below("ledger/")) == len(some) + 1
 
 
 # --- alerts ---
