@@ -42,7 +42,12 @@ demo: $(VENV)/.installed ## see it work: simulated radars, a drone, an alert (no
 
 test: $(VENV)/.installed-dev system check ## everything: lint, types, import contracts, all tests
 	@echo "Tests"; $(BIN)/python -m adapters.warm
+ifdef PYTEST_ARGS
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -m alone
+endif
 
 check: $(VENV)/.installed-dev ## lint, types and import contracts
 	@echo "Lint"; $(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

@@ -81,6 +81,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=real)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """A process that ran a part of the tests is done: what it did not run is ours to tell, once."""
+    ours: list[str] = node.config.stash[_NOT_RUN]  # type: ignore[attr-defined]
+    ours += [note for note in getattr(node, "workeroutput", {}).get("not_run", ()) if note not in ours]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was not run to the process that tells it, where that is another one."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["not_run"] = session.config.stash[_NOT_RUN]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say aloud what was not run."""
     for note in config.stash[_NOT_RUN]:

@@ -26,7 +26,9 @@ def test_of_a_program():
 """
 
 
-def run(folder: Path, program: str = "mosquitto", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, program: str = "mosquitto", *, processes: int = 0, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """A small suite with our conftest, in a project of its own that has no recordings beside it."""
     tests = folder / "project" / "tests"
     tests.mkdir(parents=True)
@@ -38,7 +40,7 @@ def run(folder: Path, program: str = "mosquitto", **environment: str) -> subproc
     )
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VEDETTE_", "PYTEST_"))}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(processes), "tests"],
         cwd=folder / "project",
         env={**inherited, **environment},
         capture_output=True,
@@ -53,6 +55,13 @@ def test_without_recordings_the_run_says_what_it_did_not_run(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NOT RUN: 1 real-data tests" in done.stdout
     assert re.search(r"1 passed, 1 deselected", done.stdout)
+
+
+def test_two_processes_say_it_once(tmp_path: Path) -> None:
+    done = run(tmp_path, processes=2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("NOT RUN: 1 real-data tests") == 1
+    assert "1 passed" in done.stdout
 
 
 def test_with_recordings_nothing_is_left_out(tmp_path: Path) -> None:

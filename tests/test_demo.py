@@ -33,6 +33,8 @@ from replay.simulate import Scenario
 from tests.mosquitto import SYSTEM_PATH, find
 from tests.test_account import alert as alert_about
 
+pytestmark = pytest.mark.alone
+
 MARK = "DEMO_TEST_MARK"
 START_S = 240.0  # for a busy machine to compile everything and bring the service up
 

@@ -22,6 +22,8 @@ from fusion.schema import SensorKind, SensorSpec
 from replay import scenario
 from tests.conftest import ROOT, need
 
+pytestmark = pytest.mark.alone
+
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").rglob("*.md")
 )

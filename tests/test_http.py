@@ -14,6 +14,8 @@ from adapters import http
 from adapters.errors import ConfigError
 from adapters.metrics import Metrics
 
+pytestmark = pytest.mark.alone
+
 
 def get(paths: list[str], ready: http.Ready = lambda: (True, "ready")) -> list[httpx.Response]:
     async def scene() -> list[httpx.Response]:

@@ -10,6 +10,8 @@ import pytest
 
 from adapters import kernelcache
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

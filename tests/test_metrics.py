@@ -23,6 +23,8 @@ from fusion.schema import US_PER_S, Counters, Health
 from fusion.sensorbias import SensorBias
 from tests.conftest import need
 
+pytestmark = pytest.mark.alone
+
 
 def health(sensor: str, **given: object) -> Health:
     values: dict[str, object] = {

@@ -16,6 +16,8 @@ from adapters.mqtt import Connection
 from tests.broker_scene import PATIENCE_S, play, running, settings_of, silence, take, until
 from tests.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(name="broker")
 def _broker(tmp_path: Path) -> Iterator[Mosquitto]:

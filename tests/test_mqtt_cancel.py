@@ -22,6 +22,8 @@ from adapters.mqtt import Connection
 from tests.broker_scene import play, running, settings_of, take, until
 from tests.mosquitto import Mosquitto
 
+pytestmark = pytest.mark.alone
+
 ENDS_S = 2.0
 LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run])  # the commands use both
 Runner = Callable[[Coroutine[Any, Any, None]], None]

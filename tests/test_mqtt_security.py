@@ -15,6 +15,8 @@ from adapters.mqtt import Connection
 from tests.broker_scene import play, running, settings_of, take, until
 from tests.mosquitto import Mosquitto, find, passwords
 
+pytestmark = pytest.mark.alone
+
 
 def test_a_refusal_by_access_rules_is_an_error_of_that_publish(tmp_path: Path) -> None:
     folder = tmp_path / "broker"

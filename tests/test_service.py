@@ -22,6 +22,8 @@ from replay.simulate import Scenario
 from tests import shipped
 from tests.running import BASE, Ear, Mosquitto, Service, ports, vedette, write_config
 
+pytestmark = pytest.mark.alone
+
 
 @dataclass
 class Stand:

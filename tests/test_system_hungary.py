@@ -22,7 +22,7 @@ from replay.simulate import Scenario
 from tests import recordings
 from tests.running import Ear, Mosquitto, Service, ports, vedette, write_config
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.alone]
 DURATION_S = 420.0
 SETTLED_S = 30.0  # from here on every object must have its one track
 

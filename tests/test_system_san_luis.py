@@ -21,7 +21,7 @@ from replay import log
 from tests import recordings
 from tests.running import Ear, Mosquitto, Service, ports, vedette, write_config
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.alone]
 ENOUGH = 5  # plots of a code from which on it must have its track; the codes with one plot are garbled replies
 SETTLE_SCANS = 3
 GAP_S = 60.0  # eight missed scans: the object may be taken for gone, and come back with a new number

@@ -26,6 +26,8 @@ from adapters.cli import app
 from adapters.mqtt import Connection
 from tests.mosquitto import Mosquitto, free_port, passwords
 
+pytestmark = pytest.mark.alone
+
 TRACK = b'{"schema": "vedette.track.v1",\n  "id": "1:7", "speed_mps": 42.10}'
 Publish = Callable[..., Awaitable[None]]
 
