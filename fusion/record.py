@@ -150,6 +150,36 @@ class Incident:
     reopened_us: int = -1  # a member alerted again after it was closed; what was acknowledged before is in the record
 
 
+class CrowdKind(StrEnum):
+    """Why many are one event of an area."""
+
+    FLOCK = "flock"  # slow, silent, many, and with one another: as birds on migration fly
+    FIXED = "fixed"  # close together and standing still since first seen: as wind turbines are
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Many objects alike as one event of an area (`fusion/crowds.py`): they raise no alerts of their own."""
+
+    number: int  # counts up from 1; never used twice in one epoch
+    kind: CrowdKind
+    state: str  # open, over
+    since_us: int
+    t_us: int
+    lat_rad: float  # centre
+    lon_rad: float
+    radius_m: float  # of the circle around it that holds them all
+    count: int  # objects now
+    most: int  # the most that it was
+    inside: int  # of those now, inside the allied border
+    speed_mps: float  # median of all, over ground
+    course_rad: float
+    low_m: float  # above ground: nine of ten with a known height are between these; NaN none is known
+    high_m: float
+    states: tuple[str, ...]  # ISO codes overflown, in the order of the border data
+    members: tuple[int, ...]  # track counters, ascending; the first thousand
+
+
 @dataclass(frozen=True, slots=True)
 class PassageNoted:
     """A track came over a state or left it."""
