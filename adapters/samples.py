@@ -21,13 +21,14 @@ from adapters.formats import (
     sensorstatus,
     status,
     track,
+    withheld,
 )
 from adapters.formats import watermark as mark
 from adapters.wire import Names
 from fusion import schema
 from fusion.gnss import Interference
 from fusion.outlook import Forecast, blank
-from fusion.record import Incident, Member
+from fusion.record import Incident, Member, Withheld
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -264,6 +265,8 @@ def samples() -> tuple[Sample, ...]:
         Sample("cmd/hand-over", "an operator", qos1, "an incident to a neighbour, who answers with `cmd/take`",
                lambda: command.encode(Command(NOW_US, "hand-over", "", "J. Petraitis", "flies to Latvia",
                                               incident_id="5b0c3d1e9f27a864", to="LV"))),
+        Sample("cmd/mode", "an operator", qos1, "the mode of the whole service: peace, tension or exercise",
+               lambda: command.encode(Command(NOW_US, "mode", "", "J. Petraitis", "exercise, week 48", to="exercise"))),
         Sample("in/clock", "a replay", qos1, "the tick of a replayed feed, only with `--clock feed`",
                lambda: clock.encode(NOW_US)),
         Sample("track/5:17", "Vedette", kept, "one track; an empty payload when it has ended",
@@ -281,6 +284,11 @@ def samples() -> tuple[Sample, ...]:
         Sample("incident/5b0c3d1e9f27a864", "Vedette", "QoS 1, retained until closed",
                "one incident as it stands: an object, or a swarm, from its first alert on",
                lambda: incident.encode(happened(), NAMES, 4715)),
+        Sample("withheld", "Vedette", qos1, "a red line that raised no alert: the activity is notified",
+               lambda: withheld.encode(
+                   Withheld("5:17", "low-slow-near", 2, 2, "pabrade-range", "Army, Pabrade training area",
+                            "reconnaissance drones", NOW_US, NOW_US, float(np.radians(54.99)),
+                            float(np.radians(25.87))), NAMES, 4716)),
         Sample("partner/LV/alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
                "for every neighbour in `partners`, the same as `alert/{id}`"),
         Sample("partner/LV/track/5:17", "Vedette", kept,
