@@ -18,15 +18,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters import configfile
+from adapters import configfile, redlines
 from adapters.configfile import SensorFile, SensorsFile, ServiceFile
 from adapters.errors import ConfigError
+from adapters.redlines import existing
 from adapters.refuse import did_you_mean, validate
+from adapters.textlines import located
 from fusion.schema import SensorKind, SensorSpec
 
 if TYPE_CHECKING:
     from adapters.broker import BrokerSettings
     from fusion.coverage import Coverage
+    from fusion.declared import Declared
     from fusion.outlook import Area
     from fusion.rules import RuleSet
     from fusion.tracker import TrackerParams
@@ -73,13 +76,15 @@ class Config:
     folder: Path
     site: str  # topic part: vedette/v1/{site}/...
     clock: str  # "live" or "feed"
-    simulated: bool  # marks every alert as simulated
+    simulated: bool  # marks everything that leaves as simulated
+    mode: str  # peace, tension, exercise: what a start begins with
     broker: BrokerSettings
     http: HttpAddress
     data_dir: Path
     sensors: tuple[SensorSpec, ...]  # in order of id; index is the position
     formats: dict[str, str]  # sensor id -> "plots", "readsb" or "track"
     rules: RuleSet
+    declared: Declared  # notified activities
     zone_paths: tuple[Path, ...]
     terrain_path: Path
     geoid_path: Path
@@ -122,7 +127,7 @@ def load_broker(folder: Path, environ: Mapping[str, str] | None = None) -> tuple
         broker = _broker(folder, service, found)
         if broker is not None:
             return service.site, broker
-    raise found[0]
+    raise located(found[0])
 
 
 def broker_at(address: str, site: str = "", environ: Mapping[str, str] | None = None) -> tuple[str, BrokerSettings]:
@@ -204,26 +209,23 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
     service = _read_service(folder, environ, found)
     sensors, formats = _read_sensors(folder, found)
     if service is None:
-        return None, found
+        return None, [located(error) for error in found]
     broker = _broker(folder, service, found)
     borders = _borders(folder, service, found)
-    terrain = _existing(folder, service.zones.terrain, "zones.terrain", found)
-    geoid = _existing(folder, service.zones.geoid, "zones.geoid", found)
-    dem = _existing(folder, service.zones.dem, "zones.dem", found) if service.zones.dem else None
-    rules, rule_paths = _rules(folder, service, found)
+    terrain = existing(folder, service.zones.terrain, "zones.terrain", found)
+    geoid = existing(folder, service.zones.geoid, "zones.geoid", found)
+    dem = existing(folder, service.zones.dem, "zones.dem", found) if service.zones.dem else None
+    lines = redlines.read(folder, service, sensors, found)
     tracker = _tracker(folder, service.tracker, found)
-    guarded = tuple(folder / name for name in service.zones.protected)
-    protected = _protected(guarded, sensors, found)
     for key, problem, cure in configfile.publish_faults(service.publish):
         found.append(_wrong(folder, f"publish.{key}", problem, cure))
-    if found or broker is None or rules is None or tracker is None:
-        return None, found
+    if found or broker is None or lines is None or tracker is None:
+        return None, [located(error) for error in found]
     files = (
         folder / SERVICE_FILE,
         folder / SENSORS_FILE,
-        *rule_paths,
+        *lines.paths,
         *borders,
-        *guarded,
         terrain,
         geoid,
         *([dem] if dem else []),
@@ -233,18 +235,20 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
         site=service.site,
         clock=service.clock,
         simulated=service.simulated,
+        mode=service.mode,
         broker=broker,
         http=HttpAddress(service.http.host, service.http.port),
         data_dir=folder / service.data_dir,
         sensors=sensors,
         formats=formats,
-        rules=rules,
+        rules=lines.rules,
+        declared=lines.declared,
         zone_paths=borders,
         terrain_path=terrain,
         geoid_path=geoid,
         dem_path=dem,
         border_accuracy_m=service.zones.accuracy_m,
-        protected=protected,
+        protected=lines.protected,
         tracker=tracker,
         picture_ms=service.publish.picture_ms,
         full_ms=service.publish.full_ms,
@@ -363,15 +367,6 @@ def _spec(sensor: SensorFile, index: int) -> SensorSpec:
     )
 
 
-def _existing(folder: Path, name: str, key: str, found: list[ConfigError]) -> Path:
-    path = folder / name
-    if not path.is_file():
-        found.append(
-            _wrong(folder, key, f"names {path}, which is not a file", "correct the path, relative to the folder")
-        )
-    return path
-
-
 def _borders(folder: Path, service: ServiceFile, found: list[ConfigError]) -> tuple[Path, ...]:
     """The border files named, folders opened, in a fixed order."""
     paths: list[Path] = []
@@ -383,30 +378,6 @@ def _borders(folder: Path, service: ServiceFile, found: list[ConfigError]) -> tu
             found.append(_wrong(folder, f"zones.borders[{row}]", f"names {path}, where no borders are", cure))
         paths += inside
     return tuple(paths)
-
-
-def _rules(folder: Path, service: ServiceFile, found: list[ConfigError]) -> tuple[RuleSet | None, tuple[Path, ...]]:
-    from adapters import rulefile
-
-    names = (service.rules.base, *service.rules.overlays)
-    keys = ("rules.base", *(f"rules.overlays[{row}]" for row in range(len(service.rules.overlays))))
-    missing = len(found)
-    paths = tuple(_existing(folder, name, key, found) for name, key in zip(names, keys, strict=True))
-    if len(found) > missing:
-        return None, paths
-    try:
-        return rulefile.load(paths[0], paths[1:]), paths
-    except ConfigError as error:
-        found.append(error)
-        return None, paths
-
-
-def _protected(paths: tuple[Path, ...], sensors: tuple[SensorSpec, ...], found: list[ConfigError]) -> tuple[Area, ...]:
-    from adapters import protectedfile
-
-    areas, wrong = protectedfile.load(paths, sensors)
-    found += wrong
-    return areas
 
 
 def _tracker(folder: Path, given: Mapping[str, Any], found: list[ConfigError]) -> TrackerParams | None:

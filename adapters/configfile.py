@@ -87,6 +87,7 @@ class RulesFile(Strict):
 
     base: str = Field(default="rules.toml", min_length=1, description="the rule file")
     overlays: list[str] = Field(default=[], max_length=20, description="rule files laid over it, in this order")
+    volumes: list[str] = Field(default=[], max_length=20, description="files with notified activities")
 
 
 class StoreFile(Strict):
@@ -107,7 +108,12 @@ class ServiceFile(Strict):
     clock: Literal["live", "feed"] = Field(
         default="live", description="live: our own clock; feed: replay, time from in/clock"
     )
-    simulated: bool = Field(default=False, description="true marks every alert as simulated")
+    simulated: bool = Field(
+        default=False, description="true: simulated data may come in, and everything that leaves is marked simulated"
+    )
+    mode: Literal["peace", "tension", "exercise"] = Field(
+        default="peace", description="peace, tension or exercise at the start: which texts and recipients alerts have"
+    )
     data_dir: str = Field(default="../var", min_length=1, description="folder for journal, quarantine and epoch")
     broker: BrokerFile = BrokerFile()
     http: HttpFile = HttpFile()

@@ -5,6 +5,7 @@ Every frame ends in exactly one of: fed to the engine (whole or in part), or cou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -31,6 +32,8 @@ PLOT_FORMATS: Mapping[str, PlotDecoder] = {
     "readsb": readsb.decode,
     "track": track.decode,
 }
+# In a string of JSON the quotes would be escaped, so this is always a key; the encoders write it without blanks.
+_SIMULATED = re.compile(rb'"simulated"\s*:\s*true')
 Refused = Callable[[Frame, str, str], None]  # frame, reason, detail
 
 
@@ -61,6 +64,11 @@ class Door:
         self._engine.counters.reject(reason)
         self._refused(frame, reason, detail)
 
+    def _check_real(self, payload: bytes) -> None:
+        """A real service takes in nothing that says of itself that it is simulated: it would leave as real."""
+        if not self._engine.config.simulated and _SIMULATED.search(payload):
+            raise Invalid("simulated", "simulated data for a service that is not")
+
     def _enter(self, frame: Frame) -> None:
         parts = frame.source.split("/")
         if len(parts) == 2 and parts[0] == "cmd":
@@ -72,6 +80,8 @@ class Door:
         spec = self._sensors.get(sensor)
         if spec is None:
             raise Invalid("unknown-sensor", sensor)
+        if what not in ("plots", "sighting"):
+            self._check_real(frame.payload)
         if what == "status":
             self._say(frame, sensorstatus.decode(frame.payload, spec, frame.rx_us))
         elif what == "met":
@@ -87,6 +97,7 @@ class Door:
 
     def _enter_plots(self, frame: Frame, spec: SensorSpec) -> None:
         try:
+            self._check_real(frame.payload)
             decoded = self._plots[spec.id](frame.payload, spec, frame.rx_us)
         except Invalid as fault:
             number = number_of(frame.payload, spec.id)

@@ -68,7 +68,7 @@ def _help(command: Any, context: Any) -> str:
 
 def configuration() -> str:
     """Every key of service.toml and sensors.toml, every environment variable, every number of the tracker."""
-    from adapters import config, configfile, protectedfile
+    from adapters import config, configfile, protectedfile, volumefile
     from fusion.tracker import TrackerParams
 
     variables = [[f"`{name}`", f"`{'.'.join(key)}`"] for name, key in config.ENVIRONMENT.items()]
@@ -91,6 +91,10 @@ def configuration() -> str:
         "keys as properties. A circle needs `lat_deg`, `lon_deg` and `radius_m`. "
         "[How to](../how-to/bands-and-protected-areas.md).",
         *_model(protectedfile.AreaFile, ""),
+        "## Notified activities",
+        "In a file that `rules.volumes` names: `p_within`, and one `[[volume]]` block for every activity. A circle "
+        "needs `lat_deg`, `lon_deg` and `radius_m`. [How to](../how-to/write-a-rule.md#notified-activities).",
+        *_model(volumefile.VolumeFile, ""),
         "## Environment",
         table(["variable", "overrides in service.toml"], variables),
         "## Numbers of the tracker",

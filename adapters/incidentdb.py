@@ -27,9 +27,10 @@ import msgspec
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
+from adapters.formats import withheld
 from adapters.incidentmap import search_geojson
 from adapters.wire import Names
-from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, SearchArea, SearchChanged
+from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, SearchArea, SearchChanged, Withheld
 from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Event, Picture
 
 VERSION = 1  # of the tables below
@@ -337,14 +338,17 @@ class _Schema(msgspec.Struct):
 _SCHEMA = msgspec.json.Decoder(_Schema)
 
 
-def entry_of(payload: bytes) -> Alert | Incident:
+def entry_of(payload: bytes) -> Alert | Incident | Withheld:
     """What one entry of the journal says.
 
     Raises:
-        Invalid: it is neither an alert nor an incident.
+        Invalid: it is none of them.
     """
-    if _SCHEMA.decode(payload).schema == incident_format.SCHEMA:
+    schema = _SCHEMA.decode(payload).schema
+    if schema == incident_format.SCHEMA:
         return incident_format.decode(payload)
+    if schema == withheld.SCHEMA:
+        return withheld.decode(payload)
     return alert_format.decode(payload)
 
 
@@ -359,6 +363,8 @@ def rebuild(db: IncidentDb, payloads: Iterable[bytes]) -> tuple[int, int]:
     batch: list[Kept] = []
     for n, payload in enumerate(payloads, 1):
         told = entry_of(payload)
+        if isinstance(told, Withheld):
+            continue  # no alert was raised, so there is nothing to keep
         if isinstance(told, Incident):
             incidents += 1
         else:

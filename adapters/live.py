@@ -299,6 +299,7 @@ class _Live:
                 state=word,
                 epoch=self._epoch,
                 simulated=self._config.simulated,
+                mode=self._core.engine.watch.mode,
                 version=package_version(),
                 config_hash=self._config.hash,
                 started_us=self._started_us,
@@ -344,7 +345,7 @@ class _Live:
         for name, seconds in stages:
             metrics.stage(name, seconds)
         metrics.accounting(engine.counters)
-        metrics.alerts_refused(engine.watch.refused)
+        metrics.alerts_untold(engine.watch.refused, engine.watch.withholding.count)
         claims = engine.claims
         metrics.integrity(claims.events, len(claims.interference.open), claims.unwatched)
         metrics.pressure(engine.tracker.pressure.estimate)

@@ -35,7 +35,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Known reasons start at zero, so that rate() sees the first one.
 REJECT_REASONS = (
     "oversized not-utf8 malformed wrong-schema unknown-sensor wrong-sensor-kind missing-field not-finite out-of-range "
-    "length future unknown-topic unknown-command bad-time too-many-plots"
+    "length future unknown-topic unknown-command bad-time too-many-plots simulated"
 ).split()
 BIAS_PARAMETERS = ("range_m", "range_gain", "azimuth_rad", "elevation_rad", "time_s", "pressure_height_m")
 HEALTH_STATES = ("never", "ok", "stale", "degraded", "off")
@@ -127,9 +127,9 @@ class Metrics:
         """Take over a snapshot of the message accounting."""
         self._live.counters = deepcopy(counters)
 
-    def alerts_refused(self, count: int) -> None:
+    def alerts_untold(self, refused: int, withheld: int) -> None:
         """Alerts that found no room among the open ones, since the start."""
-        self._live.alerts_refused = count
+        self._live.alerts_refused, self._live.alerts_withheld = refused, withheld
 
     def integrity(self, events: int, open_events: int, unwatched: int) -> None:
         """GNSS interference events since the start and open now, and claims that found no room in the book."""
@@ -223,7 +223,7 @@ class _Live(Collector):
 
     def __init__(self) -> None:
         self.counters = Counters()
-        self.alerts_refused = 0
+        self.alerts_refused = self.alerts_withheld = 0
         self.incidents = (0, 0, 0)
         self.integrity = (0, 0, 0)
         self.pressure: PressureEstimate | None = None
@@ -238,6 +238,11 @@ class _Live(Collector):
             "vedette_alerts_refused",
             "Looks at which an alert was due and found no room: too many are open.",
             value=self.alerts_refused,
+        )
+        yield CounterMetricFamily(
+            "vedette_alerts_withheld",
+            "Times that a red line held and no alert was raised, because the activity is notified.",
+            value=self.alerts_withheld,
         )
         refused, overflowed, lost = self.incidents
         yield CounterMetricFamily(

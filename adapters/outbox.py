@@ -6,6 +6,7 @@
     alert/{id}        retained until closed, QoS 1        alert-log         every transition, QoS 1
     sensor/{id}/health  retained 15 s, on change and every 5 s
     interference/{number}  retained 15 s, on change of state and every 5 s, QoS 1; empty when it is over
+    withheld          a red line that raised no alert because the activity is notified, QoS 1
     partner/{neighbour}/alert|track/{id}  the same payloads for every neighbour named: all alerts, and the tracks that
                       have an open one; a track is cleared when it has ended or its last alert has closed
 
@@ -16,15 +17,15 @@ turn is replaced by its newer state: the waiting list is never longer than the p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from adapters.broker import Outgoing
-from adapters.formats import alert, command, health, incident, interference, ledger, picture, track
+from adapters.formats import alert, command, health, incident, interference, ledger, picture, track, withheld
 from adapters.wire import Names
 from fusion.gnss import Interference
-from fusion.record import Incident, IncidentChanged, Passage, PassageNoted
+from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, Withheld
 from fusion.schema import (
     F8,
     I8,
@@ -86,6 +87,8 @@ class Outbox:
     def turn(self, events: Sequence[Event]) -> Turn:
         """The messages of one tick, in the order to send them."""
         out = Turn()
+        mode = next((event.mode for event in events if isinstance(event, Picture)), self._names.mode)
+        self._names = replace(self._names, mode=mode)
         for event in events:
             if isinstance(event, AlertChanged):
                 self._alert(event.alert, out)
@@ -95,6 +98,10 @@ class Outbox:
                 counter = int(event.passage.track.rpartition(":")[2])
                 self._ledgers[counter] = event.ledger
                 self._ledgers_waiting[counter] = None
+            elif isinstance(event, Withheld):
+                payload = withheld.encode(event, self._names, self._next())
+                out.journal.append(payload)
+                out.alerts.append(Outgoing(f"{self._base}withheld", payload, qos=1))
             elif isinstance(event, Picture):
                 self._picture(event, out)
             elif isinstance(event, HealthChanged):
@@ -103,7 +110,7 @@ class Outbox:
                 if due or event.health.state != state:
                     self._health[event.health.sensor] = (event.health.state, event.health.t_us)
                     topic = f"{self._base}sensor/{event.health.sensor}/health"
-                    payload = health.encode(event.health, self._next())
+                    payload = health.encode(event.health, self._next(), self._names.marks())
                     out.others.append(Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S))
             elif isinstance(event, Interference):
                 self._interfered(event, out)
@@ -176,7 +183,7 @@ class Outbox:
         if not over and event.t_us - self._interference.get(event.number, -1) < FULL_EVERY_S * US_PER_S:
             return
         topic = f"{self._base}interference/{event.number}"
-        payload = interference.encode(event, self._names.site, self._next())
+        payload = interference.encode(event, self._names.site, self._next(), self._names.marks())
         out.others.append(Outgoing(topic, payload, qos=1, retain=not over, expiry_s=EXPIRY_S))
         self._interference[event.number] = event.t_us
         if over:

@@ -11,6 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import shapely
+from shapely.geometry.base import BaseGeometry
+
+from fusion.outlook import circle
+from fusion.schema import SensorSpec
+
+WIDEST_DEG = 5.0  # of an area, so that ten thousand of them fit a grid of quarter degrees
+BESIDE_DEG = (15.0, 10.0)  # of longitude, latitude beside the sensors: where an area may well lie
 
 Ring = Sequence[Sequence[float]]
 Box = tuple[float, float, float, float]  # west, south, east, north in degrees
@@ -22,6 +29,50 @@ class BadPolygon(Exception):
 
     problem: str
     cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A circle as a file gives it; None: not given."""
+
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+    radius_m: float | None = None
+
+
+def shape_of(polygons: Sequence[Sequence[Ring]] | None, around: Round, box: Box | None = None) -> BaseGeometry:
+    """What a file draws in one of two ways: polygons (rings each, the outer one first), or a circle.
+
+    Raises:
+        BadPolygon: both, none, one that `polygon_of` refuses, one wider than `WIDEST_DEG`.
+    """
+    circular = (around.lat_deg, around.lon_deg, around.radius_m)
+    if polygons is not None:
+        if any(value is not None for value in circular):
+            raise BadPolygon("is a circle and a polygon", "give lat_deg, lon_deg and radius_m, or a polygon")
+        shape = shapely.union_all([polygon_of(rings, box) for rings in polygons])
+    else:
+        lat, lon, radius_m = circular
+        if lat is None or lon is None or radius_m is None:
+            raise BadPolygon("has no place", "give lat_deg, lon_deg and radius_m, or a polygon")
+        polygon_of([[(lon, lat), (lon + 1e-6, lat), (lon, lat + 1e-6), (lon, lat)]], box)  # swapped?
+        shape = circle(math.radians(lat), math.radians(lon), radius_m)
+    west, south, east, north = shape.bounds
+    if east - west > 180.0:
+        raise BadPolygon("crosses the 180th meridian", "cut it there into two: no line may run across it")
+    if max(east - west, north - south) > WIDEST_DEG:
+        raise BadPolygon(f"is more than {WIDEST_DEG:g} degrees wide", "cut it into several areas")
+    return shape
+
+
+def beside(sensors: Sequence[SensorSpec]) -> Box | None:
+    """The box about all sensors that have a site, and what may well lie beside them; None: no sensor has one."""
+    sites = [(math.degrees(s.lon_rad), math.degrees(s.lat_rad)) for s in sensors if s.has_site]
+    if not sites:
+        return None
+    lons, lats = zip(*sites, strict=True)
+    east, north = BESIDE_DEG
+    return min(lons) - east, min(lats) - north, max(lons) + east, max(lats) + north
 
 
 def polygon_of(rings: Sequence[Ring], box: Box | None = None) -> shapely.Polygon:

@@ -14,21 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import shapely
 from pydantic import Field
-from shapely.geometry.base import BaseGeometry
 
 from adapters.configfile import Strict, Word
 from adapters.errors import ConfigError
-from adapters.polygonfile import BadPolygon, Box, polygon_of
+from adapters.polygonfile import BadPolygon, Box, Round, beside, shape_of
 from adapters.refuse import validate
-from fusion.outlook import MOST_AREAS, Area, circle
+from adapters.textlines import located
+from fusion.outlook import MOST_AREAS, Area
 from fusion.schema import SensorSpec
 from fusion.sentence import check_words
 
 MAX_FILE_BYTES = 10_000_000
-WIDEST_DEG = 5.0  # of an area, so that ten thousand of them fit a grid of quarter degrees
-BESIDE_DEG = (15.0, 10.0)  # of longitude, latitude beside the sensors: where an area may well lie
 
 Position = Annotated[list[float | int], Field(min_length=2, max_length=3)]
 LATITUDE = "latitude of the centre of a circle, WGS84 degrees"
@@ -84,17 +81,7 @@ def load(paths: Sequence[Path], sensors: Sequence[SensorSpec] = ()) -> tuple[tup
             areas.append(area)
     if len(areas) > MOST_AREAS:
         found.append(ConfigError(str(paths[-1]), "area", f"is one of more than {MOST_AREAS:,}", "leave some out"))
-    return ((), found) if found else (tuple(areas), [])
-
-
-def beside(sensors: Sequence[SensorSpec]) -> Box | None:
-    """The box about all sensors that have a site, and what may well lie beside them; None: no sensor has one."""
-    sites = [(math.degrees(s.lon_rad), math.degrees(s.lat_rad)) for s in sensors if s.has_site]
-    if not sites:
-        return None
-    lons, lats = zip(*sites, strict=True)
-    east, north = BESIDE_DEG
-    return min(lons) - east, min(lats) - north, max(lons) + east, max(lats) + north
+    return ((), [located(error) for error in found]) if found else (tuple(areas), [])
 
 
 _Block = tuple[str, AreaFile, list[Any] | None]  # key, block, rings of each polygon where the file is GeoJSON
@@ -176,25 +163,9 @@ def _area(block: AreaFile, shapes: list[Any] | None, box: Box | None) -> Area:
     ceiling_m = math.inf if block.ceiling_m is None else block.ceiling_m
     if floor_m >= ceiling_m:
         raise BadPolygon("has its floor_m not below its ceiling_m", "correct the two, metres above ground")
-    shape = _shape(block, shapes, box)
-    west, south, east, north = shape.bounds
-    if max(east - west, north - south) > WIDEST_DEG:
-        raise BadPolygon(f"is more than {WIDEST_DEG:g} degrees wide", "cut it into several areas")
+    if shapes is None and block.polygon is not None:
+        shapes = [[block.polygon]]
+    shape = shape_of(shapes, Round(block.lat_deg, block.lon_deg, block.radius_m), box)
     return Area(
         block.id, block.name, block.kind, block.severity, shape, block.state, block.accuracy_m, floor_m, ceiling_m
     )
-
-
-def _shape(block: AreaFile, shapes: list[Any] | None, box: Box | None) -> BaseGeometry:
-    if shapes is None and block.polygon is not None:
-        shapes = [[block.polygon]]
-    round_keys = (block.lat_deg, block.lon_deg, block.radius_m)
-    if shapes is not None:
-        if any(value is not None for value in round_keys):
-            raise BadPolygon("is a circle and a polygon", "give lat_deg, lon_deg and radius_m, or a polygon")
-        return shapely.union_all([polygon_of(rings, box) for rings in shapes])
-    if block.lat_deg is None or block.lon_deg is None or block.radius_m is None:
-        raise BadPolygon("has no place", "give lat_deg, lon_deg and radius_m, or a polygon")
-    lon, lat = block.lon_deg, block.lat_deg
-    polygon_of([[(lon, lat), (lon + 1e-6, lat), (lon, lat + 1e-6), (lon, lat)]], box)  # swapped?
-    return circle(math.radians(lat), math.radians(lon), block.radius_m)

@@ -20,7 +20,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,21 +29,20 @@ from pydantic import Field
 from adapters.configfile import Strict, Word
 from adapters.errors import ConfigError
 from adapters.refuse import did_you_mean, validate
+from adapters.textlines import located
 from fusion.bands import MOST_BANDS, Bands
 from fusion.outlook import KINDS
 from fusion.rules import (
     CLASS_NAMES,
-    FAR_FUTURE_US,
-    FAR_PAST_US,
     QUANTITIES,
     SENTENCE,
     Condition,
     Kind,
+    Manner,
     QuantitySpec,
     Rule,
     RuleSet,
     Scene,
-    Volume,
     Words,
     holds_all,
     with_words,
@@ -120,6 +118,20 @@ class CheckFile(Strict):
     expect: bool = Field(description="true or false: what the rule has to say")
 
 
+class MannerFile(Strict):
+    """`[rule.mode.tension]`, `[rule.mode.exercise]`: what a mode changes of a rule; conditions are the same in all."""
+
+    recipients: list[Word] | None = Field(default=None, max_length=30, description="who is told in this mode")
+    sentence: Text | None = Field(default=None, description="the sentence in this mode")
+
+
+class ModesFile(Strict):
+    """`[rule.mode]`. What a rule says without it, it says in peace and wherever a mode says nothing else."""
+
+    tension: MannerFile = Field(default=MannerFile(), description="a section [rule.mode.tension]")
+    exercise: MannerFile = Field(default=MannerFile(), description="a section [rule.mode.exercise]")
+
+
 class RuleFile(Strict):
     """`[[rule]]`."""
 
@@ -135,19 +147,8 @@ class RuleFile(Strict):
     hold_s: Seconds = Field(default=10.0, description="not true for this long before it is closed, seconds")
     recipients: list[Word] = Field(default=[], max_length=30, description="who is told")
     sentence: Text | None = Field(default=None, description="the sentence, with pieces such as {place}")
+    mode: ModesFile = ModesFile()
     test: list[CheckFile] = Field(default=[], max_length=100, description="tests of this rule")
-
-
-class VolumeFile(Strict):
-    """`[[volume]]`: a declared volume of notified flights, in which everything is exempt."""
-
-    id: Word = Field(description="name of the volume: letters, digits, _ . -")
-    lat_deg: float = Field(ge=-90, le=90, description="latitude of its centre, WGS84 degrees")
-    lon_deg: float = Field(ge=-180, le=180, description="longitude of its centre, WGS84 degrees")
-    radius_m: float = Field(gt=0, le=500_000, description="radius, metres")
-    ceiling_m: float | None = Field(default=None, gt=0, le=60_000, description="top above ground, metres; or no top")
-    from_time: datetime | None = Field(default=None, description="start, such as 2026-11-23T06:00:00Z")
-    until_time: datetime | None = Field(default=None, description="end, such as 2026-11-23T18:00:00Z")
 
 
 class RulesFile(Strict):
@@ -157,7 +158,6 @@ class RulesFile(Strict):
     bands: BandsFile = BandsFile()
     disable: list[Word] = Field(default=[], max_length=MAX_RULES, description="rules of the files below, switched off")
     rule: list[RuleFile] = Field(default=[], max_length=MAX_RULES, description="the red lines")
-    volume: list[VolumeFile] = Field(default=[], max_length=1_000, description="declared volumes")
 
 
 @dataclass(slots=True)
@@ -171,15 +171,18 @@ class Fault(Exception):
 def load(path: Path, overlays: Sequence[Path] = ()) -> RuleSet:
     """The rules of `path` with the overlays laid over it, in order.
 
-    An overlay may set words, replace a rule of the same id (with a higher version), add rules and volumes, and switch
-    rules off. The tests of a file run with the words as they are once that file is laid on.
+    An overlay may set words, replace a rule of the same id (with a higher version), add rules, and switch rules off.
+    The tests of a file run with the words as they are once that file is laid on.
 
     Raises:
         ConfigError: anything wrong in a file, a test that fails among it.
     """
     ruleset = RuleSet(())
-    for layer, file in enumerate((path, *overlays)):
-        ruleset = _lay(ruleset, _read(file), str(file), layer)
+    try:
+        for layer, file in enumerate((path, *overlays)):
+            ruleset = _lay(ruleset, _read(file), str(file), layer)
+    except ConfigError as error:
+        raise located(error) from error
     if not ruleset.rules:
         raise ConfigError(str(path), "rule", "no rule is left", "add a [[rule]] block, or disable fewer")
     return ruleset
@@ -220,8 +223,7 @@ def _lay(below: RuleSet, file: RulesFile, name: str, layer: int) -> RuleSet:
         for at, check in enumerate(block.test):
             _run(check, rule, words, name, f"rule[{row}].test[{at}]")
     bands = _bands(below.bands, file.bands, name)
-    volumes = below.volumes + tuple(_volume(v, name, f"volume[{row}]") for row, v in enumerate(file.volume))
-    return RuleSet(tuple(rules.values()), words, volumes, bands)
+    return RuleSet(tuple(rules.values()), words, bands)
 
 
 def _words(below: Words, file: WordsFile, name: str) -> Words:
@@ -244,7 +246,9 @@ def _bands(below: Bands, file: BandsFile, name: str) -> Bands:
 
 def _rule(block: RuleFile, file: str, key: str) -> Rule:
     sentence = SENTENCE if block.sentence is None else block.sentence
-    for part, check, text in (("sentence", check_template, sentence), ("title", check_words, block.title)):
+    manners = tuple(_manner(name, getattr(block.mode, name)) for name in ModesFile.model_fields)
+    said = [(f"mode.{m.mode}.sentence", check_template, m.sentence) for m in manners if m.sentence is not None]
+    for part, check, text in (("sentence", check_template, sentence), ("title", check_words, block.title), *said):
         try:
             check(text)
         except ValueError as error:
@@ -260,7 +264,12 @@ def _rule(block: RuleFile, file: str, key: str) -> Rule:
         hold_s=block.hold_s,
         recipients=tuple(block.recipients),
         sentence=sentence,
+        manners=tuple(manner for manner in manners if manner != Manner(manner.mode)),
     )
+
+
+def _manner(mode: str, block: MannerFile) -> Manner:
+    return Manner(mode, block.sentence, None if block.recipients is None else tuple(block.recipients))
 
 
 def _conditions(lines: Iterable[str], file: str, key: str) -> tuple[Condition, ...]:
@@ -368,24 +377,6 @@ def _example(spec: QuantitySpec) -> str:
         return f'write "{spec.name} is {example}" or "{spec.name} unknown"'
     unit = next((f" {written}" for written, (si, _) in UNITS.items() if si == spec.unit), "")
     return f'write "{spec.name} <= 1{unit}"'
-
-
-def _volume(block: VolumeFile, file: str, key: str) -> Volume:
-    start = _time_us(block.from_time, FAR_PAST_US, file, f"{key}.from_time")
-    end = _time_us(block.until_time, FAR_FUTURE_US, file, f"{key}.until_time")
-    if end <= start:
-        raise ConfigError(file, f"{key}.until_time", "is not after from_time", "correct the times")
-    place = math.radians(block.lat_deg), math.radians(block.lon_deg)
-    ceiling_m = math.inf if block.ceiling_m is None else block.ceiling_m
-    return Volume(block.id, *place, block.radius_m, ceiling_m, start, end)
-
-
-def _time_us(time: datetime | None, missing_us: int, file: str, key: str) -> int:
-    if time is None:
-        return missing_us
-    if time.tzinfo is None:
-        raise ConfigError(file, key, "has no time zone", "write UTC with a Z at the end: 2026-11-23T06:00:00Z")
-    return round(time.timestamp() * 1_000_000)
 
 
 def _run(check: CheckFile, rule: Rule, words: Words, file: str, key: str) -> None:

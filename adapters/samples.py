@@ -22,13 +22,14 @@ from adapters.formats import (
     sensorstatus,
     status,
     track,
+    withheld,
 )
 from adapters.formats import watermark as mark
 from adapters.wire import Names
 from fusion import schema
 from fusion.gnss import Interference
 from fusion.outlook import Forecast, blank
-from fusion.record import Incident, Member, Passage, PassageKind
+from fusion.record import Incident, Member, Passage, PassageKind, Withheld
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -285,9 +286,11 @@ def _command() -> Command:
 
 def samples() -> tuple[Sample, ...]:
     """Every kind of message, inputs first."""
-    sensor = "a sensor"
-    qos1 = "QoS 1"
-    kept = "QoS 0, retained 15 s"
+    return (*_inputs(), *_outputs())
+
+
+def _inputs() -> tuple[Sample, ...]:
+    sensor, qos1 = "a sensor", "QoS 1"
     return (
         Sample("in/R1/plots", sensor, qos1, "plots of a sensor, a batch per message", radar_plots),
         Sample("in/A1/plots", sensor, qos1, 'the same with `format = "readsb"`: aircraft.json as it is', aircraft),
@@ -302,8 +305,16 @@ def samples() -> tuple[Sample, ...]:
         Sample("cmd/hand-over", "an operator", qos1, "an incident to a neighbour, who answers with `cmd/take`",
                lambda: command.encode(Command(NOW_US, "hand-over", "", "J. Petraitis", "flies to Latvia",
                                               incident_id="5b0c3d1e9f27a864", to="LV"))),
+        Sample("cmd/mode", "an operator", qos1, "the mode of the whole service: peace, tension or exercise",
+               lambda: command.encode(Command(NOW_US, "mode", "", "J. Petraitis", "exercise, week 48", to="exercise"))),
         Sample("in/clock", "a replay", qos1, "the tick of a replayed feed, only with `--clock feed`",
                lambda: clock.encode(NOW_US)),
+    )  # fmt: skip
+
+
+def _outputs() -> tuple[Sample, ...]:
+    qos1, kept = "QoS 1", "QoS 0, retained 15 s"
+    return (
         Sample("track/5:17", "Vedette", kept, "one track; an empty payload when it has ended",
                lambda: track.encode(tracks(), assessment(), 0, NAMES, 4711, forecast())),
         Sample("picture/0", "Vedette", kept, "all tracks, every 5 s, in parts of at most 48 KiB",
@@ -322,6 +333,11 @@ def samples() -> tuple[Sample, ...]:
         Sample("ledger/5:17", "Vedette", "QoS 1, retained 10 min",
                "the states that a track was over, in order, told anew with each entry and every 5 min",
                lambda: ledger.encode(passages(), NAMES, 4714)),
+        Sample("withheld", "Vedette", qos1, "a red line that raised no alert: the activity is notified",
+               lambda: withheld.encode(
+                   Withheld("5:17", "low-slow-near", 2, 2, "pabrade-range", "Army, Pabrade training area",
+                            "reconnaissance drones", NOW_US, NOW_US, float(np.radians(54.99)),
+                            float(np.radians(25.87))), NAMES, 4716)),
         Sample("partner/LV/alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
                "for every neighbour in `partners`, the same as `alert/{id}`"),
         Sample("partner/LV/track/5:17", "Vedette", kept,

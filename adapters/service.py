@@ -31,9 +31,11 @@ def engine_of(config: Config, zones: Zones, epoch: int) -> Engine:
             zones=zones,
             tracker=config.tracker,
             protected=config.protected,
+            declared=config.declared,
             coverage=load_coverage(config, zones),
             epoch=epoch,
             simulated=config.simulated,
+            mode=config.mode,
             picture_us=config.picture_ms * 1000,
         )
     )
@@ -41,7 +43,9 @@ def engine_of(config: Config, zones: Zones, epoch: int) -> Engine:
 
 def names_of(config: Config, zones: Zones) -> Names:
     """The words that stand for numbers in what this service publishes."""
-    return Names(config.site, zones.codes, zones.names, tuple(spec.id for spec in config.sensors))
+    return Names(
+        config.site, zones.codes, zones.names, tuple(spec.id for spec in config.sensors), config.simulated, config.mode
+    )
 
 
 def run(frames: Iterable[Frame], engine: Engine, door: Door, sink: Sink) -> None:

@@ -26,8 +26,9 @@ LEAD_S = 1.0  # a live scene starts this much after now, so that its first messa
 
 
 def encode(sensor: scenario.SimSensor, batch: Plots) -> bytes:
-    """One batch in the wire format of its sensor."""
-    return readsb.encode(batch) if sensor.format == "readsb" else plots.encode(batch)
+    """One batch in the wire format of its sensor, marked: a service that is not simulated refuses it."""
+    payload = readsb.encode(batch) if sensor.format == "readsb" else plots.encode(batch)
+    return b'{"simulated":true,' + payload.removeprefix(b"{")
 
 
 def formats(scene: Scenario) -> Mapping[str, str]:

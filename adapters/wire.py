@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Annotated, Any, NoReturn, Protocol, TypeVar
 
 import msgspec
@@ -37,6 +38,9 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+NO_MARKS: Mapping[str, bool | str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The words that stand for numbers in a published message.
@@ -49,6 +53,13 @@ class Names:
     codes: tuple[str, ...] = ()
     state_names: tuple[str, ...] = ()
     sensor_ids: tuple[str, ...] = ()
+    simulated: bool = False
+    mode: str = "peace"  # peace, tension, exercise
+
+    def marks(self) -> dict[str, bool | str]:
+        """What every message that leaves carries beside its own: nothing simulated or exercised passes for real."""
+        simulated: dict[str, bool | str] = {"simulated": True} if self.simulated else {}
+        return simulated if self.mode == "peace" else {**simulated, "mode": self.mode}
 
 
 @dataclass(frozen=True, slots=True)

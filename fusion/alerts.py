@@ -8,6 +8,8 @@ Policies, in one place:
 - A person's close silences every rule that holds at that moment and is not more severe, until it has cleared.
 - At most `max_open` alerts are open. When full, a more severe alert displaces the mildest, newest one; a milder one
   waits. `refused` counts ticks of waiting.
+- What is in a notified activity (fusion/volumes.py) is exempt: what it would have raised is told as withheld, and an
+  open alert closes by its rule, with the activity named.
 - The same ticks give the same alerts with the same ids: nothing here depends on order of arrival or on the clock.
 """
 
@@ -21,13 +23,16 @@ from typing import Any
 import numpy as np
 
 from fusion import integrity
+from fusion.declared import Declared
 from fusion.describe import Tables, describe
 from fusion.dwell import Dwell
 from fusion.orders import MAX_TEXT, refusal
 from fusion.outlook import Forecast
-from fusion.rules import Rule, RuleSet, Scene, holds, scene_of
+from fusion.record import Withheld
+from fusion.rules import Rule, RuleSet, Scene, exempted, holds, scene_of
 from fusion.schema import (
     B1,
+    I2,
     I8,
     US_PER_S,
     Alert,
@@ -38,6 +43,7 @@ from fusion.schema import (
     Tracks,
     TrackStatus,
 )
+from fusion.volumes import Notified, Withholding
 
 UPDATE_US = 5 * US_PER_S  # an open alert is told anew at most this often
 BACKLOG_US = 10 * US_PER_S  # a plot this much older than its arrival comes from a backlog
@@ -65,6 +71,7 @@ class _Look:
     at: I8  # (n,) rows in memory
     now_us: int
     urgent: B1  # (n,) something changed that is told at once
+    volume: I2  # (n,) notified activity that it is in, -1 none
 
 
 class Watch:
@@ -78,6 +85,8 @@ class Watch:
         sensor_ids: Sequence[str],
         simulated: bool = False,
         max_open: int = 1000,
+        notified: Notified | None = None,
+        mode: str = "peace",
     ) -> None:
         self.ruleset = ruleset
         self.codes = tuple(codes)
@@ -86,6 +95,8 @@ class Watch:
         self.simulated = simulated
         self.max_open = max_open
         self.refused = 0
+        self.mode = mode  # peace, tension, exercise: which texts and recipients alerts have, and nothing else
+        self._retell = False  # the mode has changed since the last look
         self._epoch = -1
         self._dwell = Dwell(ruleset)
         self._open: dict[int, _Open] = {}  # by track id
@@ -94,6 +105,9 @@ class Watch:
         self._rank = np.empty(len(order), np.int64)  # (rules,) 0 is told before all others
         self._rank[order] = np.arange(len(order))
         self._severity = np.array([rule.severity for rule in ruleset.rules], np.int64)
+        self._notified = notified or Notified(Declared())
+        self.withholding = Withholding(ruleset, self._notified.volumes, self._rank)
+        self._withheld: list[Withheld] = []
 
     def step(
         self, tracks: Tracks, assessment: Assessment, now_us: int, forecast: Forecast | None = None
@@ -103,14 +117,23 @@ class Watch:
         a = assessment
         at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, now_us)
         scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes, forecast)
-        when, keep = self.ruleset.evaluate(scene)
         published = (tracks.status != TrackStatus.TENTATIVE)[:, None]
+        when, keep = self.ruleset.evaluate(scene)
+        volume = self._notified.within(tracks, a)
+        if (volume >= 0).any():
+            bare, scene = when, exempted(scene, volume >= 0)
+            when, keep = self.ruleset.evaluate(scene)
+            held = bare & ~when & published
+        else:
+            held = np.zeros_like(when)
+        self._withheld += self.withholding.look(tracks, a, held, volume, now_us)
         self._dwell.update(at, when & published, keep & published, now_us)
         urgent = np.zeros(len(tracks), np.bool_) if forecast is None else forecast.changed
-        look = _Look(tracks, a, scene, at, now_us, urgent)
+        look = _Look(tracks, a, scene, at, now_us, urgent, volume)
         changed += self._close_cleared(look)
         changed += self._raise_ready(look)
         changed += self._update_open(look)
+        self._retell = False
         self._forget_absent(now_us)
         return changed
 
@@ -123,6 +146,7 @@ class Watch:
             if track_id in self._open:
                 changed.append(self._close(track_id, f"track ended: {why}", now_us))
             self._said.pop(track_id, None)
+        self._withheld += self.withholding.ended(dropped, now_us)
         if dropped:
             self._dwell.forget([track_id for track_id, _ in dropped])
         return changed
@@ -143,6 +167,20 @@ class Watch:
         closed = self._close(found.track_id, f"closed by {command.operator}: {command.reason}", now_us)
         return Answer(command, True, "closed"), [closed]
 
+    def set_mode(self, mode: str) -> None:
+        """Open alerts go to the recipients of this mode from now on, and are told anew with the next look."""
+        self.mode, self._retell = mode, True
+        for item in self._in_order():
+            recipients = item.alert.recipients
+            if item.column >= 0:
+                recipients = self.ruleset.rules[item.column].told_in(mode)[1]
+            item.alert = replace(item.alert, mode=mode, recipients=recipients)
+
+    def drain_withheld(self) -> list[Withheld]:
+        """What was withheld, or is not any more, since it was last asked for."""
+        told, self._withheld = self._withheld, []
+        return told
+
     def remember(self, track: str, command: Command) -> None:
         """What a person said of an object that has no open alert now, for its next one."""
         epoch, counter = track.split(":")
@@ -158,8 +196,10 @@ class Watch:
         return {
             "epoch": self._epoch,
             "refused": self.refused,
+            "mode": [self.mode, self._retell],
             "dwell": self._dwell.snapshot(),
             "open": [[asdict(item.alert), item.track_id, item.sent_us, item.plot_us] for item in self._in_order()],
+            "withholding": self.withholding.snapshot(),
             "said": [[track_id, *self._said[track_id]] for track_id in sorted(self._said)],
         }
 
@@ -167,7 +207,9 @@ class Watch:
         """Go on from `snapshot`. An alert of a rule that is gone closes at the next step."""
         self._epoch = state["epoch"]
         self.refused = state["refused"]
+        self.mode, self._retell = state["mode"]
         self._dwell.restore(state["dwell"])
+        self.withholding.restore(state["withholding"])
         columns = {(rule.id, rule.version): i for i, rule in enumerate(self.ruleset.rules)}
         self._open = {}
         for plain, track_id, sent_us, plot_us in state["open"]:
@@ -186,6 +228,7 @@ class Watch:
         changed = [self._close(item.track_id, "tracks were numbered anew", now_us) for item in self._in_order()]
         self._dwell.clear()
         self._said.clear()
+        self._withheld += self.withholding.clear("tracks were numbered anew", now_us)
         self._epoch = epoch
         return changed
 
@@ -206,7 +249,9 @@ class Watch:
             return "not in the picture any more"
         rule = self.ruleset.rules[item.column]
         failing = [c.text or c.quantity for c in rule.keep or rule.when if not holds(c, look.scene)[here]]
-        return f"no longer: {', '.join(failing)}"
+        inside = int(look.volume[here])
+        why = f"; {self._notified.volumes[inside].text}" if inside >= 0 else ""
+        return f"no longer: {', '.join(failing)}{why}"
 
     def _raise_ready(self, look: _Look) -> list[Alert]:
         """Raise the most severe ready rule of every track whose open alert, if any, it may replace."""
@@ -278,12 +323,13 @@ class Watch:
             sensors=(),
             sentence="",
             clears=clears_text(rule),
-            recipients=rule.recipients,
+            recipients=rule.told_in(self.mode)[1],
             delayed=bool(tracks.rx_us[here] - tracks.update_us[here] > BACKLOG_US),
             identity=identity,
             identity_by=identity_by,
             identity_reason=identity_reason,
             simulated=self.simulated,
+            mode=self.mode,
         )
         alert = self._describe(blank, look, here, column)
         self._open[track_id] = _Open(alert, track_id, column, look.now_us, int(tracks.update_us[here]))
@@ -309,7 +355,7 @@ class Watch:
         for here, item in self._open_here(look):
             plot_us = int(look.tracks.update_us[here])
             usual = look.now_us - item.sent_us >= UPDATE_US and plot_us != item.plot_us
-            if not usual and not (look.urgent[here] and look.now_us > item.sent_us):
+            if not usual and not ((look.urgent[here] or self._retell) and look.now_us > item.sent_us):
                 continue
             fresh = replace(item.alert, state="updated", t_us=look.now_us)
             item.alert = self._describe(fresh, look, here, item.column)

@@ -15,6 +15,7 @@ from fusion.alerts import alert_from
 from fusion.grouping import Mark
 from fusion.record import Incident, Member, Passage, PassageKind
 from fusion.schema import Alert, Command
+from fusion.sentence import marked
 
 CHANGES = (  # in the order in which one look tells them
     "raised",
@@ -234,7 +235,8 @@ def _title(case: Case, names: Mapping[str, str]) -> str:
     place = names.get(case.top.near_state, case.top.near_state) or "the allied border"
     count = len(case.objects)
     objects = "Object" if count == 1 else f"{count} objects"
-    return f"{'Simulated: ' * case.told.simulated}{objects} {'inside' if inside else 'near'} {place}"
+    text = f"{objects} {'inside' if inside else 'near'} {place}"
+    return marked(text, case.told.simulated, case.told.mode == "exercise")
 
 
 def _sentence(case: Case) -> str:

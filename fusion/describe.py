@@ -55,7 +55,7 @@ def describe(
         disputed=bool(a.disputed[here]),
         quantities=quantities(rule, scene, here, tables),
         sensors=sensors,
-        sentence=tell(rule.sentence, story(alert, tracks, assessment, scene, here, tables)),
+        sentence=tell(rule.told_in(alert.mode)[0], story(alert, tracks, assessment, scene, here, tables)),
     )
 
 
@@ -90,6 +90,7 @@ def story(alert: Alert, tracks: Tracks, assessment: Assessment, scene: Scene, he
         p_class=float(a.p_class[here]),
         doubt=tables.doubt,
         simulated=alert.simulated,
+        exercise=alert.mode == "exercise",
         **_ahead(scene, here),
     )
 

@@ -20,12 +20,14 @@ from fusion.alerts import Watch
 from fusion.behaviour import Behaviour
 from fusion.claims import ClaimWatch
 from fusion.coverage import Coverage
+from fusion.declared import Declared
 from fusion.forecast import Forecaster
 from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.incidents import Heard, IncidentParams, Incidents
 from fusion.ledger import Ledger
 from fusion.order import Order
+from fusion.orders import refusal
 from fusion.outlook import Area
 from fusion.record import IncidentChanged, Passage, PassageNoted
 from fusion.rules import RuleSet
@@ -34,6 +36,7 @@ from fusion.schema import (
     US_PER_S,
     Alert,
     AlertChanged,
+    Answer,
     Assessment,
     Command,
     Counters,
@@ -49,6 +52,7 @@ from fusion.schema import (
     take,
 )
 from fusion.tracker import Tracker, TrackerParams
+from fusion.volumes import Notified
 from fusion.zones import Zones
 
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -64,9 +68,11 @@ class EngineConfig:
     zones: Zones
     tracker: TrackerParams = field(default_factory=TrackerParams)
     protected: tuple[Area, ...] = ()
+    declared: Declared = field(default_factory=Declared)  # notified activities
     coverage: Coverage | None = None  # of these sensors, with terrain where there is any
     epoch: int = 0
     simulated: bool = False
+    mode: str = "peace"  # to begin with; a command changes it
     incidents: IncidentParams = field(default_factory=IncidentParams)
     picture_us: int = 100_000  # a picture, and the rules, this often
     full_us: int = US_PER_S  # a full picture this often
@@ -86,9 +92,12 @@ class Engine:
         self.forecaster = Forecaster(config.zones, config.protected, config.ruleset.bands)
         self.health = SensorWatch(config.sensors)
         names = tuple(spec.id for spec in config.sensors)
-        self.watch = Watch(config.ruleset, config.zones.codes, config.zones.names, names, config.simulated)
+        notified = Notified(config.declared, config.zones.geoid)
+        words = (config.zones.codes, config.zones.names, names)
+        self.watch = Watch(config.ruleset, *words, config.simulated, notified=notified, mode=config.mode)
         self.ledger = Ledger(config.zones, names)
-        self.incidents = Incidents(config.zones.codes, config.zones.names, config.incidents, self._passages)
+        states = (config.zones.codes, config.zones.names)
+        self.incidents = Incidents(*states, config.incidents, self._passages, config.mode)
         self._commands: list[Command] = []
         self._heard: list[Plots] = []
         self._words: list[SensorStatus | Met] = []
@@ -233,12 +242,22 @@ class Engine:
     def _answer(self, now_us: int) -> list[Event]:
         events: list[Event] = []
         for command in self._commands:
+            if command.verb == "mode":
+                events.append(self._set_mode(command))
+                continue
             answer, changed, told = self.incidents.command(command, self.watch, now_us)
             events += [AlertChanged(alert) for alert in changed]
             events += [IncidentChanged(incident) for incident in told]
             events.append(answer)
         self._commands.clear()
         return events
+
+    def _set_mode(self, command: Command) -> Answer:
+        refused = refusal(command)
+        if not refused and command.to != self.watch.mode:
+            self.watch.set_mode(command.to)
+            self.incidents.set_mode(command.to)
+        return Answer(command, not refused, refused or f"mode is {command.to}")
 
     def _fuse(self, now_us: int) -> None:
         drained = self.order.drain()
@@ -258,7 +277,7 @@ class Engine:
         assessment = forecast.onto(assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour))
         changed = self.watch.step(tracks, assessment, now_us, forecast)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
-        events: list[Event] = [AlertChanged(a) for a in changed]
+        events: list[Event] = [*(AlertChanged(a) for a in changed), *self.watch.drain_withheld()]
         dropped = tuple(self._dropped)
         passed = self._passed(tracks, assessment, now_us)
         events += [PassageNoted(entry, self._passages(entry.track)) for entry in passed]
@@ -271,7 +290,7 @@ class Engine:
         self._full_slot = slot
         rows = np.ones(len(tracks), np.bool_) if full else self._changed(tracks)
         self._shown_id, self._shown_hits, self._shown_status = tracks.id, tracks.hits, tracks.status
-        picture = Picture(now_us, full, tracks, assessment, dropped, forecast)
+        picture = Picture(now_us, full, tracks, assessment, dropped, forecast, self.watch.mode)
         events.append(picture if full else _delta(picture, rows))
         return events
 
@@ -300,4 +319,4 @@ class Engine:
 
 def _delta(whole: Picture, rows: B1) -> Picture:
     parts = (take(whole.tracks, rows), take(whole.assessment, rows))
-    return Picture(whole.t_us, False, *parts, whole.dropped, whole.forecast and take(whole.forecast, rows))
+    return Picture(whole.t_us, False, *parts, whole.dropped, whole.forecast and take(whole.forecast, rows), whole.mode)

@@ -92,7 +92,7 @@ class Incidents:
 
     Args:
         ledger: all passages of a track so far: asked when an object enters an incident.
-        mode: peace, tension, exercise: said in every incident that is raised from now on.
+        mode: peace, tension, exercise: said in every incident from now on.
     """
 
     def __init__(
@@ -151,6 +151,14 @@ class Incidents:
         if refused or case is None:
             return Answer(command, False, refused), [], []
         return self._carry_out(case, command, watch, now_us)
+
+    def set_mode(self, mode: str) -> None:
+        """Every open incident is told anew with the next look."""
+        self.mode = mode
+        for case in self._in_order():
+            if not case.closed:
+                case.told = replace(case.told, mode=mode)
+                case.note("updated")
 
     def open_incidents(self) -> list[Incident]:
         """Every incident not closed, as last told, in order of raising."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from fusion.schema import Command
 
-VERBS = ("acknowledge", "identify", "close", "hand-over", "take")
+VERBS = ("acknowledge", "identify", "close", "hand-over", "take", "mode")
 ONLY_INCIDENTS = ("hand-over", "take")  # an alert is not handed over, what happened is
 IDENTITIES = ("friend", "neutral", "suspect", "hostile", "unknown")
+MODES = ("peace", "tension", "exercise")
 MAX_TEXT = 500  # characters of a reason or a name
 
 
@@ -17,7 +18,7 @@ def refusal(command: Command) -> str:
     """Why a command cannot be carried out whatever it is about; empty when it can."""
     if command.verb not in VERBS:
         return f"unknown command: {', '.join(VERBS[:-1])} or {VERBS[-1]}"
-    if bool(command.alert_id) == bool(command.incident_id):
+    if command.verb != "mode" and bool(command.alert_id) == bool(command.incident_id):
         return "name an alert or an incident, one of the two"
     if not command.operator.strip():
         return "no operator: a command needs the name of a person"
@@ -36,9 +37,19 @@ def _about_verb(command: Command) -> str:
             return f"{command.identity} needs a reason: how was the identity verified?"
     if command.verb == "close" and not command.reason.strip():
         return "closing needs a reason"
+    if command.verb == "mode":
+        return _about_mode(command)
     if command.verb == "hand-over":
         if not command.to.strip():
             return "handing over needs a recipient: who shall take it?"
         if not command.reason.strip():
             return "handing over needs a reason"
     return ""
+
+
+def _about_mode(command: Command) -> str:
+    if command.alert_id or command.incident_id:
+        return "the mode is of the whole service: name no alert and no incident"
+    if command.to not in MODES:
+        return f"say in `to` which mode: {', '.join(MODES[:-1])} or {MODES[-1]}"
+    return "" if command.reason.strip() else "changing the mode needs a reason"

@@ -181,6 +181,25 @@ class Crowd:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """A red line held, and no alert was raised, because the activity is notified (`fusion/volumes.py`): journalled when
+    it begins and when it ends."""
+
+    track: str
+    rule: str
+    rule_version: int
+    severity: int
+    volume: str  # id of the notified activity
+    owner: str
+    reason: str
+    since_us: int
+    t_us: int
+    lat_rad: float  # where the object was when it began
+    lon_rad: float
+    ended: str = ""  # why it ended; "" it began
+
+
+@dataclass(frozen=True, slots=True)
 class PassageNoted:
     """A track came over a state or left it."""
 

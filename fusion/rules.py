@@ -11,19 +11,16 @@ The words slow, low, near, inside and exempt are flags like any other; their num
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 from scipy.special import ndtr
 
-from fusion import classes, geo, outlook
+from fusion import classes, outlook
 from fusion.bands import Bands
 from fusion.outlook import Forecast
 from fusion.schema import B1, F8, I2, I8, US_PER_S, Assessment, ObjectClass, Tracks, TrackStatus
-
-FAR_PAST_US = -(2**62)
-FAR_FUTURE_US = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +157,15 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How a rule is told in one mode: other texts and recipients, and nothing else. None: as in peace."""
+
+    mode: str
+    sentence: str | None = None
+    recipients: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One red line. `when` raises after `dwell_s`; an alert lives on while `keep` holds and closes after `hold_s`."""
 
@@ -173,6 +179,7 @@ class Rule:
     recipients: tuple[str, ...] = ()
     sentence: str = SENTENCE
     keep: tuple[Condition, ...] = ()  # looser conditions that keep an alert open; empty: those of `when`
+    manners: tuple[Manner, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a rule that could not work (ValueError)."""
@@ -183,18 +190,11 @@ class Rule:
         if not (self.dwell_s >= 0 and self.hold_s >= 0):
             raise ValueError(f"rule {self.id!r}: dwell_s and hold_s are not negative")
 
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """A declared volume of notified flights: what flies in it is exempt. A circle up to a height above ground."""
-
-    id: str
-    lat_rad: float
-    lon_rad: float
-    radius_m: float
-    ceiling_m: float = np.inf  # above ground; when finite, an object of unknown height is not exempt
-    from_us: int = FAR_PAST_US
-    until_us: int = FAR_FUTURE_US
+    def told_in(self, mode: str) -> tuple[str, tuple[str, ...]]:
+        """Its sentence and its recipients in a mode."""
+        manner = next((m for m in self.manners if m.mode == mode), Manner(mode))
+        sentence = self.sentence if manner.sentence is None else manner.sentence
+        return sentence, self.recipients if manner.recipients is None else manner.recipients
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +210,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules in the order of their file, the words they use, and the declared volumes."""
+    """Rules in the order of their file, and the words they use."""
 
     rules: tuple[Rule, ...]
     words: Words = field(default_factory=Words)
-    volumes: tuple[Volume, ...] = ()
     bands: Bands = field(default_factory=Bands)
 
     def __post_init__(self) -> None:
@@ -313,20 +312,13 @@ def with_words(scene: Scene, words: Words) -> Scene:
     flags.setdefault("near", _flag_where(outside & (distance <= words.near_m), ~np.isnan(within) & ~np.isnan(distance)))
     both = flags["within_border"] * flags.get("from_outside", blank)
     flags.setdefault("inside", np.where(flags["within_border"] == 0.0, 0.0, both))
-    flags.setdefault("exempt", flags.get("cooperative", blank))
+    flags.setdefault("exempt", flags.get("cooperative", blank))  # `exempted` adds notified activities
     return Scene(scene.n, numbers, scene.sigmas, flags, scene.names)
 
 
-def in_volumes(volumes: Sequence[Volume], lat_rad: F8, lon_rad: F8, agl_m: F8, t_us: int) -> B1:
-    """(n,) where a place at `t_us` lies within one of the declared volumes."""
-    result = np.zeros(len(lat_rad), np.bool_)
-    for volume in volumes:
-        if not volume.from_us <= t_us <= volume.until_us:
-            continue
-        centre = np.full(len(lat_rad), volume.lat_rad), np.full(len(lat_rad), volume.lon_rad)
-        below = np.ones_like(result) if np.isinf(volume.ceiling_m) else agl_m <= volume.ceiling_m
-        result |= (geo.inverse(*centre, lat_rad, lon_rad)[0] <= volume.radius_m) & below
-    return result
+def exempted(scene: Scene, rows: B1) -> Scene:
+    """The same scene with these rows (n,) exempt."""
+    return replace(scene, flags={**scene.flags, "exempt": np.where(rows, 1.0, scene.flags["exempt"])})
 
 
 def scene_of(
@@ -370,11 +362,9 @@ def scene_of(
         "protected_distance": f.sigma_area_m,
         "time_to_protected": f.sigma_area_time_s,
     }
-    notified = in_volumes(ruleset.volumes, a.lat_rad, a.lon_rad, known_agl, t_us)
     flags = {
         "from_outside": from_outside.astype(np.float64),
         "cooperative": a.cooperative.astype(np.float64),
-        "exempt": (a.cooperative | notified).astype(np.float64),
         "contradicted": a.contradicted.astype(np.float64),
         "claim_only": ((tracks.claim_us >= 0) & (tracks.radar_us < 0)).astype(np.float64),
         "disputed": a.disputed.astype(np.float64),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fusion import columns
 from fusion.columns import COLUMNS, columns_of, unmeasured
 from fusion.gnss import Interference
-from fusion.record import IncidentChanged, PassageNoted, SearchChanged
+from fusion.record import IncidentChanged, PassageNoted, SearchChanged, Withheld
 from fusion.sensorbias import SensorBias
 
 if TYPE_CHECKING:
@@ -414,6 +414,7 @@ class Alert:
     identity_reason: str = ""
     close_reason: str = ""
     simulated: bool = False
+    mode: str = "peace"  # of the service: peace, tension, exercise
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +445,7 @@ class Picture:
     assessment: Assessment
     dropped: tuple[tuple[int, str], ...] = ()  # (counter, why it ended) since the picture before
     forecast: Forecast | None = None  # same rows
+    mode: str = "peace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +471,7 @@ class Answer:
     detail: str
 
 
-Noted = PassageNoted | SearchChanged | IncidentChanged  # what is remembered of flights
+Noted = PassageNoted | SearchChanged | IncidentChanged | Withheld  # what is remembered of flights
 Event = Picture | AlertChanged | HealthChanged | Interference | Answer | Noted
 
 

@@ -52,6 +52,7 @@ class Story:
     p_class: float = np.nan
     doubt: str = ""  # what is to be said of its own report of itself, see fusion.integrity.doubt_text
     simulated: bool = False
+    exercise: bool = False
     band_m: float = np.nan  # warning bands, as fusion.bands has them
     time_band_s: float = np.nan
     depth_band_m: float = np.nan
@@ -92,7 +93,12 @@ def tell(template: str, story: Story) -> str:
         "crossing": crossing_text(story),
         "seen": seen_text(story),
     }
-    return ("Simulated: " if story.simulated else "") + template.format(**pieces)
+    return marked(template.format(**pieces), story.simulated, story.exercise)
+
+
+def marked(text: str, simulated: bool, exercise: bool) -> str:
+    """A text that says first what is not real about it."""
+    return f"{'Simulated: ' * simulated}{'Exercise: ' * exercise}{text}"
 
 
 def object_text(story: Story) -> str:

@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
     """A copy of the shipped configuration with three sensors of our own, its big files linked."""
     copy = tmp_path / "config"
     copy.mkdir()
-    for name in ("service.toml", "rules.toml"):
+    for name in ("service.toml", "rules.toml", "volumes.toml"):
         shutil.copy(SHIPPED / name, copy / name)
     (copy / "sensors.toml").write_text(SENSORS, encoding="utf-8")
     for name in ("zones", "terrain"):

@@ -27,7 +27,7 @@ def test_of_a_program():
 
 
 def run(
-    folder: Path, program: str = "mosquitto", *, processes: int = 0, **environment: str
+    folder: Path, program: str = "mosquitto", processes: int = 0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """A small suite with our conftest, in a project of its own that has no recordings beside it."""
     tests = folder / "project" / "tests"
@@ -74,7 +74,7 @@ def test_with_recordings_nothing_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variable", ["VEDETTE_DATA", "VEDETTE_REQUIRE_DATA"])
 def test_a_missing_recording_fails_where_one_is_expected(tmp_path: Path, variable: str) -> None:
-    done = run(tmp_path, **{variable: str(tmp_path / "nowhere")})
+    done = run(tmp_path, "mosquitto", 0, **{variable: str(tmp_path / "nowhere")})
     assert done.returncode == 1
     assert "no recordings at" in done.stdout
     assert "1 passed, 1 error" in done.stdout

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from adapters import configfile, docs, protectedfile, rulefile, zonefiles
+from adapters import configfile, docs, protectedfile, rulefile, volumefile, zonefiles
 from adapters.cli import app
 from adapters.formats import alert, plots
 from fusion.schema import SensorKind, SensorSpec
@@ -221,6 +221,11 @@ def test_toml_examples_are_taken_by_their_readers(block: Block, tmp_path: Path) 
         assert len(rulefile.load(path).rules) == len(value["rule"])
     elif "bands" in value:
         assert rulefile.RulesFile.model_validate(value).bands.distance_m == value["bands"]["distance_m"]
+    elif "volume" in value:
+        path = tmp_path / "volumes.toml"
+        path.write_text(block.text, encoding="utf-8")
+        declared, wrong = volumefile.load([path])
+        assert (len(declared.volumes), wrong) == (len(value["volume"]), [])
     elif "area" in value:
         assert len(protectedfile.ProtectedFile.model_validate(value).area) == len(value["area"])
     elif "traffic" in value:

@@ -315,6 +315,7 @@ def test_the_status_and_the_will_have_one_shape() -> None:
         "time": "2026-11-23T06:15:00.123Z",
         "state": "live",
         "simulated": False,
+        "mode": "peace",
         "epoch": 3,
         "tracks_count": {"confirmed": 2, "coasting": 0},
         "received_count": 10,

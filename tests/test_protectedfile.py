@@ -11,6 +11,7 @@ import shapely
 
 from adapters import protectedfile
 from adapters.errors import ConfigError
+from adapters.polygonfile import beside
 from fusion.schema import SensorKind, SensorSpec
 from tests.conftest import ROOT
 
@@ -133,7 +134,35 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 
 def test_where_the_site_watches_is_about_its_sensors() -> None:
-    west, south, east, north = protectedfile.beside(SENSORS) or (0.0, 0.0, 0.0, 0.0)
+    west, south, east, north = beside(SENSORS) or (0.0, 0.0, 0.0, 0.0)
     assert west < 25.3 < east
     assert south < 54.6 < north
-    assert protectedfile.beside(()) is None
+    assert beside(()) is None
+
+
+def ring(*positions: tuple[float, float]) -> str:
+    return "polygon = [\n" + "".join(f"  [{x}, {y}],\n" for x, y in positions) + "]\n"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [
+        (ring((25, 54), (26, 55), (26, 54), (25, 55), (25, 54)), '"a" crosses itself'),
+        (ring((54, 25), (54, 26), (55, 26), (54, 25)), '"a" has longitude and latitude swapped'),
+        (ring(), '"a" has 0 positions'),
+        (ring((179, 54), (-179, 54), (-179, 55), (179, 54)), '"a" crosses the 180th meridian'),
+    ],
+)
+def test_polygon_that_is_none_is_refused_with_file_line_and_cure(tmp_path: Path, drawn: str, said: str) -> None:
+    other = HEAD.replace('"a"', '"b"') + ROUND
+    (error,) = load(tmp_path, other + HEAD + drawn)
+    assert str(error).startswith(f"{tmp_path / 'protected.toml'}:10: area[1]: {said}")
+    assert ". Cure: " in str(error)
+
+
+def test_polygon_of_geojson_is_refused_with_its_line(tmp_path: Path) -> None:
+    crossed = {"type": "Polygon", "coordinates": [[[25, 54], [26, 55], [26, 54], [25, 55], [25, 54]]]}
+    text = json.dumps(json.loads(feature(crossed)), indent=1)
+    (error,) = load(tmp_path, text, "areas.geojson")
+    assert (error.key, error.line) == ("features[0]", 4)
+    assert '"a" crosses itself' in error.problem

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from math import inf, radians
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +40,8 @@ def refusal(folder: Path, text: str, *overlays: str) -> ConfigError:
         load(folder, text, *overlays)
     assert caught.value.problem
     assert caught.value.cure
+    named = caught.value.key not in ("(file)", "rule") and Path(caught.value.file).is_file()
+    assert not named or 1 <= caught.value.line <= len(Path(caught.value.file).read_text("utf-8").splitlines())
     return caught.value
 
 
@@ -204,6 +204,27 @@ def test_bad_file_is_refused_with_its_key(tmp_path: Path, change: tuple[str, str
     assert error.key == key or (key == "rule[0].severity" and error.key in (key, "rule[0].severty"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ('["slow", "not exempt"]', '[\n  "slow",\n  "speeed <= 80 m/s",\n]', 9,
+         "rule[0].when[1]: 'speeed' is not a known quantity. Cure: did you mean speed?"),
+        ('["slow", "not exempt"]', '["slow", "speed <= 80 km"]', 7,
+         "rule[0].when[1]: 'km' is not a unit of 'speed'. Cure: take one of m/s, km/h, kn"),
+        (RULE, RULE + RULE, 10, "rule[1].id: 'a' stands twice. Cure: give every rule its own id"),
+        ("version = 1", "version = 1 2", 4, "(file): is not TOML: "),
+    ],
+)  # fmt: skip
+def test_refusal_names_file_line_and_cure(tmp_path: Path, old: str, new: str, line: int, said: str) -> None:
+    error = refusal(tmp_path, RULE.replace(old, new))
+    assert str(error).startswith(f"{tmp_path / 'rules0.toml'}:{line}: {said}")
+
+
+def test_refusal_of_an_overlay_names_the_overlay(tmp_path: Path) -> None:
+    error = refusal(tmp_path, RULE, "\n" + RULE)
+    assert (error.file, error.line, error.key) == (str(tmp_path / "rules1.toml"), 5, "rule[0].version")
+
+
 def test_misspelt_key_is_answered_with_the_right_one(tmp_path: Path) -> None:
     assert "did you mean recipients?" in refusal(tmp_path, RULE + 'recipents = ["x"]').cure
 
@@ -274,39 +295,6 @@ def test_tests_run_with_the_words_of_their_own_layer(tmp_path: Path) -> None:
     load(tmp_path, RULE + TEST, slower)
     error = refusal(tmp_path, RULE + TEST, slower + (RULE + TEST).replace('"a"', '"b"'))
     assert "these do not hold: slow" in error.problem
-
-
-VOLUME = """
-[[volume]]
-id = "v"
-lat_deg = 54.0
-lon_deg = 25.0
-radius_m = 3000.0
-"""
-
-
-def test_volume_is_read_into_radians_and_microseconds(tmp_path: Path) -> None:
-    times = "ceiling_m = 120.0\nfrom_time = 2026-11-23T06:00:00Z\nuntil_time = 2026-11-23T20:00:00+02:00\n"
-    (whole,) = load(tmp_path, RULE + VOLUME).volumes
-    assert (whole.lat_rad, whole.lon_rad, whole.radius_m, whole.ceiling_m) == (radians(54), radians(25), 3_000.0, inf)
-    assert whole.from_us < 0 < 2**61 < whole.until_us
-    (limited,) = load(tmp_path, RULE + VOLUME + times).volumes
-    assert limited.ceiling_m == 120.0
-    assert limited.from_us == datetime(2026, 11, 23, 6, tzinfo=UTC).timestamp() * 1e6
-    assert limited.until_us == datetime(2026, 11, 23, 18, tzinfo=UTC).timestamp() * 1e6
-
-
-@pytest.mark.parametrize(
-    "lines, key",
-    [
-        ("from_time = 2026-11-23T06:00:00\n", "volume[0].from_time"),
-        ("from_time = 2026-11-23T06:00:00Z\nuntil_time = 2026-11-23T05:00:00Z\n", "volume[0].until_time"),
-        ("lat_deg = 91.0\n", "volume[0].lat_deg"),
-    ],
-)
-def test_bad_volume_is_refused(tmp_path: Path, lines: str, key: str) -> None:
-    volume = VOLUME.replace("lat_deg = 54.0\n", "") if "lat_deg" in lines else VOLUME
-    assert refusal(tmp_path, RULE + volume + lines).key == key
 
 
 def _slices(text: str) -> Sequence[str]:

@@ -9,7 +9,6 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from geographiclib.geodesic import Geodesic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,10 +21,8 @@ from fusion.rules import (
     Rule,
     RuleSet,
     Scene,
-    Volume,
     Words,
     holds,
-    in_volumes,
     probability_at_most,
     scene_of,
     with_words,
@@ -164,20 +161,6 @@ def test_near_ends_at_thirty_kilometres_and_inside_is_not_near() -> None:
     flags = with_words(Scene(4, {"distance": np.array([30_000.0, 30_000.1, 0.1, -0.1])}), Words()).flags
     assert flags["near"].tolist() == [1.0, 0.0, 1.0, 0.0]
     assert flags["within_border"].tolist() == [0.0, 0.0, 0.0, 1.0]
-
-
-def test_volume_is_a_geodesic_circle_with_a_ceiling_and_a_time() -> None:
-    lat, lon, radius = 54.7, 25.3, 12_000.0
-    places = [Geodesic.WGS84.Direct(lat, lon, azimuth, radius + off) for azimuth in (10, 100, 250) for off in (-1, 1)]
-    lats, lons = (np.radians([p[name] for p in places]) for name in ("lat2", "lon2"))
-    circle = Volume("a", math.radians(lat), math.radians(lon), radius)
-    low = np.full(6, 100.0)
-    assert in_volumes((circle,), lats, lons, low, T0_US).tolist() == [True, False] * 3
-    capped = Volume("b", circle.lat_rad, circle.lon_rad, radius, 300.0, T0_US - S, T0_US + S)
-    heights = np.array([299.0, 0.0, 301.0, 0.0, np.nan, 0.0])
-    assert in_volumes((capped,), lats, lons, heights, T0_US).tolist() == [True, False, False, False, False, False]
-    assert not in_volumes((capped,), lats, lons, low, T0_US + S + 1).any()
-    assert not in_volumes((capped,), lats, lons, low, T0_US - S - 1).any()
 
 
 def test_scene_takes_every_quantity_from_the_picture() -> None:

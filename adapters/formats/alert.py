@@ -58,6 +58,7 @@ class _Message(msgspec.Struct):
     identity_reason: str = ""
     close_reason: str = ""
     simulated: bool = False
+    mode: str = "peace"
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
@@ -118,7 +119,8 @@ def encode(alert: Alert, names: Names, seq: int) -> bytes:
         "identity_by": alert.identity_by or None,
         "identity_reason": alert.identity_reason or None,
         "close_reason": alert.close_reason or None,
-        "simulated": alert.simulated,
+        "simulated": alert.simulated or names.simulated,
+        "mode": alert.mode,
     }
     return dump(without_none(message))
 
@@ -164,4 +166,5 @@ def decode(payload: bytes) -> Alert:
         identity_reason=message.identity_reason,
         close_reason=message.close_reason,
         simulated=message.simulated,
+        mode=message.mode,
     )

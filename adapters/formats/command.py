@@ -3,9 +3,10 @@
     {"schema": "vedette.command.v1", "alert_id": "0123456789abcdef", "operator": "J. Petraitis",
      "identity": "hostile", "reason": "seen by patrol"}
 
-The verb is the last level of the topic: acknowledge, identify, close, hand-over, take. A command is about an alert
-(`alert_id`) or about an incident (`incident_id`), which acknowledges, identifies or closes all its alerts; only an
-incident is handed over (`to` whom) and taken. What an object *is* only a person may say.
+The verb is the last level of the topic: acknowledge, identify, close, hand-over, take, mode. A command is about an
+alert (`alert_id`) or about an incident (`incident_id`), which acknowledges, identifies or closes all its alerts; only
+an incident is handed over (`to` whom) and taken. `cmd/mode` is about the whole service: `to` is peace, tension or
+exercise. What an object *is* only a person may say.
 
 Response topic and correlation data travel beside the payload in MQTT. A frame has nothing beside its payload, and a
 replay must answer as the service did: so at the door the message is put into an envelope, `vedette.command-frame.v1`,
@@ -112,7 +113,7 @@ def decode(payload: bytes, verb: str, rx_us: int) -> Command:
         raise Invalid("unknown-command", verb[:60])
     payload, response_topic, correlation = _opened(payload)
     message = read(_MESSAGE, payload, SCHEMA)
-    if bool(message.alert_id) == bool(message.incident_id):
+    if verb != "mode" and bool(message.alert_id) == bool(message.incident_id):
         raise Invalid("missing-field", "alert_id or incident_id, one of the two")
     if _NOT_PRINTABLE.search(message.operator) or not message.operator.strip():
         raise Invalid("out-of-range", "operator")
@@ -160,6 +161,7 @@ def encode_answer(answer: Answer, names: Names, seq: int) -> bytes:
                 "alert_id": command.alert_id or None,
                 "incident_id": command.incident_id or None,
                 "operator": command.operator,
+                **names.marks(),
                 "ok": answer.ok,
                 "detail": answer.detail or None,
             }

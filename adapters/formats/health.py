@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from adapters.wire import dump, rfc3339, rounded, without_none
+from adapters.wire import NO_MARKS, dump, rfc3339, rounded, without_none
 from fusion.schema import Health
 from fusion.sensorbias import SensorBias
 
@@ -44,7 +45,7 @@ def _bias(bias: SensorBias | None) -> dict[str, Any] | None:
     )
 
 
-def encode(health: Health, seq: int) -> bytes:
+def encode(health: Health, seq: int, marks: Mapping[str, bool | str] = NO_MARKS) -> bytes:
     """The message of a sensor's health."""
     return dump(
         without_none(
@@ -53,6 +54,7 @@ def encode(health: Health, seq: int) -> bytes:
                 "sensor": health.sensor,
                 "seq": seq,
                 "time": rfc3339(health.t_us),
+                **marks,
                 "state": health.state,
                 "last_plot_time": _time(health.last_us),
                 "last_arrival_time": _time(health.last_rx_us),

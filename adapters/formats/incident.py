@@ -112,7 +112,7 @@ def _encode(incident: Incident, names: Names, seq: int, shortened: bool = False)
         "reaction": _reaction(i) or None,
         "recipients": i.recipients or None,
         "mode": i.mode,
-        "simulated": i.simulated,
+        "simulated": i.simulated or names.simulated,
         "acknowledged_by": i.acknowledged_by or None,
         "acknowledged_time": exact.time(i.acknowledged_us),
         "identity": i.identity,

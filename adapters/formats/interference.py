@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-from adapters.wire import dump, rfc3339, rounded
+from adapters.wire import NO_MARKS, dump, rfc3339, rounded
 from fusion.gnss import Interference
 
 SCHEMA = "vedette.interference.v1"
 
 
-def encode(event: Interference, site: str, seq: int) -> bytes:
+def encode(event: Interference, site: str, seq: int, marks: Mapping[str, bool | str] = NO_MARKS) -> bytes:
     """The message of one event."""
     return dump(
         {
@@ -19,6 +20,7 @@ def encode(event: Interference, site: str, seq: int) -> bytes:
             "seq": seq,
             "number": event.number,
             "time": rfc3339(event.t_us),
+            **marks,
             "state": event.state,
             "since_time": rfc3339(event.since_us),
             "lat_deg": rounded(math.degrees(event.lat_rad), 4),

@@ -62,6 +62,7 @@ def _encode(entries: Sequence[Passage], names: Names, seq: int, shortened: bool 
         "site": names.site,
         "seq": seq,
         "time": rfc3339_exact(entries[-1].told_us),
+        **names.marks(),
         "track": entries[-1].track,
         "shortened": shortened or None,
         "entries": [_entry(entry, dict(zip(names.codes, names.state_names, strict=False))) for entry in entries],

@@ -29,6 +29,7 @@ def encode(picture: Picture, names: Names, seq: int) -> list[bytes]:
         "site": names.site,
         "seq": seq,
         "time": rfc3339(picture.t_us),
+        **names.marks(),
         "full": picture.full,
     }
     return pack(head, (("tracks", rows), ("dropped", dropped)))

@@ -23,6 +23,7 @@ class StatusInfo:
     state: str  # starting, live, replay, catching-up, offline
     epoch: int = -1
     simulated: bool = False
+    mode: str = "peace"
     version: str = ""
     config_hash: str = ""
     started_us: int = -1
@@ -50,6 +51,7 @@ def encode(info: StatusInfo) -> bytes:
                 "time": rfc3339(info.t_us),
                 "state": info.state,
                 "simulated": info.simulated,
+                "mode": info.mode,
                 "version": info.version or None,
                 "epoch": _known(info.epoch),
                 "config_hash": info.config_hash or None,

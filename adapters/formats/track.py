@@ -76,7 +76,7 @@ def encode_rows(
     time = rfc3339(tracks.t_us)
     payloads = []
     for i, row in enumerate(made):
-        head = dump({"schema": SCHEMA, "site": names.site, "seq": seq + i, "time": time})
+        head = dump({"schema": SCHEMA, "site": names.site, "seq": seq + i, "time": time, **names.marks()})
         payloads.append(head[:-1] + b"," + _ROW.encode(row)[1:])
     return payloads
 
