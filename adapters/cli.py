@@ -20,6 +20,7 @@ from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
 from adapters.incidents_command import incidents
+from adapters.rules_command import rules
 
 if TYPE_CHECKING:
     from adapters.broker import BrokerSettings
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.add_typer(incidents, name="incidents")
+app.add_typer(rules, name="rules")
 
 
 class Clock(StrEnum):

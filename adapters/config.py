@@ -130,6 +130,16 @@ def load_broker(folder: Path, environ: Mapping[str, str] | None = None) -> tuple
     raise located(found[0])
 
 
+def rule_paths(folder: Path, environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """The rule files of a folder, the base first, for commands that only read rules. Raises ConfigError."""
+    found: list[ConfigError] = []
+    service = _read_service(folder, os.environ if environ is None else environ, found)
+    paths = redlines.rule_paths(folder, service, found) if service is not None else ()
+    if found:
+        raise located(found[0])
+    return paths
+
+
 def broker_at(address: str, site: str = "", environ: Mapping[str, str] | None = None) -> tuple[str, BrokerSettings]:
     """Site and broker from `HOST`, `HOST:PORT` or `[IPv6]:PORT` and the environment alone; no folder is read.
 

@@ -48,14 +48,23 @@ def replay(
         factor = player.parse_speed(speed)
     except ValueError as error:
         raise ConfigError("--speed", speed, str(error), "give 1, 10 or max") from error
-    found = _summary(path)
-    frames = log.read(path) if found.ticks else player.with_ticks(log.read(path))
+    found, frames = recording(path)
     out.write(_what(path, found, speed) + "\n")
     try:
         return asyncio.run(_replay(frames, found, settings, site, factor, wait, out))
     except KeyboardInterrupt:
         out.write("stopped\n")
         return 1
+
+
+def recording(path: Path) -> tuple[log.Summary, Iterator[Frame]]:
+    """What a frame log holds, and its frames, with ticks every 100 ms where it has none of its own.
+
+    Raises:
+        ConfigError: the file cannot be read or is not a frame log.
+    """
+    found = _summary(path)
+    return found, log.read(path) if found.ticks else player.with_ticks(log.read(path))
 
 
 def _summary(path: Path) -> log.Summary:

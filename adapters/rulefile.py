@@ -177,15 +177,35 @@ def load(path: Path, overlays: Sequence[Path] = ()) -> RuleSet:
     Raises:
         ConfigError: anything wrong in a file, a test that fails among it.
     """
+    ruleset, tested = load_tested(path, overlays)
+    for test in tested:
+        if test.fault is not None:
+            raise test.fault
+    return ruleset
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One test of a rule file, run."""
+
+    rule: str
+    name: str
+    expect: bool
+    fault: ConfigError | None  # why it fails; None: it does not
+
+
+def load_tested(path: Path, overlays: Sequence[Path] = ()) -> tuple[RuleSet, list[Tested]]:
+    """The same, with every test that was run, and those that fail among them. Raises ConfigError otherwise."""
     ruleset = RuleSet(())
+    tested: list[Tested] = []
     try:
         for layer, file in enumerate((path, *overlays)):
-            ruleset = _lay(ruleset, _read(file), str(file), layer)
+            ruleset = _lay(ruleset, _read(file), str(file), layer, tested)
     except ConfigError as error:
         raise located(error) from error
     if not ruleset.rules:
         raise ConfigError(str(path), "rule", "no rule is left", "add a [[rule]] block, or disable fewer")
-    return ruleset
+    return ruleset, tested
 
 
 def _read(path: Path) -> RulesFile:
@@ -203,7 +223,7 @@ def _read(path: Path) -> RulesFile:
     return model
 
 
-def _lay(below: RuleSet, file: RulesFile, name: str, layer: int) -> RuleSet:
+def _lay(below: RuleSet, file: RulesFile, name: str, layer: int, tested: list[Tested]) -> RuleSet:
     words = _words(below.words, file.words, name)
     rules = {rule.id: rule for rule in below.rules}
     for row, rule_id in enumerate(file.disable):
@@ -221,7 +241,8 @@ def _lay(below: RuleSet, file: RulesFile, name: str, layer: int) -> RuleSet:
         own.add(rule.id)
         rules[rule.id] = rule
         for at, check in enumerate(block.test):
-            _run(check, rule, words, name, f"rule[{row}].test[{at}]")
+            fault = _run(check, rule, words, name, f"rule[{row}].test[{at}]")
+            tested.append(Tested(rule.id, check.name, check.expect, fault and located(fault)))
     bands = _bands(below.bands, file.bands, name)
     return RuleSet(tuple(rules.values()), words, bands)
 
@@ -379,14 +400,17 @@ def _example(spec: QuantitySpec) -> str:
     return f'write "{spec.name} <= 1{unit}"'
 
 
-def _run(check: CheckFile, rule: Rule, words: Words, file: str, key: str) -> None:
-    """Run one test of a rule; one that fails refuses the file, and says which condition decided."""
+def _run(check: CheckFile, rule: Rule, words: Words, file: str, key: str) -> ConfigError | None:
+    """Run one test of a rule; one that fails comes back as a refusal that says which condition decided."""
     scene = _scene(check.given, words, file, f"{key}.given")
     failing = [part.text for part in rule.when if not holds_all((part,), scene)[0]]
     if (not failing) is not check.expect:
         why = f"these do not hold: {'; '.join(failing)}" if failing else "every condition holds"
         wanted = "true" if check.expect else "false"
-        raise ConfigError(file, key, f"test {check.name!r} expects {wanted}, but {why}", "correct the rule or the test")
+        return ConfigError(
+            file, key, f"test {check.name!r} expects {wanted}, but {why}", "correct the rule or the test"
+        )
+    return None
 
 
 def _scene(given: dict[str, str | float | int | bool], words: Words, file: str, key: str) -> Scene:

@@ -301,6 +301,10 @@ def with_words(scene: Scene, words: Words) -> Scene:
         return probability_at_most(numbers.get(quantity, blank), scene.sigmas.get(quantity), limit)
 
     distance = numbers.get("distance", blank)
+    sigmas = dict(scene.sigmas)
+    if "depth" not in numbers:
+        numbers["depth"] = np.where(distance <= 0.0, -distance, np.nan)
+        sigmas["depth"] = sigmas.get("distance", np.zeros(scene.n))
     numbers.setdefault("probability_slow", at_most("speed", words.slow_mps))
     numbers.setdefault("probability_low", at_most("height_above_ground", words.low_m))
     numbers.setdefault("probability_inside", at_most("distance", 0.0))
@@ -313,7 +317,7 @@ def with_words(scene: Scene, words: Words) -> Scene:
     both = flags["within_border"] * flags.get("from_outside", blank)
     flags.setdefault("inside", np.where(flags["within_border"] == 0.0, 0.0, both))
     flags.setdefault("exempt", flags.get("cooperative", blank))  # `exempted` adds notified activities
-    return Scene(scene.n, numbers, scene.sigmas, flags, scene.names)
+    return Scene(scene.n, numbers, sigmas, flags, scene.names)
 
 
 def exempted(scene: Scene, rows: B1) -> Scene:

@@ -143,8 +143,8 @@ def test_check_says_what_terrain_does_and_when_an_antenna_stands_below_it() -> N
     assert _coverage(high, Coverage([high])).endswith("no terrain known")
 
 
-def test_check_names_every_problem_with_file_key_and_cure(tmp_path: Path) -> None:
-    for name in ("service.toml", "sensors.toml", "rules.toml"):
+def test_check_names_every_problem_with_file_line_key_and_cure(tmp_path: Path) -> None:
+    for name in ("service.toml", "sensors.toml", "rules.toml", "volumes.toml"):
         shutil.copy(ROOT / "config" / name, tmp_path / name)
     for name in ("zones", "terrain"):
         (tmp_path / name).symlink_to(ROOT / "config" / name)
@@ -156,8 +156,8 @@ def test_check_names_every_problem_with_file_key_and_cure(tmp_path: Path) -> Non
     run = vedette("check", str(tmp_path), "--no-borders")
     assert (run.exit_code, run.stdout) == (2, "")
     assert run.stderr.splitlines() == [
-        f"vedette: {tmp_path}/service.toml: broker.prot: is not a known key. Cure: did you mean port?",
-        f"vedette: {tmp_path}/sensors.toml: sensors[1].lat_deg: is nan, not a finite number."
+        f"vedette: {tmp_path}/service.toml:10: broker.prot: is not a known key. Cure: did you mean port?",
+        f"vedette: {tmp_path}/sensors.toml:23: sensors[1].lat_deg: is nan, not a finite number."
         " Cure: give: latitude of the antenna, WGS84 degrees",
     ]
 
