@@ -6,8 +6,9 @@ of a track that nothing has seen since the point before: what is coasted is a gu
 
 Memory is pages of 32 points, given out lowest first, 1,048,576 points in all (44 MB when all are in use: 5,000 tracks
 for 58 minutes at 30 s, and 1,500 beside them at 10 s). When no page is free, the oldest page of the least important
-track is taken: ended before live, and of these cooperative before others before low and slow before alerted. A track is
-forgotten half an hour after its last point; one that is low and slow or had an alert after an hour.
+track is taken: cooperative before others before low and slow before alerted, and of equals ended before live. None is
+taken from a track that matters more than the one that asks: that one gives up its own past, or leaves no point. A track
+is forgotten half an hour after its last point; one that is low and slow or had an alert after an hour.
 """
 
 from __future__ import annotations
@@ -253,7 +254,9 @@ class Trails:
                 self._drop_first(row)
         free = np.flatnonzero(self._owner < 0)[: len(rows)].tolist()
         for row in rows.tolist():
-            page = free.pop(0) if free else self._take()
+            page = free.pop(0) if free else self._take(row)
+            if page < 0:
+                continue
             self._owner[page], self._next[page] = self.id[row], -1
             if self.count[row]:
                 self._next[self.last[row]] = page
@@ -262,16 +265,19 @@ class Trails:
             self.last[row], self.used[row] = page, 0
             self.count[row] += 1
 
-    def _take(self) -> int:
-        """The oldest page of the least important track that has more than the page in hand; else of any.
+    def _take(self, asks: int) -> int:
+        """The oldest page of the least important track, none more important than the one that asks; -1: there is none.
 
-        That may be the very track that asks: it then gives up its own past.
+        A live track keeps the page in hand unless it asks itself, or a more important one asks that has none.
         """
-        spare = (self.count > 1) | (self.ended & (self.count > 0))
-        spare = spare if spare.any() else self.count > 0
-        rows = np.flatnonzero(spare)
+        may = (self.count > 0) & (self.worth <= self.worth[asks])
+        alone = (self.count[asks] == 0) & (self.worth < self.worth[asks])
+        may &= (self.count > 1) | self.ended | alone | (np.arange(len(self.id)) == asks)
+        rows = np.flatnonzero(may)
+        if len(rows) == 0:
+            return -1
         oldest = self._t_us[self.first[rows], 0]
-        victim = int(rows[np.lexsort((rows, oldest, self.worth[rows], ~self.ended[rows]))[0]])
+        victim = int(rows[np.lexsort((rows, oldest, ~self.ended[rows], self.worth[rows]))[0]])
         page = int(self.first[victim])
         self._drop_first(victim)
         self.taken += 1

@@ -152,8 +152,8 @@ def test_when_full_the_least_important_pays_and_an_alerted_track_never_does() ->
     alerted, other = trails.of(1), trails.of(2)
     assert alerted is not None
     assert other is not None
-    assert alerted.t_us[0] == T0_US  # and the other, which had none, paid with its oldest page
-    assert other.t_us[0] == T0_US + PAGE * 10 * S
+    assert alerted.t_us[0] == T0_US  # and the other paid for itself
+    assert other.t_us[0] == T0_US + 2 * PAGE * 10 * S  # all of it: the alerted one has the other three pages
 
 
 def test_another_epoch_means_other_objects() -> None:
