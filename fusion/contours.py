@@ -60,7 +60,7 @@ class _Part:
 def contours(cloud: Cloud, lat_rad: float, lon_rad: float, along_rad: float, wanted: Sequence[float]) -> list[Contour]:
     """One contour for each of `wanted` (probabilities, rising), about a place, on a grid laid along a course.
 
-    Each holds its probability of the places still in the air, and also of those on the ground: nobody knows which it is.
+    Each holds its probability of the places in the air, and also of those on the ground: nobody knows which it is.
     """
     s, c = (math.sin(along_rad), math.cos(along_rad)) if math.isfinite(along_rad) else (0.0, 1.0)
     along, across = cloud.east_m * s + cloud.north_m * c, cloud.east_m * c - cloud.north_m * s

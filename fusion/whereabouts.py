@@ -12,7 +12,7 @@ What it cannot know: terrain, and where radar would have seen the object had it 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import ndtri
@@ -48,10 +48,10 @@ class Ability:
 
 def _a(
     leg_s: tuple[float, float], change_deg: tuple[float, float], back: float, loiter: float, endurance_s: float,
-    *more: float,
+    fastest_mps: float, spread: float,
 ) -> Ability:  # fmt: skip
     low, high = change_deg
-    return Ability(leg_s, (math.radians(low), math.radians(high)), back, loiter, endurance_s, *more)
+    return Ability(leg_s, (math.radians(low), math.radians(high)), back, loiter, endurance_s, fastest_mps, spread)
 
 
 # Speeds, turns: shared reference of objects. Endurance: how long a search by prediction makes sense; an hour of a drone
@@ -68,14 +68,25 @@ ABILITIES: dict[ObjectClass, Ability] = {
     ObjectClass.FAST_JET: _a((40.0, 300.0), (180.0, 120.0), 0.10, 0.10, 2_400.0, 600.0, 0.25),
     ObjectClass.ROTORCRAFT: _a((30.0, 200.0), (180.0, 100.0), 0.05, 0.15, 3_600.0, 85.0, 0.25),
     ObjectClass.FAST_LOW_FLYER: _a((200.0, 900.0), (90.0, 50.0), 0.02, 0.02, 2_400.0, 310.0, 0.08),
-    ObjectClass.BALLOON: _a((600.0, 1_200.0), (35.0, 20.0), 0.0, 0.02, 3_600.0, 40.0, 0.15, 2.0, 10.0, True),
+    ObjectClass.BALLOON: replace(_a((600.0, 1_200.0), (35.0, 20.0), 0.0, 0.02, 3_600.0, 40.0, 0.15), drifts=True),
     ObjectClass.BIRD_FLOCK: _a((200.0, 700.0), (70.0, 40.0), 0.02, 0.10, 3_600.0, 35.0, 0.15),
     ObjectClass.FIXED_ECHO: _a((600.0, 1_200.0), (10.0, 10.0), 0.0, 1.0, 600.0, 1.0, 0.0),
 }
 _CLASSES = tuple(ABILITIES)
 _NUMBERS = np.array(
     [
-        (*a.leg_s, *a.change_rad, a.back, a.loiter, a.endurance_s, a.fastest_mps, a.spread, a.glide_low, a.glide_high, a.drifts)
+        (
+            *a.leg_s,
+            *a.change_rad,
+            a.back,
+            a.loiter,
+            a.endurance_s,
+            a.fastest_mps,
+            a.spread,
+            a.glide_low,
+            a.glide_high,
+            a.drifts,
+        )
         for a in ABILITIES.values()
     ],
     np.float64,
@@ -156,10 +167,10 @@ def cloud(last: Last, t_us: int, wind: Wind | None = None) -> Cloud:
     over_s = _comes_down_s(last, n, speed)
     flown_s = np.minimum(over_s, ahead_s)
     blown = wind if wind.known else Wind(0.0, 0.0)
-    w_east = blown.east_mps + (WIND_SIGMA_MPS * _Z[U_EAST] if wind.known else 0.0)
-    w_north = blown.north_mps + (WIND_SIGMA_MPS * _Z[U_NORTH] if wind.known else 0.0)
-    drifts = n[:, DRIFTS] > 0.0
-    w_east, w_north = np.where(drifts, 0.0, w_east), np.where(drifts, 0.0, w_north)  # its own speed is the air's
+    sigma_mps = WIND_SIGMA_MPS if wind.known else 0.0
+    drifts = n[:, DRIFTS] > 0.0  # their own speed is the air's
+    w_east = np.where(drifts, 0.0, blown.east_mps + sigma_mps * _Z[U_EAST])
+    w_north = np.where(drifts, 0.0, blown.north_mps + sigma_mps * _Z[U_NORTH])
     # Through the air: the same airspeed whatever the course; over ground what the air adds.
     east_mps, north_mps = speed * np.sin(course) - w_east, speed * np.cos(course) - w_north
     air_mps, heading = np.hypot(east_mps, north_mps), np.arctan2(east_mps, north_mps)
@@ -185,9 +196,9 @@ def _shares(p_classes: tuple[float, ...]) -> F8:
 
 def _first_course(last: Last, n: F8) -> F8:
     if not math.isfinite(last.course_rad) or last.speed_mps < CORNER_SPEED_MPS:
-        return 2.0 * np.pi * _U[U_COURSE]
+        return np.asarray(2.0 * np.pi * _U[U_COURSE], np.float64)
     sigma = math.hypot(math.atan2(last.sigma_speed_mps, last.speed_mps), math.radians(2.0))
-    course = last.course_rad + math.hypot(sigma, last.sigma_course_rad) * _Z[U_COURSE]
+    course: F8 = last.course_rad + math.hypot(sigma, last.sigma_course_rad) * _Z[U_COURSE]
     if last.turn_radps:
         course = course + math.copysign(TURN_MOST_RAD, last.turn_radps) * (1.0 - np.sqrt(_U[U_TURN]))
     return np.asarray(course, np.float64)
@@ -195,7 +206,9 @@ def _first_course(last: Last, n: F8) -> F8:
 
 def _speed(last: Last, n: F8) -> F8:
     sigma = np.hypot(last.sigma_speed_mps, n[:, SPREAD] * last.speed_mps)
-    return np.clip(last.speed_mps + sigma * _Z[U_SPEED], 0.0, np.maximum(n[:, FASTEST], last.speed_mps))
+    return np.asarray(
+        np.clip(last.speed_mps + sigma * _Z[U_SPEED], 0.0, np.maximum(n[:, FASTEST], last.speed_mps)), np.float64
+    )
 
 
 def _comes_down_s(last: Last, n: F8, speed: F8) -> F8:
@@ -212,7 +225,7 @@ def _comes_down_s(last: Last, n: F8, speed: F8) -> F8:
     if sinking:
         sink, stops_s = np.full(PARTICLES, -last.climb_mps) * (0.6 + 1.4 * _U[U_GLIDE]), 0.1 * stops_s
     early = np.minimum(stops_s + agl / sink, n[:, ENDURANCE])
-    return np.where(_U[U_FATE] < soon, early, n[:, ENDURANCE] * _U[U_WHEN] ** 2)
+    return np.asarray(np.where(_U[U_FATE] < soon, early, n[:, ENDURANCE] * _U[U_WHEN] ** 2), np.float64)
 
 
 def _legs(n: F8, flown_s: F8, air_mps: F8, heading: F8) -> tuple[F8, F8]:
@@ -238,4 +251,4 @@ def _legs(n: F8, flown_s: F8, air_mps: F8, heading: F8) -> tuple[F8, F8]:
 
 def _width(memory_s: F8, t_s: F8) -> F8:
     ratio = t_s / memory_s
-    return np.where(t_s > 0.0, memory_s * (t_s + memory_s * np.expm1(-ratio)), 1.0)
+    return np.asarray(np.where(t_s > 0.0, memory_s * (t_s + memory_s * np.expm1(-ratio)), 1.0), np.float64)
