@@ -149,7 +149,20 @@ class Trails:
         lat, lon, _ = geo.direct(lat, lon, course, np.abs(on_m))
         away = np.minimum(np.abs(times[low] - t_us), np.abs(times[high] - t_us))
         names = ("height_m", "speed_mps", "course_rad", "sigma_m")
-        return Then(owner[first], lat, lon, *(columns[name][low] for name in names), away_us=away)
+        known = {name: columns[name][low] for name in names}
+        return Then(id=owner[first], lat_rad=lat, lon_rad=lon, away_us=away, **known)
+
+    def ends(self) -> Then:
+        """The last point kept of every track that has ended; `away_us` is its time."""
+        rows = np.flatnonzero(self.ended & (self.count > 0))
+        page, slot = self.last[rows], self.used[rows] - 1
+        columns = {name: getattr(self, f"_{name}")[page, slot] for name in _POINT}
+        known = {name: columns[name].astype(np.float64) for name in _POINT[1:]}
+        return Then(id=self.id[rows], away_us=columns["t_us"], **known)
+
+    def name(self, track_id: int) -> str:
+        """The public track id "epoch:counter"."""
+        return f"{self._epoch}:{track_id}"
 
     def __len__(self) -> int:
         return len(self.id)
