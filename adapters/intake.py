@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from adapters.broker import Incoming, now_us
+from adapters.envelope import enveloped
 from adapters.formats import clock
-from adapters.formats.command import enveloped
 from adapters.mqtt import Connection
 from adapters.wallclock import WallClock
 from adapters.wire import feed_of
