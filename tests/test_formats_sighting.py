@@ -19,20 +19,28 @@ from fusion.record import Sighting
 from fusion.schema import Frame, Invalid, SensorKind, SensorSpec
 from tests.samples import RADAR, reason
 from tests.scene import NAMES
-from tests.test_formats_out import PLACES, same, values
+from tests.test_formats_out import same, values
 
 GUARD = SensorSpec("G1", 3, SensorKind.SIGHTING)
 RX_US = reported().rx_us
 NONE = st.just(np.nan)
 TEXTS = st.text(max_size=64).map(sighting.printable)
+
+
+def _radians(degrees: float) -> float:
+    """Within what a message can hold; nearer to zero than a millimetre is zero, and zero has no sign."""
+    radians = float(np.radians(degrees))
+    return radians if 1e-8 < abs(radians) and abs(degrees) not in (90.0, 180.0) else 0.0
+
+
 REPORTS = st.builds(
     Sighting,
     sensor=st.just("G1"),
     rx_us=st.just(RX_US),
     t_us=st.integers(wire.EARLIEST_US, wire.LATEST_US - 1),
     id=st.from_regex(r"\A[0-9A-Za-z._:-]{1,40}\Z"),
-    lat_rad=PLACES,
-    lon_rad=PLACES,
+    lat_rad=st.floats(-90.0, 90.0).map(_radians),
+    lon_rad=st.floats(-180.0, 180.0).map(_radians),
     sigma_m=st.floats(1.0, 1e5),
     bearing_rad=st.floats(1e-8, 6.28) | NONE,
     sigma_bearing_rad=st.floats(1e-8, 3.14) | NONE,
