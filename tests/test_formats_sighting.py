@@ -30,7 +30,7 @@ TEXTS = st.text(max_size=64).map(sighting.printable)
 def _radians(degrees: float) -> float:
     """Within what a message can hold; nearer to zero than a millimetre is zero, and zero has no sign."""
     radians = float(np.radians(degrees))
-    return radians if 1e-8 < abs(radians) and abs(degrees) not in (90.0, 180.0) else 0.0
+    return radians if abs(radians) > 1e-8 and abs(degrees) not in (90.0, 180.0) else 0.0
 
 
 REPORTS = st.builds(
