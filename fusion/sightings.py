@@ -102,6 +102,17 @@ class Sightings:
             events += self._judge(report, trails, lost, now_us)
         return events + self._look_again(trails, lost, now_us)
 
+    def fault(self, report: Sighting) -> tuple[str, str]:
+        """Why a report is refused whatever else is known: a countable reason and its sentence; empty when it is not."""
+        if report.t_us > report.rx_us + self.params.future_s * US_PER_S:
+            ahead_s = (report.t_us - report.rx_us) / US_PER_S
+            return "future", f"its time is {ahead_s:.0f} s ahead of its arrival"
+        code, distance_m = self._where(report.lat_rad, report.lon_rad)
+        if not code and not abs(distance_m) <= self.params.outside_m:
+            most_km = self.params.outside_m / 1_000
+            return "outside-area", f"no state is known there, and the border is further than {most_km:.0f} km"
+        return "", ""
+
     def snapshot(self) -> dict[str, Any]:
         """Everything that can change a later answer."""
         kept = {"waiting": list(self._waiting), "tentative": dict(self._tentative)}
@@ -118,14 +129,9 @@ class Sightings:
         name = name_of(report)
         if name in self._known:
             return [replace(self._known[name], sighting=report, t_us=now_us)]
-        if report.t_us > report.rx_us + self.params.future_s * US_PER_S:
-            ahead_s = (report.t_us - report.rx_us) / US_PER_S
-            return [self._refuse(report, now_us, "future", f"its time is {ahead_s:.0f} s ahead of its arrival")]
-        code, distance_m = self._where(report.lat_rad, report.lon_rad)
-        if not code and not abs(distance_m) <= self.params.outside_m:
-            most_km = self.params.outside_m / 1_000
-            detail = f"no state is known there, and the border is further than {most_km:.0f} km"
-            return [self._refuse(report, now_us, "outside the area", detail)]
+        reason, detail = self.fault(report)
+        if reason:
+            return [self._refuse(report, now_us, reason, detail)]
         events = self._find(report, trails, lost, now_us) if report.found else self._see(report, trails, lost, now_us)
         self._known[name] = next(e for e in events if isinstance(e, SightingJudged))
         while len(self._known) > self.params.most_known:

@@ -117,7 +117,7 @@ def test_bad_reports_are_refused_with_the_reason(trails: Trails) -> None:
     assert future.detail.startswith("future: its time is 3600 s ahead")
     outside = told(report(lat_rad=np.radians(10.0)), trails)
     assert not outside.ok
-    assert outside.detail.startswith("outside the area")
+    assert outside.detail.startswith("outside-area: no state is known there")
     assert told(report(t_us=NOW_US + 4 * S), trails).ok
 
 
