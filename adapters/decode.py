@@ -11,13 +11,14 @@ from typing import Protocol
 
 import numpy as np
 
-from adapters.formats import command, met, plots, readsb, sensorstatus, track
+from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, track
 from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
 from fusion.schema import Frame, Invalid, Met, SensorSpec, SensorStatus
 from fusion.schema import plots as make_plots
 
 TICK = "tick"
+MAX_UNFIT = 32  # reports refused in a tick whose senders hear of it: more are a flood, and are only counted
 
 
 class PlotDecoder(Protocol):
@@ -49,6 +50,7 @@ class Door:
         self._engine = engine
         self._refused = refused
         self._sensors = {spec.id: spec for spec in engine.config.sensors}
+        self._unfit: list[tuple[bytes, SensorSpec, int, Invalid]] = []
         self._plots = {sensor: PLOT_FORMATS[name] for sensor, name in formats.items()}
 
     def enter(self, frame: Frame) -> None:
@@ -69,6 +71,11 @@ class Door:
         if not self._engine.config.simulated and _SIMULATED.search(payload):
             raise Invalid("simulated", "simulated data for a service that is not")
 
+    def take_unfit(self) -> list[tuple[bytes, SensorSpec, int, Invalid]]:
+        """Reports of people refused since the last call (payload, sensor, arrival, why), at most `MAX_UNFIT`."""
+        unfit, self._unfit = self._unfit, []
+        return unfit
+
     def _enter(self, frame: Frame) -> None:
         parts = frame.source.split("/")
         if len(parts) == 2 and parts[0] == "cmd":
@@ -86,14 +93,27 @@ class Door:
             self._say(frame, sensorstatus.decode(frame.payload, spec, frame.rx_us))
         elif what == "met":
             self._say(frame, met.decode(frame.payload, spec, frame.rx_us))
-        elif what in ("plots", "sighting"):
+        elif what == "plots":
             self._enter_plots(frame, spec)
+        elif what == "sighting":
+            self._enter_report(frame, spec)
         else:
             raise Invalid("unknown-topic", frame.source)
 
     def _say(self, frame: Frame, word: SensorStatus | Met) -> None:
         if self._engine.feed(word):
             self._refused(frame, "future", "a word from the future")
+
+    def _enter_report(self, frame: Frame, spec: SensorSpec) -> None:
+        try:
+            self._check_real(frame.payload)
+            report = sighting.decode(frame.payload, spec, frame.rx_us)
+        except Invalid as fault:
+            if len(self._unfit) < MAX_UNFIT:
+                self._unfit.append((frame.payload, spec, frame.rx_us, fault))
+            raise
+        if self._engine.feed(report):
+            self._refused(frame, "future", "a report of what is to come")
 
     def _enter_plots(self, frame: Frame, spec: SensorSpec) -> None:
         try:

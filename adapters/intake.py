@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from adapters.broker import Incoming, now_us
+from adapters.envelope import enveloped
 from adapters.formats import clock
-from adapters.formats.command import enveloped
 from adapters.mqtt import Connection
 from adapters.wallclock import WallClock
 from adapters.wire import feed_of
@@ -103,7 +103,7 @@ class Intake:
         if incoming.topic == self._base + CLOCK_TOPIC or any(key == "rx_us" for key, _ in incoming.user):
             self._refuse(self._frame(incoming, incoming.rx_us), "bad-time", "replayed input under --clock live")
         else:
-            arrived.frames.append(self._frame(incoming, incoming.rx_us))
+            arrived.frames.append(self._answerable(incoming, incoming.rx_us))
 
     def _take_replayed(self, incoming: Incoming, arrived: Arrived) -> None:
         try:
@@ -115,7 +115,7 @@ class Intake:
             self._inputs.ack(incoming)  # at once: it must not take the place of what the tick waits for
         else:
             arrived.taken.append((self._inputs, incoming))
-            arrived.frames.append(self._frame(incoming, rx_us))
+            arrived.frames.append(self._answerable(incoming, rx_us))
 
     def _take_commands(self, arrived: Arrived) -> None:
         for incoming in _drain(self._commands):
@@ -126,6 +126,13 @@ class Intake:
                 self._refuse(frame, "bad-time", "a retained command")
             else:
                 arrived.frames.append(enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation))
+
+    def _answerable(self, incoming: Incoming, rx_us: int) -> Frame:
+        """A frame; a person's report keeps with it where the person wants to hear what became of it."""
+        frame = self._frame(incoming, rx_us)
+        if incoming.response_topic and frame.source.endswith("/sighting"):
+            return enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation)
+        return frame
 
     def _frame(self, incoming: Incoming, rx_us: int) -> Frame:
         return Frame(self.number(), rx_us, incoming.topic.removeprefix(self._base), incoming.payload)

@@ -3,6 +3,7 @@
     picture/{part}    retained, full every 5 s            picture-delta     ten times a second, what changed
     track/{id}        retained 15 s, 1 Hz for what an officer must watch, else on change and every 5 s; empty on drop
     ledger/{track}    retained 10 min, QoS 1, with each new entry and every 5 min; empty on drop
+    search/{track}    retained 10 min, QoS 1, as it grows; once more when it ends, then empty
     alert/{id}        retained until closed, QoS 1        alert-log         every transition, QoS 1
     sensor/{id}/health  retained 15 s, on change and every 5 s
     interference/{number}  retained 15 s, on change of state and every 5 s, QoS 1; empty when it is over
@@ -22,10 +23,31 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from adapters.broker import Outgoing
-from adapters.formats import alert, command, health, incident, interference, ledger, picture, track, withheld
+from adapters.formats import (
+    alert,
+    command,
+    health,
+    incident,
+    interference,
+    ledger,
+    picture,
+    search,
+    sighting,
+    track,
+    withheld,
+)
 from adapters.wire import Names
 from fusion.gnss import Interference
-from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, Withheld
+from fusion.record import (
+    Incident,
+    IncidentChanged,
+    Passage,
+    PassageNoted,
+    SearchArea,
+    SearchChanged,
+    SightingJudged,
+    Withheld,
+)
 from fusion.schema import (
     F8,
     I8,
@@ -35,7 +57,9 @@ from fusion.schema import (
     Answer,
     Event,
     HealthChanged,
+    Invalid,
     Picture,
+    SensorSpec,
 )
 
 FULL_EVERY_S = 5
@@ -43,8 +67,12 @@ EXPIRY_S = 15  # three missed repeats: what the broker still holds then is not t
 TICKS_PER_S = 10
 LEDGER_EVERY_US = 300 * US_PER_S  # it changes a few times in an hour
 LEDGER_EXPIRY_S = 600
+SEARCH_EXPIRY_S = 600  # it is told every minute
 LEDGERS_PER_TICK = 50  # at 60 us each: 3 ms of a tick; the first entries of a thousand tracks are out in two seconds
 LOW_SLOW = 0.5  # probability of both words from which a track is worth 1 Hz
+
+
+Unfit = tuple[bytes, SensorSpec, int, Invalid]  # a report that was refused: payload, sensor, arrival, why
 
 
 @dataclass(slots=True)
@@ -102,6 +130,10 @@ class Outbox:
                 payload = withheld.encode(event, self._names, self._next())
                 out.journal.append(payload)
                 out.alerts.append(Outgoing(f"{self._base}withheld", payload, qos=1))
+            elif isinstance(event, SearchChanged):
+                out.others += self._search(event.area)
+            elif isinstance(event, SightingJudged):
+                out.others += _replies([sighting.reply(event, self._names, self._next())])
             elif isinstance(event, Picture):
                 self._picture(event, out)
             elif isinstance(event, HealthChanged):
@@ -119,8 +151,14 @@ class Outbox:
         self._spread(out)
         return out
 
-    def again(self, alerts: Sequence[Alert], incidents: Sequence[Incident] = ()) -> list[Outgoing]:
-        """Open alerts and incidents once more, as they stand: after a reconnect the broker may have lost them.
+    def refusals(self, unfit: Sequence[Unfit]) -> list[Outgoing]:
+        """Answers to reports of people that could not be read, where they say where to answer."""
+        return _replies([sighting.refusal(*one, self._names, self._next()) for one in unfit])
+
+    def again(
+        self, alerts: Sequence[Alert], incidents: Sequence[Incident] = (), searches: Sequence[SearchArea] = ()
+    ) -> list[Outgoing]:
+        """Open alerts, incidents and searches once more as they stand: after a reconnect the broker may have lost them.
 
         Ledgers follow with the next turns.
         """
@@ -132,6 +170,8 @@ class Outbox:
         for one in incidents:
             payload = incident.encode(one, self._names, self._next())
             out += [Outgoing(topic, payload, qos=1, retain=True) for topic in self._everywhere(f"incident/{one.id}")]
+        for area in searches:
+            out += self._search(area)
         return out
 
     def cleared(self, alert_ids: Sequence[str], incident_ids: Sequence[str] = ()) -> list[Outgoing]:
@@ -177,6 +217,12 @@ class Outbox:
             out.alerts.append(Outgoing(topic, payload, qos=1, retain=not closed))
             if closed:
                 out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
+
+    def _search(self, area: SearchArea) -> list[Outgoing]:
+        topic, payload = f"{self._base}search/{area.track}", search.encode(area, self._names, self._next())
+        if not area.ended:
+            return [Outgoing(topic, payload, qos=1, retain=True, expiry_s=SEARCH_EXPIRY_S)]
+        return [Outgoing(topic, payload, qos=1), Outgoing(topic, b"", qos=1, retain=True)]
 
     def _interfered(self, event: Interference, out: Turn) -> None:
         over = event.state == "over"
@@ -261,6 +307,10 @@ class Outbox:
             payload = ledger.encode(entries, self._names, self._next())
             topic = f"{self._base}ledger/{entries[-1].track}"
             out.others.append(Outgoing(topic, payload, qos=1, retain=True, expiry_s=LEDGER_EXPIRY_S))
+
+
+def _replies(replies: Sequence[sighting.Reply | None]) -> list[Outgoing]:
+    return [Outgoing(r.topic, r.payload, qos=1, correlation=r.correlation) for r in replies if r is not None]
 
 
 def _both(p_low: F8, p_slow: F8) -> F8:

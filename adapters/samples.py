@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
@@ -19,7 +20,9 @@ from adapters.formats import (
     picture,
     plots,
     readsb,
+    search,
     sensorstatus,
+    sighting,
     status,
     track,
     withheld,
@@ -29,7 +32,18 @@ from adapters.wire import Names
 from fusion import schema
 from fusion.gnss import Interference
 from fusion.outlook import Forecast, blank
-from fusion.record import Incident, Member, Passage, PassageKind, Withheld
+from fusion.record import (
+    Contour,
+    Incident,
+    Match,
+    Member,
+    Passage,
+    PassageKind,
+    SearchArea,
+    Sighting,
+    SightingJudged,
+    Withheld,
+)
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -261,6 +275,56 @@ def passages() -> tuple[Passage, ...]:
     return seen, left, replace(left, number=3, kind=PassageKind.ENTER, state="LT", other="BY")
 
 
+def sought() -> SearchArea:
+    """Where to look for it once it is lost, four minutes later."""
+
+    def ring(*corners: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+        return tuple((math.radians(lat), math.radians(lon)) for lat, lon in (*corners, corners[0]))
+
+    half = ring((54.587, 25.614), (54.631, 25.513), (54.662, 25.562), (54.602, 25.643))
+    most = ring((54.551, 25.702), (54.602, 25.421), (54.716, 25.438), (54.694, 25.611), (54.583, 25.733))
+    return SearchArea(
+        track="5:17",
+        number=9,
+        t_us=NOW_US + 300 * US_PER_S,
+        lost_us=NOW_US + 58 * US_PER_S,
+        why="left coverage",
+        lat_rad=math.radians(54.5583),
+        lon_rad=math.radians(25.6891),
+        height_m=365.0,
+        speed_mps=41.2,
+        course_rad=math.radians(306.0),
+        contours=(Contour(0.5, 22_400_000.0, (half,)), Contour(0.9, 214_000_000.0, (most,))),
+        states=("BY", "LT"),
+        assumed=("class: fixed-wing-drone 86%, ultralight 10%", "in the air for at most 60 min",
+                 "wind 7 m/s from 291 deg, reported by R1"),
+    )  # fmt: skip
+
+
+def reported() -> Sighting:
+    """What a border guard saw of it."""
+    return Sighting(
+        sensor="G1",
+        rx_us=NOW_US + 95 * US_PER_S,
+        t_us=NOW_US + 45 * US_PER_S,
+        id="17",
+        lat_rad=math.radians(54.571),
+        lon_rad=math.radians(25.688),
+        sigma_m=50.0,
+        bearing_rad=math.radians(172.0),
+        distance_m=1_500.0,
+        words="grey, like a moped, low over the forest",
+        reporter="border guard",
+    )
+
+
+def joined() -> SightingJudged:
+    """What became of the report."""
+    detail = "joined to track 5:17, probability 0.98"
+    matches = (Match("5:17", 0.983, 410.0, 0.0, "track"),)
+    return SightingJudged(reported(), NOW_US + 96 * US_PER_S, True, detail, "5:17", matches)
+
+
 def _bias() -> SensorBias:
     return SensorBias(
         "R1",
@@ -297,8 +361,10 @@ def _inputs() -> tuple[Sample, ...]:
         Sample("in/N1/plots", sensor, qos1, 'the same with `format = "track"`: a neighbour\'s `track/{id}` as it is'),
         Sample("in/R1/status", sensor, qos1, "the sensor's own word about itself",
                lambda: sensorstatus.encode(schema.SensorStatus("R1", NOW_US, NOW_US, "degraded", "channel B"))),
-        Sample("in/R1/met", sensor, qos1, "pressure at mean sea level",
-               lambda: met.encode(Met("R1", NOW_US, NOW_US, 1_008.2))),
+        Sample("in/R1/met", sensor, qos1, "pressure at mean sea level, and where known the wind",
+               lambda: met.encode(Met("R1", NOW_US, NOW_US, 1_008.2, (6.5, -2.5)))),
+        Sample("in/G1/sighting", "a person", qos1, "what a person saw, from where, or what was found on the ground",
+               lambda: sighting.encode(reported())),
         Sample("cmd/identify", "an operator", qos1,
                "`cmd/acknowledge`, `cmd/identify`, `cmd/close`; with `incident_id` for an incident",
                lambda: command.encode(_command())),
@@ -338,6 +404,12 @@ def _outputs() -> tuple[Sample, ...]:
                    Withheld("5:17", "low-slow-near", 2, 2, "pabrade-range", "Army, Pabrade training area",
                             "reconnaissance drones", NOW_US, NOW_US, float(np.radians(54.99)),
                             float(np.radians(25.87))), NAMES, 4716)),
+        Sample("search/5:17", "Vedette", "QoS 1, retained until it ends",
+               "where to look for a lost object: GeoJSON, told anew as it grows; "
+               "`ended` with `why` when it is found, seen again or given up",
+               lambda: search.encode(sought(), NAMES, 4716)),
+        Sample("answer/...", "Vedette", qos1, "to the response topic of a sighting: what became of it, or why not",
+               lambda: sighting.answer(joined(), NAMES, 4716)),
         Sample("partner/LV/alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
                "for every neighbour in `partners`, the same as `alert/{id}`"),
         Sample("partner/LV/track/5:17", "Vedette", kept,

@@ -80,8 +80,9 @@ class Core:
             self.door.enter(frame)
 
     def open_again(self) -> list[Outgoing]:
-        """The messages of every open alert and incident as it stands."""
-        return self.outbox.again(self.engine.open_alerts(), self.engine.incidents.open_incidents())
+        """The messages of every open alert, incident and search as it stands."""
+        searches = self.engine.afterwards.lost.open()
+        return self.outbox.again(self.engine.open_alerts(), self.engine.incidents.open_incidents(), searches)
 
     def work(self, frames: Sequence[Frame], tick: Frame) -> tuple[list[Event], Turn, Spent]:
         """One tick of the live service: all frames that arrived before it, then the tick."""
@@ -98,4 +99,5 @@ class Core:
         run(watched(), self.engine, self.door, lambda _tick, said: events.extend(said))
         fused_s = time.perf_counter()
         turn = self.outbox.turn(events)
+        turn.others += self.outbox.refusals(self.door.take_unfit())
         return events, turn, Spent(decoded_s - start_s, fused_s - decoded_s, time.perf_counter() - fused_s)

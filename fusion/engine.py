@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fusion.afterwards import Afterwards, areas, cited
 from fusion.alerts import Watch
 from fusion.behaviour import Behaviour
 from fusion.claims import ClaimWatch
@@ -29,7 +30,7 @@ from fusion.ledger import Ledger
 from fusion.order import Order
 from fusion.orders import refusal
 from fusion.outlook import Area
-from fusion.record import IncidentChanged, Passage, PassageNoted
+from fusion.record import IncidentChanged, Passage, PassageNoted, Sighting
 from fusion.rules import RuleSet
 from fusion.schema import (
     B1,
@@ -98,6 +99,7 @@ class Engine:
         self.ledger = Ledger(config.zones, names)
         states = (config.zones.codes, config.zones.names)
         self.incidents = Incidents(*states, config.incidents, self._passages, config.mode)
+        self.afterwards = Afterwards(config.zones)
         self._commands: list[Command] = []
         self._heard: list[Plots] = []
         self._words: list[SensorStatus | Met] = []
@@ -119,6 +121,12 @@ class Engine:
             return self._feed_plots(item, rejected)
         if isinstance(item, Command):
             self._commands.append(item)
+        elif isinstance(item, Sighting):
+            self.afterwards.sightings.feed(item)
+            reason, _ = self.afterwards.sightings.fault(item)
+            if reason:
+                self.counters.reject(reason)  # its sender hears it with the next look
+                return int(reason == "future")
         else:
             if item.t_us > item.rx_us + self.order.future_us:
                 self.counters.reject("future")
@@ -172,6 +180,7 @@ class Engine:
             "watch": self.watch.snapshot(),
             "ledger": self.ledger.snapshot(),
             "incidents": self.incidents.snapshot(),
+            "afterwards": self.afterwards.snapshot(),
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
             "commands": list(self._commands),
             "heard": list(self._heard),
@@ -192,6 +201,7 @@ class Engine:
         self.watch.restore(state["watch"])
         self.ledger.restore(state["ledger"])
         self.incidents.restore(state["incidents"])
+        self.afterwards.restore(state["afterwards"])
         kept: Counters = state["counters"]
         self.counters = replace(kept, rejected=dict(kept.rejected), shed=dict(kept.shed))
         self._commands = list(state["commands"])
@@ -232,6 +242,7 @@ class Engine:
                 self.health.said(word)
             else:
                 self.tracker.set_qnh(word.qnh_hpa, QNH_SIGMA_HPA)
+                self.afterwards.heard(word)
         self._heard.clear()
         self._words.clear()
 
@@ -276,12 +287,17 @@ class Engine:
         forecast = self.forecaster.step(tracks, facts, now_us)
         assessment = forecast.onto(assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour))
         changed = self.watch.step(tracks, assessment, now_us, forecast)
+        self.afterwards.look(tracks, assessment, forecast, self.watch.open_alerts(), now_us)
+        self.afterwards.ended(self._dropped, tracks.epoch, now_us)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [*(AlertChanged(a) for a in changed), *self.watch.drain_withheld()]
         dropped = tuple(self._dropped)
         passed = self._passed(tracks, assessment, now_us)
         events += [PassageNoted(entry, self._passages(entry.track)) for entry in passed]
-        told = self.incidents.step(tracks, assessment, Heard(changed, dropped, passed), now_us)
+        after = self.afterwards.take()
+        events += after
+        heard = Heard(changed, dropped, passed, areas(after), cited(after))
+        told = self.incidents.step(tracks, assessment, heard, now_us)
         events += [IncidentChanged(incident) for incident in told]
         self.ledger.ended(dropped)
         self._dropped.clear()

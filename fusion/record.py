@@ -92,6 +92,21 @@ class Sighting:
     words: str = ""  # as said; shown as text, never understood
     reporter: str = ""  # a role, such as "border guard", never a private name
     found: bool = False  # an object on the ground
+    elevation_rad: float = np.nan  # above the observer's horizon
+    sigma_t_s: float = 60.0  # of the time: people look at the clock afterwards
+    response_topic: str = ""  # where the sender wants to hear what became of it
+    correlation: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One track, or an earlier sighting, that a sighting may be of."""
+
+    track: str  # "epoch:counter", or "sighting {sensor}/{id}"
+    probability: float
+    away_m: float  # from where the sighting puts the object to where the track was then, or was last seen
+    away_s: float  # the sighting's time less that of the place compared; positive: the sighting was later
+    rests_on: str  # "track", "search", "sighting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +230,23 @@ class SearchChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SightingJudged:
+    """What became of a sighting (`fusion/sightings.py`); told to its sender, and again when a tentative one joins."""
+
+    sighting: Sighting
+    t_us: int
+    ok: bool  # False: refused, `detail` says why
+    detail: str
+    track: str = ""  # it belongs to this one; "" refused, or a tentative object of its own
+    matches: tuple[Match, ...] = ()  # the most probable first
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentChanged:
     """An incident was raised or changed: journalled, then published."""
 
     incident: Incident
+
+
+# What is remembered of flights, of all that an engine says.
+Noted = PassageNoted | SearchChanged | IncidentChanged | SightingJudged | Withheld

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fusion import columns
 from fusion.columns import COLUMNS, columns_of, unmeasured
 from fusion.gnss import Interference
-from fusion.record import IncidentChanged, PassageNoted, SearchChanged, Withheld
+from fusion.record import Noted, Sighting
 from fusion.sensorbias import SensorBias
 
 if TYPE_CHECKING:
@@ -234,6 +234,7 @@ class Met:
     rx_us: int
     t_us: int
     qnh_hpa: float
+    wind_mps: tuple[float, float] = (np.nan, np.nan)  # towards east and north; NaN not reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +253,7 @@ class Command:
     to: str = ""  # for "hand-over": the neighbour or recipient who shall take it
 
 
-Item = Plots | SensorStatus | Met | Command
+Item = Plots | SensorStatus | Met | Command | Sighting
 
 
 class TrackStatus(IntEnum):
@@ -471,7 +472,6 @@ class Answer:
     detail: str
 
 
-Noted = PassageNoted | SearchChanged | IncidentChanged | Withheld  # what is remembered of flights
 Event = Picture | AlertChanged | HealthChanged | Interference | Answer | Noted
 
 

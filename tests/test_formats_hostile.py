@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.envelope import enveloped
 from adapters.formats import (
     alert,
     clock,
@@ -19,12 +20,14 @@ from adapters.formats import (
     met,
     plots,
     readsb,
+    search,
     sensorstatus,
+    sighting,
     track,
     watermark,
 )
-from adapters.samples import happened, passages
-from fusion.schema import Frame, Invalid, Met, SensorStatus
+from adapters.samples import happened, passages, reported, sought
+from fusion.schema import Frame, Invalid, Met, SensorKind, SensorSpec, SensorStatus
 from tests.samples import ADSB, AIRCRAFT, GOOD, ORDER, RADAR, T_US, feed, message
 from tests.scene import NAMES, table
 
@@ -46,7 +49,7 @@ DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "command": (lambda p: command.decode(p, "identify", 5), command.encode(ORDER)),
     "envelope": (
         lambda p: command.decode(p, "identify", 5),
-        command.enveloped(Frame(1, 5, "cmd/identify", command.encode(ORDER)), (), "a/b", b"1").payload,
+        enveloped(Frame(1, 5, "cmd/identify", command.encode(ORDER)), (), "a/b", b"1").payload,
     ),
     "alert": (
         alert.decode,
@@ -55,6 +58,9 @@ DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
         b'"quantities":[{"name":"speed_mps","value":41.5,"sigma":1.5}],"sensors":["R1"]}',
     ),
 }
+GUARD = SensorSpec("G1", 3, SensorKind.SIGHTING)
+DECODERS["sighting"] = (lambda p: sighting.decode(p, GUARD, 5), sighting.encode(reported()))
+DECODERS["search"] = (search.decode, search.encode(sought(), NAMES, 3))
 DECODERS["incident"] = (incident.decode, incident.encode(happened(), NAMES, 3))
 DECODERS["ledger"] = (ledger.decode, ledger.encode(passages(), NAMES, 3))
 SPICE = [b"null", b"NaN", b"1e999", b"-1", b'""', b"[]", b"{}", b"true", b"1e-400", b"9" * 400, b"\xff", b'"\\ud800"']
@@ -119,7 +125,7 @@ def test_no_json_value_in_any_field_breaks_a_decoder(name: str, data: st.DataObj
     decode, sample = DECODERS[name]
     body = json.loads(sample)
     target = body
-    for key in ("plots", "aircraft", "quantities"):
+    for key in ("plots", "aircraft", "quantities", "features"):
         if key in body and data.draw(st.booleans()):
             target = body[key][0]
     anything = st.recursive(

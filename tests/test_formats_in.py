@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import wire
+from adapters.envelope import enveloped
 from adapters.formats import clock, command, met, plots, readsb, sensorstatus, watermark
 from fusion import schema
 from fusion.schema import Answer, Command, Frame, Met, PlotKind, Plots, SensorStatus
@@ -313,6 +314,11 @@ def test_a_batch_survives_readsb_but_for_its_sigmas() -> None:
 def test_weather_reads_back() -> None:
     report = Met("R1", 5, T_US + 7, 1008.25)
     assert met.decode(met.encode(report), RADAR, 5) == report
+    windy = Met("R1", 5, T_US, 1000.0, (6.5, -2.25))
+    assert met.decode(met.encode(windy), RADAR, 5) == windy
+    half = met.encode(windy).replace(b',"wind_north_mps":-2.25', b"")
+    assert reason(met.decode, half, RADAR, 5) == "missing-field"
+    assert reason(met.decode, met.encode(Met("R1", 5, T_US, 1000.0, (500.0, 0.0))), RADAR, 5) == "out-of-range"
     assert reason(met.decode, met.encode(Met("R2", 5, T_US, 1000.0)), RADAR, 5) == "unknown-sensor"
     assert reason(met.decode, met.encode(Met("R1", 5, T_US, 29.92)), RADAR, 5) == "out-of-range"  # inches of mercury
 
@@ -333,7 +339,7 @@ def test_a_tick_and_a_watermark_read_back() -> None:
 
 def test_a_command_and_what_travels_beside_it_survive_the_frame() -> None:
     frame = Frame(1, 5, "cmd/identify", command.encode(ORDER))
-    wrapped = command.enveloped(frame, [("x", "y")], ORDER.response_topic, ORDER.correlation)
+    wrapped = enveloped(frame, [("x", "y")], ORDER.response_topic, ORDER.correlation)
     assert (wrapped.seq, wrapped.rx_us, wrapped.source) == (1, 5, "cmd/identify")
     assert command.decode(wrapped.payload, "identify", 5) == ORDER
     bare = command.decode(frame.payload, "acknowledge", 5)
@@ -342,13 +348,13 @@ def test_a_command_and_what_travels_beside_it_survive_the_frame() -> None:
 
 def test_an_envelope_does_not_open_an_envelope_from_outside() -> None:
     frame = Frame(1, 5, "cmd/close", command.encode(ORDER))
-    twice = command.enveloped(command.enveloped(frame, (), "vedette/v1/x/answer/me"))
+    twice = enveloped(enveloped(frame, (), "vedette/v1/x/answer/me"))
     assert reason(command.decode, twice.payload, "close", 5) == "wrong-schema"
 
 
 @pytest.mark.parametrize("topic", ["vedette/v1/x/alert/1", "a/+/b", "#", "$SYS/x", "a\nb", "vedette", "x" * 201])
 def test_no_answer_goes_where_it_would_pass_for_something_else(topic: str) -> None:
-    frame = command.enveloped(Frame(1, 5, "cmd/close", command.encode(ORDER)), (), topic)
+    frame = enveloped(Frame(1, 5, "cmd/close", command.encode(ORDER)), (), topic)
     assert reason(command.decode, frame.payload, "close", 5) == "out-of-range"
 
 
@@ -381,9 +387,9 @@ def test_bad_commands_are_refused_by_reason() -> None:
     assert refused(operator="A\nB") == "out-of-range"
     assert refused(reason="x" * 501) == "out-of-range"
     assert refused(identity="enemy") == "out-of-range"
-    oversized = command.enveloped(Frame(1, 5, "cmd/close", b"x" * (wire.MAX_PAYLOAD_BYTES + 1)))
+    oversized = enveloped(Frame(1, 5, "cmd/close", b"x" * (wire.MAX_PAYLOAD_BYTES + 1)))
     assert reason(command.decode, oversized.payload, "close", 5) == "oversized"
-    assert reason(command.decode, command.enveloped(Frame(1, 5, "c", b"\xff")).payload, "close", 5) == "not-utf8"
+    assert reason(command.decode, enveloped(Frame(1, 5, "c", b"\xff")).payload, "close", 5) == "not-utf8"
 
 
 def test_the_answer_to_a_command_names_it() -> None:

@@ -1,0 +1,80 @@
+"""What travels beside a payload in MQTT, kept with it: where the sender wants an answer, and its correlation data.
+
+A frame has nothing beside its payload, and a replay must answer as the service did: so at the door a message that may
+be answered (a command, a sighting) is put into an envelope, `vedette.command-frame.v1`, which its decoder opens. An
+envelope inside an envelope is only a message of the wrong schema.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from adapters.wire import BAD_JSON, MAX_PAYLOAD_BYTES, check_envelope, dump
+from fusion.schema import Frame, Invalid
+
+
+class _Envelope(msgspec.Struct):
+    schema: str
+    payload: bytes  # base64, as msgspec reads and writes bytes
+    response_topic: str = ""
+    correlation: bytes = b""
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_ENVELOPE_SCHEMA = "vedette.command-frame.v1"
+_ENVELOPE_START = b'{"schema":"vedette.command-frame.v1",'
+_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def check_response_topic(topic: str) -> None:
+    """Refuse to answer where an answer would pass for something else: we may write where the asker may not.
+
+    Raises:
+        Invalid: `out-of-range`: wildcards, the broker's own topics, or ours outside `vedette/v1/{site}/answer/`.
+    """
+    levels = topic.split("/")
+    foreign = levels[0] != "vedette"
+    if len(topic) > 200 or "+" in topic or "#" in topic or topic.startswith("$") or _NOT_PRINTABLE.search(topic):
+        raise Invalid("out-of-range", "response topic")
+    if topic and not foreign and (len(levels) < 5 or levels[3] != "answer"):
+        raise Invalid("out-of-range", "response topic outside vedette/v1/{site}/answer/")
+
+
+def enveloped(
+    frame: Frame, user: Sequence[tuple[str, str]] = (), response_topic: str = "", correlation: bytes = b""
+) -> Frame:
+    """The frame with what travelled beside its payload; `user` is kept for the record."""
+    if len(frame.payload) > MAX_PAYLOAD_BYTES:
+        return frame  # refused as oversized whatever stands beside it
+    envelope = {
+        "schema": _ENVELOPE_SCHEMA,
+        "payload": base64.b64encode(frame.payload).decode(),
+        "response_topic": response_topic,
+        "correlation": base64.b64encode(correlation).decode(),
+        "user": [list(pair) for pair in user],
+    }
+    return replace(frame, payload=dump(envelope))
+
+
+def opened(payload: bytes) -> tuple[bytes, str, bytes]:
+    """(payload, response topic, correlation); a payload without an envelope is returned as it is.
+
+    Raises:
+        Invalid: oversized, not-utf8, wrong-schema (a broken envelope), out-of-range (where to answer).
+    """
+    if not payload.startswith(_ENVELOPE_START):
+        return payload, "", b""
+    try:
+        envelope = _ENVELOPE.decode(payload)
+    except BAD_JSON:
+        check_envelope(payload)
+        raise Invalid("wrong-schema", "broken command frame") from None
+    check_response_topic(envelope.response_topic)
+    if len(envelope.correlation) > 256:
+        raise Invalid("out-of-range", "correlation data of more than 256 bytes")
+    return envelope.payload, envelope.response_topic, envelope.correlation

@@ -1,0 +1,91 @@
+"""What is remembered of flights and what people report, looked at once a second: trails, searches, sightings.
+
+One look of the engine asks this file three things in order: `look` with the picture, `ended` with the tracks that
+ended, `take` for what is to be told. Kept apart from `fusion/engine.py`, which only says when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fusion.lost import Lost
+from fusion.outlook import Forecast
+from fusion.record import SearchArea, SearchChanged, Sighting, SightingJudged
+from fusion.schema import US_PER_S, Alert, Assessment, Met, Tracks
+from fusion.sightings import Event, Sightings
+from fusion.trail import Trails
+from fusion.whereabouts import Wind
+from fusion.zones import Zones
+
+SLOT_US = US_PER_S // 4  # after the full second: the ledger takes the half, the rest of the second is for pictures
+
+
+class Afterwards:
+    """Trails, searches and sightings of one picture."""
+
+    def __init__(self, zones: Zones) -> None:
+        self.trails = Trails()
+        self.lost = Lost(lambda lat_rad, lon_rad: zones.at(lat_rad, lon_rad)[0])
+        self.sightings = Sightings(zones.at)
+        self._slot = -1
+        self._events: list[Event] = []
+
+    def heard(self, word: Met) -> None:
+        """A report of weather: the wind, where there is one."""
+        wind = Wind(*word.wind_mps)
+        if wind.known:
+            self.lost.set_wind(wind, word.sensor)
+
+    def look(self, tracks: Tracks, a: Assessment, forecast: Forecast, alerts: Sequence[Alert], now_us: int) -> None:
+        """One look at the picture; `alerts` are those open before tracks that ended closed theirs."""
+        slot = (now_us - SLOT_US) // US_PER_S
+        if slot == self._slot:
+            return
+        self._slot = slot
+        alerted = sorted({int(alert.track.rpartition(":")[2]): 0 for alert in alerts})
+        self.trails.step(tracks, a, now_us)
+        self.trails.mark(alerted)
+        turn = np.where(forecast.p_turn >= 0.5, forecast.turn_radps, 0.0)
+        self._events += self.lost.step(tracks, a, now_us, alerted, turn)
+        self._events += self.sightings.step(self.trails, self.lost, now_us)
+
+    def ended(self, dropped: Sequence[tuple[int, str]], epoch: int, now_us: int) -> None:
+        """Tracks that ended since the look before."""
+        if dropped:
+            self.trails.end(dropped, epoch)
+            self._events += self.lost.ended(dropped, epoch, now_us)
+
+    def take(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that can change a later answer."""
+        parts = {"trails": self.trails.snapshot(), "lost": self.lost.snapshot()}
+        return {**parts, "sightings": self.sightings.snapshot(), "slot": self._slot, "events": list(self._events)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `snapshot`."""
+        self.trails.restore(state["trails"])
+        self.lost.restore(state["lost"])
+        self.sightings.restore(state["sightings"])
+        self._slot, self._events = state["slot"], list(state["events"])
+
+
+def areas(events: Sequence[Event]) -> list[SearchArea]:
+    """Search areas among events, for the incidents of their objects."""
+    return [event.area for event in events if isinstance(event, SearchChanged)]
+
+
+def cited(events: Sequence[Event]) -> list[tuple[str, Sighting]]:
+    """Reports among events that belong to a track, with it."""
+    return [
+        (event.track, event.sighting)
+        for event in events
+        if isinstance(event, SightingJudged) and event.matches and event.track == event.matches[0].track
+        if event.matches[0].rests_on != "sighting"
+    ]
