@@ -11,11 +11,12 @@ import pytest
 
 from adapters import outbox
 from adapters.broker import Outgoing
-from adapters.formats import alert, command, ledger, track
+from adapters.envelope import enveloped
+from adapters.formats import alert, command, ledger, search, sighting, track
 from adapters.outbox import Outbox, Turn
-from adapters.samples import passages
+from adapters.samples import joined, passages, reported, sought
 from fusion.gnss import Interference
-from fusion.record import Passage, PassageNoted
+from fusion.record import Passage, PassageNoted, SearchChanged
 from fusion.schema import (
     US_PER_S,
     Alert,
@@ -24,9 +25,13 @@ from fusion.schema import (
     Assessment,
     Command,
     Event,
+    Frame,
     Health,
     HealthChanged,
+    Invalid,
     Picture,
+    SensorKind,
+    SensorSpec,
     Tracks,
     take,
 )
@@ -424,3 +429,28 @@ def test_interference_is_told_every_five_seconds_and_taken_off_when_it_is_over()
         broker.turn(box.turn([event]))
     assert [m.topic for m in broker.said] == ["interference/2"] * 4  # at 0 and 5 s, over, and empty
     assert broker.below("") == []
+
+
+def test_a_search_is_kept_as_it_grows_and_taken_off_when_it_ends() -> None:
+    broker, box = Broker(), Outbox(NAMES)
+    broker.turn(box.turn([SearchChanged(sought()), SearchChanged(replace(sought(), number=10))]))
+    assert broker.below("search/") == ["search/5:17"]
+    assert search.decode(broker.kept["search/5:17"].payload).number == 10
+    broker.take(box.again([], [], [sought()]))
+    assert search.decode(broker.kept["search/5:17"].payload) == sought()
+    said = broker.turn(box.turn([SearchChanged(replace(sought(), number=11, ended=True, why="found: by a patrol"))]))
+    assert search.decode(said[0].payload).why == "found: by a patrol"
+    assert broker.below("search/") == []
+
+
+def test_a_person_hears_what_became_of_a_report_only_where_asked() -> None:
+    box = Outbox(NAMES)
+    report = replace(reported(), response_topic="ops/answers", correlation=b"7")
+    (said,) = box.turn([joined(), replace(joined(), sighting=report)]).others
+    assert (said.topic, said.correlation, said.qos, said.retain) == ("ops/answers", b"7", 1, False)
+    assert json.loads(said.payload)["detail"] == "joined to track 5:17, probability 0.98"
+    frame = enveloped(Frame(1, 5, "in/G1/sighting", sighting.encode(report)), (), "ops/answers", b"8")
+    spec = SensorSpec("G1", 3, SensorKind.SIGHTING)
+    (told,) = box.refusals([(frame.payload, spec, START_US, Invalid("out-of-range", "lat_deg"))])
+    assert (told.topic, told.correlation) == ("ops/answers", b"8")
+    assert json.loads(told.payload)["ok"] is False
