@@ -113,7 +113,7 @@ def vote_1(pairs: F8, since_us: float, window: F8, cell: F8, out: F8) -> None:
 
 
 @njit(f"void({_M}, {_V}, {_V}, {_M})", cache=True, nogil=True)
-def _solve_1(info: F8, known: F8, x: F8, cov: F8) -> None:
+def solve_1(info: F8, known: F8, x: F8, cov: F8) -> None:
     """x = info^-1 known and cov = info^-1 of a small positive definite matrix, by Gauss and Jordan."""
     n = known.size
     a = np.zeros((n, 2 * n))
@@ -237,7 +237,7 @@ def fit_1(
             before[a] = x[a]
             for b in range(a):
                 info[a, b] = info[b, a]
-        _solve_1(info, known, x, cov)
+        solve_1(info, known, x, cov)
         moved = 0.0
         for a in range(FITTED):
             x[a] *= scale[a]

@@ -111,6 +111,11 @@ class RadarBias:
         return self.found and self.stats[N_PAIRS] >= self.params.pairs_least and bool(apart)
 
     @property
+    def place(self) -> tuple[F8, F8]:
+        """Range offset and azimuth (2,), and their covariance (2, 2)."""
+        return self.x[[OFFSET, TURN]], self.cov[np.ix_([OFFSET, TURN], [OFFSET, TURN])]
+
+    @property
     def settled(self) -> bool:
         """True with so many pairs that more of them tell little."""
         return self.measured and len(self.chosen) >= self.params.pairs_settled

@@ -7,7 +7,8 @@ Aircraft that say where they are (ADS-B) are the reference: `fusion.traffic` pai
 finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Every radar has its turn every
 two seconds of arrival time, each at another moment, so that no tick has the work of all; it is done on plots that
 arrived at least `hold_s` before the claims were last listened to, so that claims from around their time are there.
-Nothing is taken off that is not significant: without a bias, and without ADS-B, nothing changes.
+A radar that no such aircraft shows is compared with the others (`fusion.mutual`). Nothing is taken off that is not
+significant: without a bias nothing changes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fusion.biasfit import GAIN, N_CLAIMS, N_PAIRS, OFFSET, T_NEW, TAU, TURN, du
 from fusion.consistency import Consistency, Fault
 from fusion.filters.params import M_A, M_B, M_C, M_SA, M_SB, M_SC
 from fusion.kernels import Rec
+from fusion.mutual import Aligned, Mutual
 from fusion.radarbias import AZIMUTH, CLOCK, ELEVATION, RANGE, RadarBias, RegistrationParams
 from fusion.schema import CLAIM, F8, I8, INDEPENDENT, US_PER_S, PlotKind, SensorSpec
 from fusion.sensorbias import SensorBias
@@ -46,6 +48,7 @@ LISTEN_EVERY_US = US_PER_S  # to claims
 WAITING_MOST = 20_000  # plots of radars held back, and claims; of more, the newest are left out
 RECENT_PERIODS = 4.0  # an aircraft that a radar saw within this should be seen again
 LEANING = 2.0  # score of a shifted clock that excuses other radars of the same
+ANCHORED = np.array([50.0, math.radians(0.1)])  # surer than this of range and azimuth only through ADS-B
 DISTRUSTED = 4.0  # factor on the sigmas of a radar that is not believed
 _EARLY = -(2**62)
 _LEARNING = (int(Fault.NONE), int(Fault.LOST))  # the pairs still say something: a lost bias may be found
@@ -75,6 +78,7 @@ class Registration:
             [1 if i in self._radars else 2 * (s.kind in CLAIM) for i, s in enumerate(sensors)], np.int64
         )
         self._votes = Consistency(n)
+        self._mutual = Mutual([self._sensors[i] for i in self._radars], self._sites)
         self._held, self._n_held = np.empty(256, HELD), 0  # plots of radars that wait for their turn
         self._said, self._n_said = np.empty(256, HELD), 0  # claims since they were last listened to
         self._heard_us = -1  # when that was
@@ -85,6 +89,7 @@ class Registration:
         self._seen_us = np.empty((n, 0), np.int64)  # by sensor and slot of the claims: last plot that fitted
         self._now_us = -1
         self.believed = np.ones(n, np.bool_)
+        self._shifted = np.zeros((n, 2), np.bool_)  # range, azimuth taken off because other radars show them
         self._off = np.zeros((n, 5))  # taken off: range offset, gain, azimuth, elevation, time
         self._var = np.zeros((n, 5))  # variance of range offset, its covariance with gain, gain, azimuth, elevation
 
@@ -143,12 +148,14 @@ class Registration:
             "claims": self._claims.snapshot(),
             "radars": {i: radar.snapshot() for i, radar in self._radars.items()},
             "votes": self._votes.snapshot(),
+            "mutual": self._mutual.snapshot(),
             "held": self._held[: self._n_held].copy(),
             "said": self._said[: self._n_said].copy(),
             "number": self._number.copy(),
             "seen_us": self._seen_us.copy(),
             "clock": (self._now_us, self._heard_us, dict(self._turn)),
             "believed": self.believed.copy(),
+            "shifted": self._shifted.copy(),
             "off": self._off.copy(),
             "var": self._var.copy(),
         }
@@ -160,6 +167,7 @@ class Registration:
             radar.restore(state["radars"][i])
         self._seen_us = state["seen_us"].copy()
         self._votes.restore(state["votes"])
+        self._mutual.restore(state["mutual"])
         self._held, self._n_held = state["held"].copy(), len(state["held"])
         self._said, self._n_said = state["said"].copy(), len(state["said"])
         self._number = state["number"].copy()
@@ -167,6 +175,7 @@ class Registration:
         self._turn = dict(turn)
         self.believed = state["believed"].copy()
         self._off, self._var = state["off"].copy(), state["var"].copy()
+        self._shifted = state["shifted"].copy()
 
     # ------------------------------------------------------------- inside
 
@@ -177,7 +186,9 @@ class Registration:
         until_us = self._heard_us - round(self.params.hold_s * US_PER_S)
         count, self._n_held = take_n(self._held, self._n_held, s, until_us, out)
         if count:
-            self._look(s, radar, out, in_order_1(out, count))
+            order = in_order_1(out, count)
+            self._look(s, radar, out, order)
+            self._align(s, out, order)
         self._judge(s, radar)
 
     def _listen(self) -> None:
@@ -212,10 +223,24 @@ class Registration:
             seen_n(radar.pairs, radar.chosen, radar.before_us, seen_us)
             self._settle(s, radar)
 
+    def _align(self, s: int, plots: Rec, order: I8) -> None:
+        """Compare the plots of one radar with those of others, where ADS-B has not measured it or one of them."""
+        alone = [i for i, radar in self._radars.items() if not radar.measured]
+        if self.believed[s]:
+            self._mutual.follow(s, plots, order, alone)
+        anchors = {i: radar.place for i, radar in self._radars.items() if radar.measured} if alone else {}
+        if alone and self._mutual.align(self._now_us, anchors):
+            for i in alone:
+                self._settle(i, self._radars[i])
+
     def _settle(self, s: int, radar: RadarBias) -> None:
-        """Write down what is to be taken off this radar's plots."""
+        """Write down what is to be taken off this radar's plots: what ADS-B shows, or else what other radars do."""
         x, cov, on = radar.x, radar.cov, radar.on
         self._off[s], self._var[s] = 0.0, 0.0
+        if not radar.measured:
+            self._lean(s)
+            return
+        self._shifted[s] = False
         if on[RANGE]:
             self._off[s, 0], self._var[s, 0] = x[OFFSET], cov[OFFSET, OFFSET]
             if radar.free[0]:
@@ -227,6 +252,18 @@ class Registration:
             self._off[s, 3], self._var[s, 4] = radar.level[0], radar.level[1]
         if on[CLOCK]:
             self._off[s, 4] = x[TAU]
+
+    def _lean(self, s: int) -> None:
+        """Take off what other radars show. The sigma of its plots grows by what the pairs leave open, not by what no
+        pair can tell: that is the same for all radars and doubles no track."""
+        known = self._mutual.known.get(s)
+        if known is None:
+            self._shifted[s] = False
+            return
+        z = np.abs(known.bias) / known.noise
+        self._shifted[s] = (z > self.params.sure) | (self._shifted[s] & (z > self.params.unsure))
+        self._off[s, [0, 2]] = np.where(self._shifted[s], known.bias, 0.0)
+        self._var[s, [0, 3]] = np.where(self._shifted[s], known.noise**2, 0.0)
 
     def _judge(self, s: int, radar: RadarBias) -> None:
         now_us = self._now_us
@@ -242,7 +279,7 @@ class Registration:
             self._excuse()
 
     def _excuse(self) -> None:
-        """Where every radar leans the same way, it is the claims that are wrong: no radar is blamed for a GNSS fault."""
+        """Where every radar leans the same way, the claims are wrong: no radar is blamed for a GNSS fault."""
         measured = [i for i, other in self._radars.items() if other.measured]
         contradicted = (self._votes.fault == int(Fault.CLOCK)) | (self._votes.fault == int(Fault.LOST))
         leaning = contradicted | (self._votes.shift.max(axis=1, initial=0.0) >= LEANING)
@@ -254,6 +291,9 @@ class Registration:
         if radar is None:
             return None
         idle_s = (self._now_us - radar.stats[T_NEW]) / US_PER_S if radar.found else math.inf
+        known = None if radar.measured else self._mutual.known.get(spec.index)
+        if known is not None and self._votes.fault[spec.index] == int(Fault.NONE):
+            return self._against_others(spec, known)
         state, detail = self._state(spec.index, radar, idle_s)
         if not radar.found:
             return SensorBias(spec.id, state, False, bool(self.believed[spec.index]), detail=detail)
@@ -280,6 +320,30 @@ class Registration:
             sigma_time_s=float(radar.shown[3]),
             pressure_height_m=pressure,
             sigma_pressure_height_m=math.sqrt(h_var) if math.isfinite(h_var) else math.nan,
+            detail=detail,
+        )
+
+    def _against_others(self, spec: SensorSpec, known: Aligned) -> SensorBias:
+        """What other radars show of it; with its whole uncertainty, of which the most is what they cannot show."""
+        anchored = bool((known.sigma < ANCHORED).all())
+        off = [name for name, on in zip(("range", "azimuth"), self._shifted[spec.index], strict=True) if on]
+        detail = (
+            f"range {known.bias[0]:+.0f} m, azimuth {math.degrees(known.bias[1]):+.3f} deg from {known.pairs} plots of "
+            f"{known.couples} tracks of other radars, "
+            + ("one of which ADS-B anchors" if anchored else "known against each other only: no ADS-B anchors them")
+            + (f"; taken off: {', '.join(off)}" if off else "; nothing to take off")
+        )
+        return SensorBias(
+            sensor=spec.id,
+            state="ok" if anchored else "relative",
+            applied=bool(off),
+            believed=bool(self.believed[spec.index]),
+            pairs=known.pairs,
+            aircraft=known.couples,
+            range_m=float(known.bias[0]),
+            sigma_range_m=float(known.sigma[0]),
+            azimuth_rad=float(known.bias[1]),
+            sigma_azimuth_rad=float(known.sigma[1]),
             detail=detail,
         )
 
