@@ -95,7 +95,8 @@ def _turned_1(turn: F8, f: int) -> tuple[float, float, float, float]:
     mean = 3.0 * max(total - heap, 0.0) / TURN_BINS
     if heap < LEAST_VOTES or heap <= 2.0 * here:
         return 0.0, degrees, here, heap
-    return float(heap >= heap_1(2.0 * mean, TURN_BINS)), degrees, here, heap
+    found = 1.0 if heap >= heap_1(2.0 * mean, float(TURN_BINS)) else 0.0
+    return found, degrees, here, heap
 
 
 @njit("float64(float64)", cache=True, nogil=True)

@@ -309,9 +309,10 @@ def _rough_1(ring: F8, state: I8, s: int, t_us: float, site: F8, rough: F8, at: 
     return r
 
 
-@njit(f"boolean({_V}, {_V}, {_V}, {_V}, {_V})", cache=True, nogil=True)
-def _pair_1(row: F8, site: F8, at: F8, window: F8, p: F8) -> bool:
-    """What a plot's row measured less what a claim at a place lets expect, into p (PAIR,); False beyond the window."""
+@njit(signature("boolean", HELDS, f"int64, {_V}, {_V}, {_V}, {_V}"), cache=True, nogil=True)
+def _pair_1(plots: Rec, i: int, site: F8, at: F8, window: F8, p: F8) -> bool:
+    """What plot i measured less what a claim at a place lets expect, into p (PAIR,); False beyond the window."""
+    row = plots[i].row
     r, az, el, rdot, azdot = seen_from_1(site, at)
     p[P_DR] = row[M_A] - r
     p[P_DAZ] = wrap_pi_1(row[M_B] - az)
@@ -398,7 +399,7 @@ def pair_1(
             if not expect_1(ring[mine], state[mine, C_USED], float(plot.t_us), at) or at[6] > SIGMA_MOST_M**2:
                 continue
             p = out[count]
-            if _pair_1(row, site, at, window, p):
+            if _pair_1(plots, chosen[i], site, at, window, p):
                 p[P_T], p[P_PLOT], p[P_SLOT] = float(plot.t_us), float(number + i), float(mine)
                 known = plot.address == key[mine] or (plot.mode3a >= 0 and plot.mode3a == claim_code[mine])
                 p[P_KNOWN] = 1.0 if known else 0.0
