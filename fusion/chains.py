@@ -19,13 +19,14 @@ from fusion.kernels import Rec, signature
 from fusion.schema import F8, I8
 from fusion.traffic import HELDS
 
-CHAINS = 256  # of one radar; when full, a new one takes the place of the oldest that has one plot, or is not begun
+CHAINS = 256  # of one radar; when full, what fits none is left out until a chain is over
 LINKS = 6  # newest plots kept of each
 LONG = 3  # plots of a chain before it is compared
 SPEED_MPS = 400.0  # of what is followed
 BEND_MPS2 = 6.0  # a standard turn of a fast aircraft
 APART_PERIODS = 0.5  # two plots of one object are at least so far apart
 GONE_PERIODS = 2.5  # a chain is over when it got nothing for so long
+ALONE_PERIODS = 1.5  # and one of a single plot sooner, but not before its object must have been seen again
 SIGMAS = 4.0
 WINDOW_M = 12_000.0  # two chains further apart are not compared: 0.5 degrees twice at 300 km, and height
 DRIFT_MPS = 15.0  # difference of velocities that the two radars' different planes may make
@@ -88,19 +89,17 @@ def ahead_1(links: F8, heads: I8, c: int, t_us: float, out: F8) -> bool:
     return dt > 0.0
 
 
-@njit(f"int64({_L}, {_H}, float64)", cache=True, nogil=True)
-def _room_1(links: F8, heads: I8, over_us: float) -> int:
-    """Where a new chain may stand: a free place, one of a chain that is over, or the oldest of one plot; -1 nowhere."""
-    oldest, at = math.inf, -1
+@njit(f"int64({_L}, {_H}, float64, float64)", cache=True, nogil=True)
+def _room_1(links: F8, heads: I8, over_us: float, alone_us: float) -> int:
+    """Where a new chain may stand: a free place, or that of a chain that is over; -1 nowhere. What waits for its second
+    plot keeps its place: where clutter fills the table in less than a turn, no chain would ever get one."""
     for c in range(CHAINS):
         if heads[c, H_COUNT] == 0:
             return c
         newest = links[c, heads[c, H_NEWEST], L_T]
-        if newest < over_us:
+        if newest < over_us or (heads[c, H_COUNT] == 1 and newest < alone_us):
             return c
-        if heads[c, H_COUNT] == 1 and newest < oldest:
-            oldest, at = newest, c
-    return at
+    return -1
 
 
 @njit(f"void({_L}, {_H}, int64, {_V}, int64, int64)", cache=True, nogil=True)
@@ -146,7 +145,7 @@ def follow_1(plots: Rec, order: I8, most: int, period_us: float, site: F8, numbe
         return number
     first, after = np.empty(BINS, np.int64), np.empty(4 * CHAINS, np.int64)
     middle_us = float(plots[order[n // 2]].t_us)
-    over_us = middle_us - GONE_PERIODS * period_us
+    over_us, alone_us = middle_us - GONE_PERIODS * period_us, middle_us - ALONE_PERIODS * period_us
     _enter_1(links, heads, middle_us, over_us, first, after)
     link, at = np.empty(LINK), np.empty(4)
     for j in range(n):
@@ -179,7 +178,7 @@ def follow_1(plots: Rec, order: I8, most: int, period_us: float, site: F8, numbe
             if off < best or (off == best and c < mine):
                 best, mine = off, c
         if mine < 0:
-            mine = _room_1(links, heads, over_us)
+            mine = _room_1(links, heads, over_us, alone_us)
             if mine < 0:
                 continue
             heads[mine, H_COUNT], heads[mine, H_NUMBER] = 0, number

@@ -1,9 +1,10 @@
 """Radars aligned to each other: what they measure wrong against one another, where no aircraft says where it is.
 
-Pairs of the chains of two radars (fusion/chains.py) tell differences; a weak prior, that a radar is wrong by nothing in
-the mean, holds the rest, which nothing can tell: two radars turned together see one sky. A radar that common traffic
-with ADS-B has measured comes in with what it is known by, and so anchors all that overlap with it. Range offset and
-azimuth only; the height of an object that nobody measures is a nuisance of each couple of chains and integrated out.
+Pairs of the chains of two radars (fusion/chains.py) tell differences of place. Radars that stand apart turn and stretch
+the sky around different places, so the differences also tell what each of them has wrong, the better the further apart
+they stand; a weak prior, that a radar is wrong by nothing in the mean, holds what nothing tells. A radar that common
+traffic with ADS-B has measured comes in with what it is known by, and so anchors all that overlap with it. Range offset
+and azimuth only; the height of an object that nobody measures is a nuisance of each couple of chains, integrated out.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ from fusion.chains import (
     follow_1,
 )
 from fusion.kernels import Rec
-from fusion.schema import F8, I8, US_PER_S, SensorSpec
+from fusion.schema import B1, F8, I8, US_PER_S, SensorSpec
 
-PRIOR_RANGE_M, PRIOR_AZIMUTH_RAD = 100.0, math.radians(0.3)  # one sigma of what a radar is wrong by, nothing known
+PRIOR_RANGE_M, PRIOR_AZIMUTH_RAD = 200.0, math.radians(0.5)  # one sigma of what a radar is wrong by, nothing known
+SHARED = 2.0  # factor on the variance: pairs of one chain share plots, and heights of one aircraft are wrong together
 SCALE = np.array([100.0, 1e-2])  # of range and azimuth, so that matrices are well conditioned
 RADARS_MOST = 16  # aligned together, those of least index; the others stay as they are
 PARTNERS = 6  # of one radar: the nearest that overlap with it
@@ -59,7 +61,8 @@ _V, _M = "float64[::1]", "float64[:, ::1]"
 @dataclass(frozen=True, slots=True)
 class Aligned:
     """One radar against the others: bias (range m, azimuth rad), its sigmas, and the sigmas of the differences that it
-    rests on; how many plots and couples of chains; when the newest pair was measured."""
+    rests on; how many plots and couples of chains; when the newest pair was measured; is one of those that it is tied to
+    measured by ADS-B?"""
 
     bias: F8
     sigma: F8
@@ -67,6 +70,7 @@ class Aligned:
     pairs: int
     couples: int
     t_us: float
+    anchored: bool
 
 
 @njit(f"float64({_V}, {_V}, int64, int64, float64, {_V}, {_V})", cache=True, nogil=True)
@@ -272,14 +276,16 @@ class Mutual:
         cov, noise, told = np.empty((n, n)), np.empty(n), np.empty((len(radars), 2))
         since_us = float(self._pairs[-1, Q_T]) - MEMORY_S * US_PER_S
         self.spread = align_1(self._pairs, since_us, place, centre, sure, x, cov, noise, told)
+        tied = self._tied(since_us, anchors)
         self.known = {}
         for k, s in enumerate(radars):
             enough = told[k, 0] >= LEAST_PAIRS and told[k, 1] >= LEAST_COUPLES
             if s not in anchors and enough and self.spread < SPREAD_MOST:
                 at = slice(2 * k, 2 * k + 2)
-                sigma, rest = np.sqrt(np.diag(cov)[at]), np.sqrt(np.maximum(noise[at], 1e-12))
+                sigma, rest = np.sqrt(SHARED * np.diag(cov)[at]), np.sqrt(SHARED * np.maximum(noise[at], 1e-12))
+                newest_us = float(self._pairs[-1, Q_T])
                 self.known[s] = Aligned(
-                    x[at].copy(), sigma, rest, int(told[k, 0]), int(told[k, 1]), float(self._pairs[-1, Q_T])
+                    x[at].copy(), sigma, rest, int(told[k, 0]), int(told[k, 1]), newest_us, bool(tied[s])
                 )
         return True
 
@@ -312,6 +318,19 @@ class Mutual:
         reach = self._specs[s].range_max_m
         near = [p for p in apart if apart[p] < reach + self._specs[p].range_max_m]
         return tuple(sorted(near, key=lambda p: (apart[p], p))[:PARTNERS])
+
+    def _tied(self, since_us: float, anchors: Mapping[int, tuple[F8, F8]]) -> B1:
+        """(sensors,) those that pairs since a time tie to an anchor, if only through others."""
+        tied = np.zeros(len(self._sites), np.bool_)
+        tied[list(anchors)] = True
+        recent = self._pairs[self._pairs[:, Q_T] >= since_us]
+        a, b = recent[:, Q_A].astype(np.int64), recent[:, Q_B].astype(np.int64)
+        count = -1
+        while count != tied.sum():
+            count = tied.sum()
+            tied[a[tied[b]]] = True
+            tied[b[tied[a]]] = True
+        return tied
 
     def _forget(self, s: int) -> None:
         """Nobody asks for its chains."""

@@ -48,7 +48,7 @@ LISTEN_EVERY_US = US_PER_S  # to claims
 WAITING_MOST = 20_000  # plots of radars held back, and claims; of more, the newest are left out
 RECENT_PERIODS = 4.0  # an aircraft that a radar saw within this should be seen again
 LEANING = 2.0  # score of a shifted clock that excuses other radars of the same
-ANCHORED = np.array([50.0, math.radians(0.1)])  # surer than this of range and azimuth only through ADS-B
+SURE = np.array([50.0, math.radians(0.1)])  # sigmas of range and azimuth above which a radar is known by others only
 DISTRUSTED = 4.0  # factor on the sigmas of a radar that is not believed
 _EARLY = -(2**62)
 _LEARNING = (int(Fault.NONE), int(Fault.LOST))  # the pairs still say something: a lost bias may be found
@@ -325,17 +325,18 @@ class Registration:
 
     def _against_others(self, spec: SensorSpec, known: Aligned) -> SensorBias:
         """What other radars show of it; with its whole uncertainty, of which the most is what they cannot show."""
-        anchored = bool((known.sigma < ANCHORED).all())
+        sure = bool((known.sigma < SURE).all())
         off = [name for name, on in zip(("range", "azimuth"), self._shifted[spec.index], strict=True) if on]
         detail = (
             f"range {known.bias[0]:+.0f} m, azimuth {math.degrees(known.bias[1]):+.3f} deg from {known.pairs} plots of "
             f"{known.couples} tracks of other radars, "
-            + ("one of which ADS-B anchors" if anchored else "known against each other only: no ADS-B anchors them")
+            + ("one of which ADS-B anchors" if known.anchored else "no ADS-B anchors them")
+            + ("" if sure else ": known against each other only")
             + (f"; taken off: {', '.join(off)}" if off else "; nothing to take off")
         )
         return SensorBias(
             sensor=spec.id,
-            state="ok" if anchored else "relative",
+            state="ok" if sure else "relative",
             applied=bool(off),
             believed=bool(self.believed[spec.index]),
             pairs=known.pairs,

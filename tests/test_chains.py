@@ -29,7 +29,7 @@ from fusion.chains import (
     follow_1,
 )
 from fusion.filters.params import M_A, M_B, M_C, M_H, M_SA, M_SB, M_SC, M_SH
-from fusion.geo import ecef, ecef_from_range_height, enu_axes, polar, site_row
+from fusion.geo import ecef, ecef_from_range_height, enu_axes, geodetic, polar, site_row
 from fusion.kernels import Rec
 from fusion.schema import US_PER_S
 from fusion.traffic import HELD
@@ -39,8 +39,9 @@ PLACE = ecef(np.radians(54.6), np.radians(23.3), 8_000.0)[0]
 EAST, NORTH, _ = enu_axes(np.radians(54.6), np.radians(23.3))[0]
 
 
-def seen(site: np.ndarray, places: np.ndarray, t_s: np.ndarray, height_m: float = 8_000.0) -> Rec:
-    """Plots without noise of places (n, 3) at times (n,), with a height."""
+def seen(site: np.ndarray, places: np.ndarray, t_s: np.ndarray, told: bool = True) -> Rec:
+    """Plots without noise of places (n, 3) at times (n,), with their height or without."""
+    height_m = geodetic(places)[2] if told else np.nan
     r, azimuth, _ = polar(site, places)
     out = np.zeros(len(t_s), HELD)
     out["row"] = np.nan
@@ -139,7 +140,7 @@ def test_pairs_of_two_true_radars_differ_by_nothing_and_of_a_wrong_one_by_its_bi
 
 def test_without_height_elevation_serves() -> None:
     radar = Followed(SITES[0], 5.0)
-    plots = seen(SITES[0], flight(np.array([1.0])), np.array([1.0]), np.nan)
+    plots = seen(SITES[0], flight(np.array([1.0])), np.array([1.0]), told=False)
     _, _, elevation = polar(SITES[0], flight(np.array([1.0])))
     plots["row"][:, M_C], plots["row"][:, M_SC] = elevation, 0.005
     radar.hear(plots)
