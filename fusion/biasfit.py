@@ -195,7 +195,7 @@ def _add_1(p: F8, x: F8, scale: F8, sums: F8, info: F8, known: F8, stats: F8) ->
     sums[1] += across
     stats[V_RANGE] += along * along * p[P_VC]
     stats[V_AZIMUTH] += across * across * p[P_VC] / (p[P_R] * p[P_R])
-    return w * d
+    return float(w * d)
 
 
 @njit(f"int64({_M}, float64, {_V}, {_V}, {_V}, int64, {_M}, int64[::1], {_V})", cache=True, nogil=True)

@@ -77,7 +77,7 @@ def ahead_1(links: F8, heads: I8, c: int, t_us: float, out: F8) -> bool:
         out[0], out[1] = new[L_E], new[L_N]
         out[2] = SPEED_MPS * dt + SIGMAS * math.sqrt(2.0 * new[L_VR])
         out[3] = SPEED_MPS * dt + SIGMAS * math.sqrt(2.0 * across2)
-        return dt > 0.0
+        return bool(dt > 0.0)
     old = links[c, (heads[c, H_NEWEST] - min(kept, 4) + 1) % LINKS]
     span = (new[L_T] - old[L_T]) * 1e-6
     part = dt / span
@@ -86,7 +86,7 @@ def ahead_1(links: F8, heads: I8, c: int, t_us: float, out: F8) -> bool:
     bend = 0.5 * BEND_MPS2 * dt * (dt + 0.5 * span)
     out[2] = SIGMAS * math.sqrt(grown * new[L_VR]) + bend
     out[3] = SIGMAS * math.sqrt(grown * across2) + bend
-    return dt > 0.0
+    return bool(dt > 0.0)
 
 
 @njit(f"int64({_L}, {_H}, float64, float64)", cache=True, nogil=True)
@@ -196,7 +196,7 @@ def between_1(old: F8, new: F8, t_us: float, out: F8) -> bool:
     both = (1.0 - part) ** 2 + part * part
     out[0], out[1] = math.hypot(e, n), math.atan2(e, n)
     out[2], out[3] = both * new[L_VR], both * new[L_VAZ]
-    return out[0] > LEAST_RANGE_M
+    return bool(out[0] > LEAST_RANGE_M)
 
 
 @njit(f"boolean({_V}, {_V}, {_V}, float64, float64, {_V})", cache=True, nogil=True)
@@ -231,14 +231,14 @@ def compare_1(link: F8, site_a: F8, site_b: F8, height_m: float, v_height: float
     return True
 
 
-@njit(f"UniTuple(float64, 4)({_L}, {_H}, int64)", cache=True, nogil=True)
-def _pace_1(links: F8, heads: I8, c: int) -> tuple[float, float, float, float]:
-    """Velocity of a chain in its slant plane, east and north, and its variances along and across the line of sight."""
+@njit(f"UniTuple(float64, 3)({_L}, {_H}, int64)", cache=True, nogil=True)
+def _pace_1(links: F8, heads: I8, c: int) -> tuple[float, float, float]:
+    """Velocity of a chain in its slant plane, east and north, and the larger of its two variances."""
     new = links[c, heads[c, H_NEWEST]]
     old = links[c, (heads[c, H_NEWEST] - min(heads[c, H_COUNT], LINKS) + 1) % LINKS]
     span = (new[L_T] - old[L_T]) * 1e-6
     v = 2.0 * max(new[L_VR], new[L_VAZ] * new[L_R] * new[L_R]) / (span * span)
-    return (new[L_E] - old[L_E]) / span, (new[L_N] - old[L_N]) / span, v, span
+    return (new[L_E] - old[L_E]) / span, (new[L_N] - old[L_N]) / span, v
 
 
 @njit(f"boolean({_L}, {_H}, int64, {_L}, {_H}, int64)", cache=True, nogil=True)
@@ -249,8 +249,8 @@ def _alike_1(links_a: F8, heads_a: I8, a: int, links_b: F8, heads_b: I8, b: int)
         return False
     if ha[H_CODE] >= 0 and hb[H_CODE] >= 0 and ha[H_CODE] != hb[H_CODE]:
         return False
-    ea, na, va, _ = _pace_1(links_a, heads_a, a)
-    eb, nb, vb, _ = _pace_1(links_b, heads_b, b)
+    ea, na, va = _pace_1(links_a, heads_a, a)
+    eb, nb, vb = _pace_1(links_b, heads_b, b)
     return math.hypot(ea - eb, na - nb) < SIGMAS * math.sqrt(va + vb) + DRIFT_MPS
 
 

@@ -61,8 +61,8 @@ _V, _M = "float64[::1]", "float64[:, ::1]"
 @dataclass(frozen=True, slots=True)
 class Aligned:
     """One radar against the others: bias (range m, azimuth rad), its sigmas, and the sigmas of the differences that it
-    rests on; how many plots and couples of chains; when the newest pair was measured; is one of those that it is tied to
-    measured by ADS-B?"""
+    rests on; how many plots and couples of chains; when the newest pair was measured; whether ADS-B measured one that
+    it is tied to."""
 
     bias: F8
     sigma: F8

@@ -70,7 +70,7 @@ class Followed:
 
 
 def flight(t_s: np.ndarray) -> np.ndarray:
-    return PLACE + np.outer(t_s, 180.0 * EAST + 90.0 * NORTH)
+    return np.asarray(PLACE + np.outer(t_s, 180.0 * EAST + 90.0 * NORTH))
 
 
 def test_an_aircraft_among_clutter_is_one_chain_and_clutter_none() -> None:

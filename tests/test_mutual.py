@@ -27,19 +27,19 @@ def pair_of_radars() -> list[Radar]:
     ]
 
 
-def apart_m(sky: Sky, one: Radar, other: Radar, biases: tuple[SensorBias, ...] | None) -> np.ndarray:
+def apart_m(sky: Sky, radars: list[Radar], biases: tuple[SensorBias, ...] | None) -> np.ndarray:
     """How far apart two radars put each aircraft that both see, with these biases taken off; (n,) without noise."""
     places = []
-    sites = site_table((one.spec, other.spec))
+    sites = site_table([one.spec for one in radars])
     near = np.ones(sky.n, np.bool_)
-    for site, radar_, k in zip(sites, (one, other), (one.spec.index, other.spec.index), strict=True):
+    for site, radar_, k in zip(sites, radars, [one.spec.index for one in radars], strict=True):
         r, azimuth, elevation = polar(site, sky.x0[: sky.n])
         near &= (r < 150_000.0) & (r > 20_000.0)
         known = biases[k] if biases else None
         off_m, off_rad = (known.range_m, known.azimuth_rad) if known and known.applied else (0.0, 0.0)
         r, azimuth = r + radar_.range_m - off_m, azimuth + radar_.azimuth_deg * DEG - off_rad
         places.append(ecef_from_polar(site, r, azimuth, elevation))
-    return np.linalg.norm(places[0] - places[1], axis=1)[near]
+    return np.asarray(np.linalg.norm(places[0] - places[1], axis=1)[near])
 
 
 UNSEEN = (1305, 1306, 1307, 1308)  # skies that no choice of a number has looked at
@@ -54,7 +54,7 @@ def test_two_radars_without_adsb_agree_within_a_minute_and_with_the_truth(seed: 
         assert other.spec == radars[1].spec
         sky = Sky(n=60, claims=False, seed=seed)
         biases = Run(sky, radars, 75.0).through()
-        before, after = apart_m(sky, *radars, None), apart_m(sky, *radars, biases)
+        before, after = apart_m(sky, radars, None), apart_m(sky, radars, biases)
         assert np.median(before) > 300.0
         assert np.median(after) < 120.0 and np.percentile(after, 95) < 300.0, after
         assert biases[0].applied
@@ -67,15 +67,15 @@ def test_two_radars_without_adsb_agree_within_a_minute_and_with_the_truth(seed: 
 
 @pytest.mark.parametrize("seed", UNSEEN)
 def test_of_two_radars_side_by_side_only_the_difference_is_known(seed: int) -> None:
-    """On one hill, both turned by half a degree and one by as much again: their tracks become one, and are said to be in
-    a place that is not sure."""
+    """On one hill, both turned by half a degree and one by as much again: their tracks become one, in a place that is
+    said not to be sure."""
     radars = [
         radar(0, 54.95, 23.9, 5.0, 3, range_m=200.0, azimuth_deg=0.5, clutter=20.0),
         radar(1, 54.955, 23.905, 6.0, 3, range_m=-100.0, azimuth_deg=1.0, clutter=20.0),
     ]
     sky = Sky(n=60, claims=False, seed=seed)
     biases = Run(sky, radars, 75.0).through()
-    assert np.median(apart_m(sky, *radars, biases)) < 120.0 < np.median(apart_m(sky, *radars, None))
+    assert np.median(apart_m(sky, radars, biases)) < 120.0 < np.median(apart_m(sky, radars, None))
     assert abs(biases[1].azimuth_rad - biases[0].azimuth_rad - 0.5 * DEG) < 0.05 * DEG
     assert abs(biases[1].range_m - biases[0].range_m + 300.0) < 60.0
     for bias, true in zip(biases, radars, strict=True):
@@ -118,7 +118,7 @@ def test_flat_radars_are_aligned_too() -> None:
         radar(1, 54.3, 23.2, 6.0, 2, range_m=-300.0, azimuth_deg=-0.5, clutter=20.0),
     ]
     biases = Run(sky, radars, 90.0).through()
-    assert np.median(apart_m(sky, *radars, biases)) < 250.0
+    assert np.median(apart_m(sky, radars, biases)) < 250.0
 
 
 def test_tracks_of_one_aircraft_are_one_without_any_adsb() -> None:
