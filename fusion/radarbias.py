@@ -342,12 +342,14 @@ class RadarBias:
 
     def snapshot(self) -> dict[str, object]:
         """Everything needed to go on."""
-        names = ("_room", "chosen", "x", "cov", "stats", "level", "free", "shown", "on", "best")
+        names = ("pairs", "chosen", "x", "cov", "stats", "level", "free", "shown", "on", "best")
         kept: dict[str, object] = {name: getattr(self, name).copy() for name in names}
-        plain = ("_from", "_to", "since_us", "fitted_us", "before_us", "found", "stepped_s")
+        plain = ("since_us", "fitted_us", "before_us", "found", "stepped_s")
         return {**kept, **{name: getattr(self, name) for name in plain}}
 
     def restore(self, state: dict[str, object]) -> None:
         """Go on from `snapshot`."""
         for name, value in state.items():
-            setattr(self, name, value.copy() if isinstance(value, np.ndarray) else value)
+            at = "_room" if name == "pairs" else name  # without what is reserved: that is no memory of anything
+            setattr(self, at, value.copy() if isinstance(value, np.ndarray) else value)
+        self._from, self._to = 0, len(self._room)
