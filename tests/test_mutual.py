@@ -47,7 +47,7 @@ UNSEEN = (1305, 1306, 1307, 1308)  # skies that no choice of a number has looked
 
 @pytest.mark.parametrize("seed", UNSEEN)
 def test_two_radars_without_adsb_agree_within_a_minute_and_with_the_truth(seed: int) -> None:
-    """They stand 84 km apart: turned by the same angle they would see two skies, 740 m apart for half a degree."""
+    """They stand 85 km apart: turned by the same angle they would see two skies, 740 m apart for half a degree."""
     for second in ({"range_m": -300.0, "azimuth_deg": -0.5}, {"range_m": 300.0, "azimuth_deg": 0.5}, {}):
         first, other = pair_of_radars()
         radars = [first, radar(1, 54.3, 23.2, 6.0, 3, clutter=20.0, **second)]
