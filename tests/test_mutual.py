@@ -42,7 +42,7 @@ def apart_m(sky: Sky, radars: list[Radar], biases: tuple[SensorBias, ...] | None
     return np.asarray(np.linalg.norm(places[0] - places[1], axis=1)[near])
 
 
-UNSEEN = (1305, 1306, 1307, 1308)  # skies that no choice of a number has looked at
+UNSEEN = (1405, 1406, 1407, 1408)  # skies that no choice of a number has looked at
 
 
 @pytest.mark.parametrize("seed", UNSEEN)
