@@ -349,6 +349,7 @@ class _Live:
         claims = engine.claims
         metrics.integrity(claims.events, len(claims.interference.open), claims.unwatched)
         metrics.pressure(engine.tracker.pressure.estimate)
+        metrics.limits(engine.tracker.limits)
         healths = [event.health for event in events if isinstance(event, HealthChanged)]
         for health in healths:
             metrics.health(health)

@@ -29,6 +29,7 @@ from fusion.pressure import PressureEstimate
 from fusion.record import Incident
 from fusion.schema import US_PER_S, Counters, Health, TrackStatus
 from fusion.sensorbias import SensorBias
+from fusion.tracker import TrackerLimits
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, with its start time, that nothing here reads
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -139,6 +140,10 @@ class Metrics:
         """What is added to pressure heights."""
         self._live.pressure = estimate
 
+    def limits(self, limits: TrackerLimits) -> None:
+        """How often the tracker reached one of its limits, since the start."""
+        self._live.limits = limits
+
     def tracks(self, counts: Mapping[str, int]) -> None:
         """Tracks by status name, in either case ("CONFIRMED" or "confirmed"); a status not given is zero."""
         given = {name.lower(): count for name, count in counts.items()}
@@ -226,6 +231,7 @@ class _Live(Collector):
         self.alerts_refused = self.alerts_withheld = 0
         self.incidents = (0, 0, 0)
         self.integrity = (0, 0, 0)
+        self.limits = TrackerLimits(0, 0, 0)
         self.pressure: PressureEstimate | None = None
         self.sensors: dict[str, Health] = {}
 
@@ -262,9 +268,20 @@ class _Live(Collector):
         yield CounterMetricFamily(
             "vedette_claims_unwatched", "Claims not checked, because too many identities are alive.", value=unwatched
         )
+        yield from _limits(self.limits)
         if self.pressure is not None:
             yield from _pressure(self.pressure)
         yield from _sensors([self.sensors[name] for name in sorted(self.sensors)])
+
+
+def _limits(limits: TrackerLimits) -> Iterable[Metric]:
+    numbers = (
+        ("tracks_refused", "Plots that could have started a track in a table that was full.", limits.refused),
+        ("pairs_left_out", "Pairs of plot and track beyond the sixteen best of a plot.", limits.pairs_left_out),
+        ("clusters_split", "Clusters too large for the best joint explanation, cut into parts.", limits.clusters_split),
+    )
+    for name, text, value in numbers:
+        yield CounterMetricFamily(f"vedette_{name}", text, value=value)
 
 
 def _pressure(estimate: PressureEstimate) -> Iterable[Metric]:

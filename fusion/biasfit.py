@@ -19,15 +19,17 @@ import math
 import numpy as np
 from numba import njit
 
-from fusion.schema import F8, I8
-from fusion.traffic import P_AZDOT, P_DAZ, P_DR, P_PLOT, P_R, P_RDOT, P_SLOT, P_T, P_VAZ, P_VC, P_VR
+from fusion.schema import F8, I8, US_PER_S
+from fusion.traffic import C_DOUBT, C_NEWEST, P_AZDOT, P_DAZ, P_DR, P_PLOT, P_R, P_RDOT, P_SLOT, P_T, P_VAZ, P_VC, P_VR
 
 OFFSET, GAIN, TURN, TAU = 0, 1, 2, 3  # order of the fitted parameters: m, -, rad, s
 FITTED = 4
 FREEDOM = 4.0  # degrees of freedom of the Student weights: a plot four sigma off weighs a third
 ROUNDS = 8
+STILL = 0.02  # sigmas: a round that moves the answer less is the last
 GATE = 16.0  # squared distance of two components within which a pair counts: all but 0.03 %
 CHANCE = 1e-4  # a heap of false pairs this unlikely anywhere in the window is taken for true
+ALIVE_US = 5 * US_PER_S  # an aircraft is there as long as it says so
 UNEVEN = 2.0  # false pairs crowd: along airways, near the radar
 
 # What fit_1 says beside bias and covariance: pairs, aircraft, spread of normalised residuals, variance that the claims
@@ -111,7 +113,7 @@ def vote_1(pairs: F8, since_us: float, window: F8, cell: F8, out: F8) -> None:
 
 
 @njit(f"void({_M}, {_V}, {_V}, {_M})", cache=True, nogil=True)
-def _solve_1(info: F8, known: F8, x: F8, cov: F8) -> None:
+def solve_1(info: F8, known: F8, x: F8, cov: F8) -> None:
     """x = info^-1 known and cov = info^-1 of a small positive definite matrix, by Gauss and Jordan."""
     n = known.size
     a = np.zeros((n, 2 * n))
@@ -152,6 +154,50 @@ def _count_1(pairs: F8, chosen: I8, stats: F8) -> None:
             stats[N_CLAIMS] += 1.0
 
 
+@njit(f"UniTuple(int64, 2)({_M}, int64, {_V}, float64, {_V})", cache=True, nogil=True)
+def _best_1(pairs: F8, first: int, x: F8, wide: float, cell: F8) -> tuple[int, int]:
+    """The pair that fits best of those of one plot that begin at `first`, -1 where none does; and where they end."""
+    best, at, k = GATE, -1, first
+    while k < pairs.shape[0] and pairs[k, P_PLOT] == pairs[first, P_PLOT]:
+        p = pairs[k]
+        yr = p[P_DR] - x[OFFSET] - x[GAIN] * p[P_R] + p[P_RDOT] * x[TAU]
+        ya = p[P_DAZ] - x[TURN] + p[P_AZDOT] * x[TAU]
+        d = yr * yr / (p[P_VR] + wide * cell[0] * cell[0]) + ya * ya / (p[P_VAZ] + wide * cell[1] * cell[1])
+        if d <= best:
+            best, at = d, k
+        k += 1
+    return at, k
+
+
+@njit(f"float64({_V}, {_V}, {_V}, {_V}, {_M}, {_V}, {_V})", cache=True, nogil=True)
+def _add_1(p: F8, x: F8, scale: F8, sums: F8, info: F8, known: F8, stats: F8) -> float:
+    """Add one pair to the normal equations (upper half), in scaled parameters; returns its weighted square."""
+    yr = p[P_DR] - x[OFFSET] - x[GAIN] * p[P_R] + p[P_RDOT] * x[TAU]
+    ya = p[P_DAZ] - x[TURN] + p[P_AZDOT] * x[TAU]
+    d = yr * yr / p[P_VR] + ya * ya / p[P_VAZ]
+    w = (FREEDOM + 2.0) / (FREEDOM + d)
+    along, across = w / p[P_VR], w / p[P_VAZ]
+    h0, h1, h3 = scale[OFFSET], scale[GAIN] * p[P_R], -scale[TAU] * p[P_RDOT]
+    g2, g3 = scale[TURN], -scale[TAU] * p[P_AZDOT]
+    info[0, 0] += along * h0 * h0
+    info[0, 1] += along * h0 * h1
+    info[0, 3] += along * h0 * h3
+    info[1, 1] += along * h1 * h1
+    info[1, 3] += along * h1 * h3
+    info[2, 2] += across * g2 * g2
+    info[2, 3] += across * g2 * g3
+    info[3, 3] += along * h3 * h3 + across * g3 * g3
+    known[0] += along * h0 * p[P_DR]
+    known[1] += along * h1 * p[P_DR]
+    known[2] += across * g2 * p[P_DAZ]
+    known[3] += along * h3 * p[P_DR] + across * g3 * p[P_DAZ]
+    sums[0] += along
+    sums[1] += across
+    stats[V_RANGE] += along * along * p[P_VC]
+    stats[V_AZIMUTH] += across * across * p[P_VC] / (p[P_R] * p[P_R])
+    return float(w * d)
+
+
 @njit(f"int64({_M}, float64, {_V}, {_V}, {_V}, int64, {_M}, int64[::1], {_V})", cache=True, nogil=True)
 def fit_1(
     pairs: F8, since_us: float, start: F8, prior: F8, cell: F8, first: int, cov: F8, chosen: I8, stats: F8
@@ -167,8 +213,7 @@ def fit_1(
     """
     x = start
     n = 0
-    sums = np.zeros(2)
-    h = np.zeros((2, FITTED))
+    sums, before = np.zeros(2), np.empty(FITTED)
     info, known = np.empty((FITTED, FITTED)), np.empty(FITTED)
     scale = np.array([1.0, 1e-5, 1e-3, 1.0])  # of each parameter, so that the matrix is well conditioned
     for turn in range(first, ROUNDS):
@@ -183,44 +228,25 @@ def fit_1(
         stats[:] = 0.0
         sums[:] = 0.0
         while i < pairs.shape[0]:
-            best, at, k = math.inf, -1, i
-            while k < pairs.shape[0] and pairs[k, P_PLOT] == pairs[i, P_PLOT]:
-                p = pairs[k]
-                yr = p[P_DR] - x[OFFSET] - x[GAIN] * p[P_R] + p[P_RDOT] * x[TAU]
-                ya = p[P_DAZ] - x[TURN] + p[P_AZDOT] * x[TAU]
-                d = yr * yr / (p[P_VR] + wide * cell[0] ** 2) + ya * ya / (p[P_VAZ] + wide * cell[1] ** 2)
-                if d < best:
-                    best, at = d, k
-                k += 1
-            i = k
-            if best > GATE or pairs[at, P_T] < since_us:
-                continue
-            p = pairs[at]
-            chosen[n] = at
-            n += 1
-            yr = p[P_DR] - x[OFFSET] - x[GAIN] * p[P_R] + p[P_RDOT] * x[TAU]
-            ya = p[P_DAZ] - x[TURN] + p[P_AZDOT] * x[TAU]
-            d = yr * yr / p[P_VR] + ya * ya / p[P_VAZ]
-            w = (FREEDOM + 2.0) / (FREEDOM + d)
-            total += w * d
-            h[0, OFFSET], h[0, GAIN], h[0, TURN], h[0, TAU] = 1.0, p[P_R], 0.0, -p[P_RDOT]
-            h[1, OFFSET], h[1, GAIN], h[1, TURN], h[1, TAU] = 0.0, 0.0, 1.0, -p[P_AZDOT]
-            for a in range(FITTED):
-                ha, hb = h[0, a] * scale[a] * w / p[P_VR], h[1, a] * scale[a] * w / p[P_VAZ]
-                known[a] += ha * p[P_DR] + hb * p[P_DAZ]
-                for b in range(FITTED):
-                    info[a, b] += ha * h[0, b] * scale[b] + hb * h[1, b] * scale[b]
-            along, across = w / p[P_VR], w / p[P_VAZ]
-            sums[0] += along
-            sums[1] += across
-            stats[V_RANGE] += along * along * p[P_VC]
-            stats[V_AZIMUTH] += across * across * p[P_VC] / (p[P_R] * p[P_R])
-        _solve_1(info, known, x, cov)
+            at, i = _best_1(pairs, i, x, wide, cell)
+            if at >= 0 and pairs[at, P_T] >= since_us:
+                chosen[n] = at
+                n += 1
+                total += _add_1(pairs[at], x, scale, sums, info, known, stats)
+        for a in range(FITTED):
+            before[a] = x[a]
+            for b in range(a):
+                info[a, b] = info[b, a]
+        solve_1(info, known, x, cov)
+        moved = 0.0
         for a in range(FITTED):
             x[a] *= scale[a]
             for b in range(FITTED):
                 cov[a, b] *= scale[a] * scale[b]
+            moved = max(moved, abs(x[a] - before[a]) / math.sqrt(cov[a, a]))
         stats[SPREAD] = total / (2.0 * n) if n > 0 else 1.0
+        if wide == 0.0 and moved < STILL:
+            break
     if n > 0:
         stats[V_RANGE] *= n / (sums[0] * sums[0])
         stats[V_AZIMUTH] *= n / (sums[1] * sums[1])
@@ -252,24 +278,26 @@ def level_1(value: F8, variance: F8) -> tuple[float, float]:
     return mean, (spread / n if first else 1.0) / info
 
 
-@njit("boolean(float64[:, ::1], float64[::1], float64)", cache=True, nogil=True)
-def _fits_1(pairs: F8, bias: F8, tau_s: float) -> bool:
-    """Does any pair of one plot fit with the bias (4,) and this clock error in place of its own?"""
-    for k in range(pairs.shape[0]):
+@njit(f"int64({_M}, int64, int64, {_V}, float64)", cache=True, nogil=True)
+def _fits_1(pairs: F8, first: int, last: int, bias: F8, tau_s: float) -> int:
+    """The first pair of one plot (rows first to last) that fits with the bias (4,) and this clock error in place of its
+    own; -1 for none."""
+    for k in range(first, last):
         p = pairs[k]
         yr = p[P_DR] - bias[OFFSET] - bias[GAIN] * p[P_R] + p[P_RDOT] * tau_s
         ya = p[P_DAZ] - bias[TURN] + p[P_AZDOT] * tau_s
         if yr * yr / p[P_VR] + ya * ya / p[P_VAZ] < GATE:
-            return True
-    return False
+            return k
+    return -1
 
 
-@njit(f"float64({_M}, {_V}, {_V}, float64, {_V})", cache=True, nogil=True)
-def shifts_1(pairs: F8, bias: F8, shift_s: F8, most: float, score: F8) -> float:
+@njit(f"float64({_M}, {_V}, {_V}, float64, float64, {_V}, int64[::1], {_V})", cache=True, nogil=True)
+def shifts_1(pairs: F8, bias: F8, shift_s: F8, weight: float, most: float, score: F8, seen_us: I8, lean: F8) -> float:
     """Score how much better plots fit with the clock shifted by each of `shift_s` than as they are (Page's test).
 
-    A plot that fits only when shifted adds one, one that fits only as it is takes one away, between 0 and `most`.
-    Returns the plots that fit as they are.
+    A plot that fits only when shifted adds its weight, one that fits only as it is takes it away, between 0 and `most`.
+    Notes in `seen_us`, by slot, when a claim was last seen where it should be; adds the scores of range and azimuth of
+    those to `lean` (3,), and how many. Returns the weight of the plots that fit as they are.
     """
     agree = 0.0
     i = 0
@@ -277,11 +305,20 @@ def shifts_1(pairs: F8, bias: F8, shift_s: F8, most: float, score: F8) -> float:
         last = i
         while last < pairs.shape[0] and pairs[last, P_PLOT] == pairs[i, P_PLOT]:
             last += 1
-        now = 1.0 if _fits_1(pairs[i:last], bias, bias[TAU]) else 0.0
+        at = _fits_1(pairs, i, last, bias, bias[TAU])
+        if at >= 0:
+            p = pairs[at]
+            slot = int(p[P_SLOT])
+            seen_us[slot] = max(seen_us[slot], int(p[P_T]))
+            lean[0] += (p[P_DR] - bias[OFFSET] - bias[GAIN] * p[P_R] + p[P_RDOT] * bias[TAU]) / math.sqrt(p[P_VR])
+            lean[1] += (p[P_DAZ] - bias[TURN] + p[P_AZDOT] * bias[TAU]) / math.sqrt(p[P_VAZ])
+            lean[2] += 1.0
+            agree += weight
         for s in range(shift_s.size):
-            then = 1.0 if _fits_1(pairs[i:last], bias, bias[TAU] + shift_s[s]) else 0.0
-            score[s] = min(most, max(0.0, score[s] + then - now))
-        agree += now
+            if at >= 0 and score[s] <= 0.0:
+                continue  # it cannot sink, and what fits as it is does not raise it
+            then = weight if _fits_1(pairs, i, last, bias, bias[TAU] + shift_s[s]) >= 0 else 0.0
+            score[s] = min(most, max(0.0, score[s] + then - (weight if at >= 0 else 0.0)))
         i = last
     return agree
 
@@ -300,3 +337,22 @@ def turned_1(votes: F8, least: int) -> tuple[float, float, float]:
         if near > heap or (near == heap and votes[k] > votes[at]):
             heap, at = near, k
     return heap, float(at if at <= n // 2 else at - n), here
+
+
+@njit(f"void({_M}, int64[::1], float64, int64[::1])", cache=True, nogil=True)
+def seen_n(pairs: F8, chosen: I8, since_us: float, seen_us: I8) -> None:
+    """Note in `seen_us`, by slot of the claims, when each was last seen in the chosen pairs since a time."""
+    for j in range(chosen.size):
+        p = pairs[chosen[j]]
+        if p[P_T] > since_us:
+            seen_us[int(p[P_SLOT])] = max(seen_us[int(p[P_SLOT])], int(p[P_T]))
+
+
+@njit("int64(int64[:, ::1], int64[::1], int64, int64)", cache=True, nogil=True)
+def due_1(claims: I8, seen_us: I8, since_us: int, now_us: int) -> int:
+    """How many claims were seen since a time and still say that they are there (state of traffic.Claims)."""
+    count = 0
+    for slot in range(claims.shape[0]):
+        alive = claims[slot, C_NEWEST] > now_us - ALIVE_US and claims[slot, C_DOUBT] < now_us
+        count += alive and seen_us[slot] > since_us
+    return int(count)

@@ -12,15 +12,20 @@ A vote is judged over half a period where there is much traffic, over two and ov
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 import numpy as np
+from numba import njit
 
 from fusion.biasfit import heap_1, shifts_1, turned_1
+from fusion.filters.params import M_A, M_B
+from fusion.kernels import Rec, signature
 from fusion.schema import B1, F8, I8
-from fusion.traffic import TURN_BINS
+from fusion.traffic import HELDS, TURN_BINS
 
-FADES = np.array([0.5, 2.0, 6.0])  # periods
+FADES = (0.5, 2.0, 6.0)  # periods
+N_FADES = len(FADES)
 TURN_LEAST = 4  # degrees: less is a bias that can be corrected
 SHIFT_LEAST = 5.0  # plots that fit only at another time
 SHIFT_MOST = 1.25  # times what is needed: the score stops there, so that a clock set right is believed soon
@@ -31,7 +36,7 @@ REPEATS_LEAST = 5.0
 REPEATS_SHARE = 0.6  # of all plots: fixed echoes come back at the same place in coarse steps, aircraft do not
 LOST_SHARE = 0.15  # of the aircraft a radar should see, fitted by its plots: fewer, and it is lost
 LOST_RIPE = 0.6  # once it was tried for about two periods
-KEYS = 1_024  # plots remembered per radar, newest first
+KEYS = 8_192  # places of plots remembered per radar, each where its digits put it; a newer one takes the place
 RANGE_STEP_M, AZIMUTH_STEP_RAD = 0.25, 1e-6  # two plots closer than this are the same plot
 
 
@@ -45,17 +50,130 @@ class Fault(IntEnum):
     LOST = 4
 
 
+NONE, FROZEN, NORTH, CLOCK, LOST = (int(fault) for fault in Fault)  # as compiled code has them
+# The votes about one sensor for each fade: plots that fit some claim, plots, repeated plots, and periods that the first
+# stands for: less than the fade at first.
+V_AGREE, V_PLOTS, V_REPEATS, V_RIPE = range(4)
+VOTES = 4
+_VOTE, _TURN = "float64[:, ::1]", "float64[:, ::1]"  # (VOTES, fades), (fades, TURN_BINS)
+
+
+@njit(f"void({_TURN}, {_VOTE}, float64, boolean)", cache=True, nogil=True)
+def fade_1(turn: F8, votes: F8, periods: float, measured: bool) -> None:
+    """So many periods of a sensor went by."""
+    for f in range(N_FADES):
+        keep = math.exp(-periods / FADES[f])
+        for k in range(V_RIPE):
+            votes[k, f] *= keep
+        votes[V_RIPE, f] = votes[V_RIPE, f] * keep + (1.0 - keep) * FADES[f] * measured
+        for k in range(TURN_BINS):
+            turn[f, k] *= keep
+
+
+@njit(signature("int64", HELDS, "int64[::1], int64[::1]"), cache=True, nogil=True)
+def repeats_1(plots: Rec, order: I8, keys: I8) -> int:
+    """How many plots repeat one of earlier scans to the last digit; all are remembered after that."""
+    n, repeated = order.size, 0
+    key = np.empty(n, np.int64)
+    for i in range(n):
+        row = plots[order[i]].row
+        key[i] = int(math.floor(row[M_A] / RANGE_STEP_M + 0.5)) * 10_000_000
+        key[i] += int(math.floor(row[M_B] / AZIMUTH_STEP_RAD + 0.5))
+        repeated += keys[(key[i] * 0x5851F42D4C957F2D >> 33) & (KEYS - 1)] == key[i]
+    for i in range(n):
+        keys[(key[i] * 0x5851F42D4C957F2D >> 33) & (KEYS - 1)] = key[i]
+    return int(repeated)
+
+
+@njit(f"UniTuple(float64, 4)({_TURN}, int64)", cache=True, nogil=True)
+def _turned_1(turn: F8, f: int) -> tuple[float, float, float, float]:
+    """(1 where azimuths heap up elsewhere, at how many degrees, pairs where they should be, pairs there)."""
+    heap, degrees, here = turned_1(turn[f], TURN_LEAST)
+    total = 0.0
+    for k in range(TURN_BINS):
+        total += turn[f, k]
+    mean = 3.0 * max(total - heap, 0.0) / TURN_BINS
+    if heap < LEAST_VOTES or heap <= 2.0 * here:
+        return 0.0, degrees, here, heap
+    found = 1.0 if heap >= heap_1(2.0 * mean, float(TURN_BINS)) else 0.0
+    return found, degrees, here, heap
+
+
+@njit("float64(float64)", cache=True, nogil=True)
+def _much_1(expected: float) -> float:
+    """Score of a shifted clock to believe in: many of the aircraft that there are, as a bias that changed also moves
+    some of them as a clock would."""
+    return max(SHIFT_LEAST, SHIFT_SHARE * expected)
+
+
+@njit(f"UniTuple(float64, 2)({_TURN}, {_VOTE}, float64[::1], float64[::1], float64, int64, boolean)",
+      cache=True, nogil=True)  # fmt: skip
+def suspect_1(
+    turn: F8, votes: F8, shift: F8, shift_s: F8, expected: float, fault: int, measured: bool
+) -> tuple[float, float]:
+    """The fault that the votes about one sensor show now, and its size; (NONE, 0) for none.
+
+    Args:
+        shift: score of each of `shift_s`; expected: aircraft it should see; fault: what it is held to have already.
+    """
+    for f in range(N_FADES):
+        repeats = votes[V_REPEATS, f]
+        if repeats >= REPEATS_LEAST and repeats > REPEATS_SHARE * votes[V_PLOTS, f]:
+            return float(FROZEN), 0.0
+    there = np.empty(N_FADES)
+    for f in range(N_FADES):
+        north, size, _, there[f] = _turned_1(turn, f)
+        fits = False  # does a faster memory already say that the sensor is well?
+        for g in range(f):
+            fits = fits or (measured and votes[V_AGREE, g] >= 2.0 and votes[V_AGREE, g] > there[g])
+        if north > 0.0 and not fits:
+            return float(NORTH), size
+    best = 0.0
+    for k in range(shift.size):
+        best = max(best, shift[k])
+    if fault != CLOCK and best >= _much_1(expected):
+        total, n = 0.0, 0
+        for k in range(shift.size):
+            if shift[k] >= best - 0.5:  # slow traffic fits several: the middle of the best
+                total += shift_s[k]
+                n += 1
+        return float(CLOCK), total / n
+    ripe = votes[V_RIPE, 1]
+    sends = ripe > LOST_RIPE * FADES[1] and votes[V_PLOTS, 1] >= ripe * 0.5 * expected
+    if measured and expected >= LEAST_VOTES and sends and votes[V_AGREE, 1] < LOST_SHARE * ripe * expected:
+        return float(LOST), expected
+    return float(NONE), 0.0
+
+
+@njit(f"boolean({_TURN}, {_VOTE}, float64, float64, int64, boolean)", cache=True, nogil=True)
+def well_1(turn: F8, votes: F8, shifted: float, expected: float, fault: int, measured: bool) -> bool:
+    """Is a sensor with this fault well again? `shifted`: score of the clock that it is held to have."""
+    if fault == FROZEN:
+        for f in range(2):
+            if votes[V_REPEATS, f] >= 0.3 * votes[V_PLOTS, f]:
+                return False
+        return bool(votes[V_PLOTS, 1] >= 1.0)
+    if fault == CLOCK:
+        return bool(shifted < 1.0 and votes[V_AGREE, 1] >= 2.0)
+    for f in range(N_FADES):
+        _, _, near, bad = _turned_1(turn, f)
+        here = votes[V_AGREE, f] if measured else near
+        if fault == LOST:
+            bad, here = FADES[f] * 0.3 * expected, votes[V_AGREE, f]
+        if here + bad >= 3.0:
+            return bool(here >= 2.0 and here >= bad)
+    return False
+
+
 class Consistency:
     """The votes about every radar, by sensor index."""
 
     def __init__(self, sensors: int) -> None:
-        n, f = sensors, len(FADES)
+        n, f = sensors, N_FADES
         self.turn = np.zeros((n, f, TURN_BINS))
         self.shift = np.zeros((n, len(SHIFT_S)))  # how much better plots fit with the clock shifted so much
-        self.agree = np.zeros((n, f))  # plots that fit some claim
-        self.plots = np.zeros((n, f))
-        self.repeats = np.zeros((n, f))
-        self.ripe = np.zeros((n, f))  # periods that `agree` stands for: less than the fade at first
+        self.votes = np.zeros((n, VOTES, f))
+        self.lean = np.zeros((n, 3))  # of the newest pairs: sums of scores in range and azimuth, how many
         self.keys: I8 = np.full((n, KEYS), -1, np.int64)
         self.fault: I8 = np.zeros(n, np.int64)  # Fault
         self.expected: I8 = np.zeros(n, np.int64)  # aircraft it saw of late that are still there
@@ -63,26 +181,26 @@ class Consistency:
 
     def fade(self, s: int, periods: float, measured: bool) -> None:
         """So many periods of the sensor went by; `measured`: with a known bias, so that plots were tried."""
-        keep = np.exp(-periods / FADES)
-        self.ripe[s] = self.ripe[s] * keep + (1.0 - keep) * FADES * measured
-        for votes in (self.agree, self.plots, self.repeats):
-            votes[s] *= keep
-        self.turn[s] *= keep[:, None]
+        fade_1(self.turn[s], self.votes[s], periods, measured)
 
-    def note_plots(self, s: int, range_m: F8, azimuth_rad: F8) -> None:
-        """Count plots (n,), and those that repeat one of the last scans."""
-        key = np.round(range_m / RANGE_STEP_M).astype(np.int64) * 10_000_000
-        key += np.round(azimuth_rad / AZIMUTH_STEP_RAD).astype(np.int64)
-        self.plots[s] += len(key)
-        known = np.sort(self.keys[s])
-        self.repeats[s] += np.count_nonzero(known[np.minimum(np.searchsorted(known, key), KEYS - 1)] == key)
-        self.keys[s] = np.concatenate([key[::-1], self.keys[s]])[:KEYS]
+    def note_plots(self, s: int, plots: Rec, order: I8) -> None:
+        """Count plots (n,) of traffic.HELD, and those that repeat one of the last scans."""
+        self.votes[s, V_PLOTS] += len(order)
+        self.votes[s, V_REPEATS] += repeats_1(plots, order, self.keys[s])
 
-    def note_pairs(self, s: int, turn: F8, pairs: F8, bias: F8, measured: bool) -> None:
-        """Count the votes of new pairs; for a clock only where the bias is measured, as without it nothing fits."""
+    def note_pairs(self, s: int, turn: F8, pairs: F8, bias: F8, weight: float, seen_us: I8) -> None:
+        """Count the votes of new pairs of a sensor whose bias is known.
+
+        Args:
+            turn: votes for a turn of the north mark (TURN_BINS,).
+            pairs: (n, PAIR) of new plots, each of which stands for `weight` of them.
+            seen_us: by slot of the claims, when each was last seen: brought up to date.
+        """
         self.turn[s] += turn
-        if measured:
-            self.agree[s] += shifts_1(pairs, bias, SHIFT_S, SHIFT_MOST * self._much(s), self.shift[s])
+        self.lean[s] = 0.0
+        if len(pairs):
+            most = SHIFT_MOST * _much_1(float(self.expected[s]))
+            self.votes[s, V_AGREE] += shifts_1(pairs, bias, SHIFT_S, weight, most, self.shift[s], seen_us, self.lean[s])
 
     def judge(self, s: int, measured: bool, stepped_s: float) -> None:
         """Raise or clear the fault of a sensor.
@@ -91,67 +209,19 @@ class Consistency:
             measured: its bias is known.
             stepped_s: step of its clock that the fit of its bias came upon; 0 none.
         """
-        found, size = self._suspect(s, measured)
-        if found == Fault.NONE and stepped_s != 0.0:
-            found, size = Fault.CLOCK, stepped_s
-            self.shift[s, _nearest(size)] = SHIFT_MOST * self._much(s)
-        if found != Fault.NONE:
-            self.fault[s], self.size[s] = int(found), size
-        elif self.fault[s] != Fault.NONE and self._well(s, measured):
-            self.fault[s], self.size[s] = int(Fault.NONE), 0.0
-            for votes in (self.turn, self.shift, self.repeats):  # what was held against it is over
-                votes[s] = 0.0
-
-    def _suspect(self, s: int, measured: bool) -> tuple[Fault, float]:
-        repeats = self.repeats[s]
-        if ((repeats >= REPEATS_LEAST) & (repeats > REPEATS_SHARE * self.plots[s])).any():
-            return Fault.FROZEN, 0.0
-        for f in range(len(FADES)):
-            north, size, _, _ = self._turned(s, f)
-            if north and not self._fits(s, f, measured):
-                return Fault.NORTH, size
-        if self.fault[s] != Fault.CLOCK and self.shift[s].max() >= self._much(
-            s
-        ):  # slow traffic fits several: the middle of the best
-            return Fault.CLOCK, float(SHIFT_S[self.shift[s] >= self.shift[s].max() - 0.5].mean())
-        ripe, expected = float(self.ripe[s, 1]), int(self.expected[s])
-        sends = ripe > LOST_RIPE * FADES[1] and self.plots[s, 1] >= ripe * 0.5 * expected
-        if measured and expected >= LEAST_VOTES and sends and self.agree[s, 1] < LOST_SHARE * ripe * expected:
-            return Fault.LOST, float(expected)
-        return Fault.NONE, 0.0
-
-    def _turned(self, s: int, f: int) -> tuple[bool, float, float, float]:
-        """(is there a heap of azimuths elsewhere, at how many degrees, pairs where they should be, pairs there)."""
-        votes = self.turn[s, f]
-        heap, degrees, here = turned_1(votes, TURN_LEAST)
-        mean = 3.0 * max(float(votes.sum()) - heap, 0.0) / TURN_BINS
-        enough = heap >= max(LEAST_VOTES, float(heap_1(2.0 * mean, TURN_BINS)))
-        return enough and heap > 2.0 * here, degrees, here, heap
-
-    def _fits(self, s: int, f: int, measured: bool) -> bool:
-        """Does a faster memory already say that the sensor is well?"""
-        agree = self.agree[s]
-        return any(measured and agree[g] >= 2.0 and agree[g] > self._turned(s, g)[3] for g in range(f))
-
-    def _much(self, s: int) -> float:
-        """Score of a shifted clock to believe in: many of the aircraft that there are, as a bias that changed also
-        moves some of them as a clock would."""
-        return max(SHIFT_LEAST, SHIFT_SHARE * float(self.expected[s]))
-
-    def _well(self, s: int, measured: bool) -> bool:
-        fault = Fault(int(self.fault[s]))
-        if fault == Fault.FROZEN:
-            return bool((self.repeats[s, :2] < 0.3 * self.plots[s, :2]).all() and self.plots[s, 1] >= 1.0)
-        if fault == Fault.CLOCK:
-            return bool(self.shift[s, _nearest(float(self.size[s]))] < 1.0 and self.agree[s, 1] >= 2.0)
-        for f in range(len(FADES)):
-            bad = self._turned(s, f)[3]
-            here = self.agree[s, f] if measured else self._turned(s, f)[2]
-            if fault == Fault.LOST:
-                bad, here = FADES[f] * 0.3 * float(self.expected[s]), self.agree[s, f]
-            if here + bad >= 3.0:
-                return bool(here >= 2.0 and here >= bad)
-        return False
+        expected, fault = float(self.expected[s]), int(self.fault[s])
+        kind, size = suspect_1(self.turn[s], self.votes[s], self.shift[s], SHIFT_S, expected, fault, measured)
+        found = int(kind)
+        if found == NONE and stepped_s != 0.0:
+            found, size = CLOCK, stepped_s
+            self.shift[s, _nearest(size)] = SHIFT_MOST * _much_1(expected)
+        if found != NONE:
+            self.fault[s], self.size[s] = found, size
+        elif fault != NONE:
+            shifted = float(self.shift[s, _nearest(float(self.size[s]))])
+            if well_1(self.turn[s], self.votes[s], shifted, expected, fault, measured):
+                self.fault[s], self.size[s] = NONE, 0.0
+                self.turn[s] = self.shift[s] = self.votes[s, V_REPEATS] = 0.0  # what was held against it is over
 
     def words(self, s: int) -> str:
         """The fault in words, "" for none."""
@@ -170,7 +240,7 @@ class Consistency:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything needed to go on."""
-        names = ("turn", "shift", "agree", "plots", "repeats", "ripe", "expected", "keys", "fault", "size")
+        names = ("turn", "shift", "votes", "lean", "expected", "keys", "fault", "size")
         return {name: getattr(self, name).copy() for name in names}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:

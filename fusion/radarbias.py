@@ -50,10 +50,11 @@ class RegistrationParams:
     memory_s: float = 300.0  # pairs that enter the estimate: it lags a slow drift by half of that
     search_s: float = 60.0  # pairs that enter the search, or eight periods
     pairs_most: int = 1_024  # kept per radar, the newest: 0.003 degrees and 3 m are in them
-    plots_most: int = 512  # of one radar in a second that are looked at, evenly
-    plots_settled: int = 128  # the same once its bias is well known
+    plots_most: int = 256  # of one radar in one turn that are paired, evenly chosen
+    plots_settled: int = 48  # the same once its bias is well known: 20 sectors of a scan of 1,000 plots show a fault
     pairs_settled: int = 200  # a bias from so many pairs is well known
-    refit_s: float = 8.0  # and is estimated again this often instead of at every turn
+    refit_s: float = 16.0  # and is estimated again this often instead of at every turn
+    leaning: float = 5.0  # or at once, when the pairs of one turn lie so many sigmas to one side of it
     # Priors, one sigma. Gain: light is 3e-4 slower in air, real radars showed 1-2e-4. Elevation needs none.
     prior_range_m: float = 1_000.0
     prior_gain: float = 5e-4
@@ -81,7 +82,8 @@ class RadarBias:
         self._cell = np.array([max(2.0 * spec.sigma_range_m, 150.0), max(2.0 * spec.sigma_azimuth_rad, 0.002)])
         self._sigma_range_m = spec.sigma_range_m
         self._slab = np.array([params.prior_range_m, params.prior_gain, params.prior_azimuth_rad, params.prior_time_s])
-        self.pairs = np.empty((0, PAIR))
+        self._room = np.empty((64, PAIR))
+        self._from = self._to = 0  # rows of `_room` that are kept
         self.chosen: I8 = np.empty(0, np.int64)  # rows of `pairs` that the estimate rests on
         self.since_us = -math.inf  # pairs before this are of another bias
         self.fitted_us = self.before_us = -math.inf  # newest pair at the last estimate, and at the one before
@@ -97,6 +99,11 @@ class RadarBias:
         self.best = np.zeros(2)  # the largest heap of the last search, and how large it has to be
 
     @property
+    def pairs(self) -> F8:
+        """The pairs (n, PAIR) kept, in the order in which they came."""
+        return self._room[self._from : self._to]
+
+    @property
     def measured(self) -> bool:
         """True with enough pairs, of more than one look, to call the estimate one."""
         span_us = self.stats[T_NEW] - self.stats[T_OLD]
@@ -104,15 +111,14 @@ class RadarBias:
         return self.found and self.stats[N_PAIRS] >= self.params.pairs_least and bool(apart)
 
     @property
+    def place(self) -> tuple[F8, F8]:
+        """Range offset and azimuth (2,), and their covariance (2, 2)."""
+        return self.x[[OFFSET, TURN]], self.cov[np.ix_([OFFSET, TURN], [OFFSET, TURN])]
+
+    @property
     def settled(self) -> bool:
         """True with so many pairs that more of them tell little."""
         return self.measured and len(self.chosen) >= self.params.pairs_settled
-
-    @property
-    def fresh(self) -> F8:
-        """The pairs (n, PAIR) that entered the estimate and came since the one before it."""
-        used = self.pairs[self.chosen]
-        return used[used[:, P_T] > self.before_us]
 
     @property
     def window(self) -> F8:
@@ -120,18 +126,38 @@ class RadarBias:
         known = 200.0 if self.measured else 800.0
         return np.array([self._extent[0], self._extent[1], known + 3.0 * self._sigma_range_m])
 
-    def learn(self, pairs: F8, trusted: bool) -> None:
-        """Add pairs (n, PAIR) and estimate again. A sensor that is not trusted keeps the estimate it has."""
+    def learn(self, pairs: F8, trusted: bool, lean: F8) -> bool:
+        """Add pairs (n, PAIR) and estimate again, if it is time to. A sensor that is not trusted keeps the estimate it
+        has. `lean` (3,): sums of the scores of the new pairs in range and azimuth, and how many. True: it is a new one.
+        """
         self.stepped_s = 0.0
-        had = len(self.pairs)
-        if not trusted or had + len(pairs) == 0:
-            return
-        self.pairs = np.concatenate([self.pairs, pairs])[-self.params.pairs_most :]
-        number = self.chosen - max(0, had + len(pairs) - self.params.pairs_most)
-        self.chosen = number[number >= 0]
+        if not trusted or self._to - self._from + len(pairs) == 0:
+            return False
+        self._add(pairs)
         newest = self._newest()
-        if self.settled and newest - self.fitted_us < self.params.refit_s * US_PER_S:
-            return
+        waits = newest - self.fitted_us < self.params.refit_s * US_PER_S
+        most = self.params.leaning * math.sqrt(lean[2] * max(1.0, self.stats[SPREAD]))
+        if waits and self.settled and max(abs(lean[0]), abs(lean[1])) <= most:
+            return False
+        self._again(newest)
+        return True
+
+    def _add(self, pairs: F8) -> None:
+        if self._to + len(pairs) > len(self._room):
+            kept = self.pairs.copy()
+            if 2 * (len(kept) + len(pairs)) > len(self._room):
+                self._room = np.empty((4 * (len(kept) + len(pairs)), PAIR))
+            self._room[: len(kept)] = kept
+            self._from, self._to = 0, len(kept)
+        self._room[self._to : self._to + len(pairs)] = pairs
+        self._to += len(pairs)
+        over = self._to - self._from - self.params.pairs_most
+        if over > 0:
+            self._from += over
+            self.chosen = self.chosen[np.searchsorted(self.chosen, over) :] - over
+
+    def _again(self, newest: float) -> None:
+        """Estimate."""
         self.before_us, self.fitted_us = self.fitted_us, newest
         if not self.found:
             self._search()
@@ -151,7 +177,7 @@ class RadarBias:
 
     def distrust(self) -> None:
         """A fault began: the pairs of the last scans say nothing of the bias."""
-        if len(self.pairs):
+        if self._to > self._from:
             self._keep(self.pairs[:, P_T] < self._newest() - FAULTY_PERIODS * self.period_us)
 
     # ------------------------------------------------------------- inside
@@ -160,7 +186,9 @@ class RadarBias:
         """Forget all other pairs."""
         number = np.cumsum(rows) - 1
         self.chosen = number[self.chosen[rows[self.chosen]]]
-        self.pairs = self.pairs[rows]
+        kept = self.pairs[rows]
+        self._room[self._from : self._from + len(kept)] = kept
+        self._to = self._from + len(kept)
 
     def _search(self) -> None:
         p = self.params
@@ -191,7 +219,7 @@ class RadarBias:
         return bool(heap[2] >= heap[3] and heap[2] > 1.4 * heap[4] and apart)
 
     def _newest(self) -> float:
-        return float(self.pairs[:, P_T].max())
+        return float(self.pairs[:, P_T].max(initial=-math.inf))
 
     def _forget(self) -> None:
         """Search anew among pairs yet to come."""
@@ -322,4 +350,6 @@ class RadarBias:
     def restore(self, state: dict[str, object]) -> None:
         """Go on from `snapshot`."""
         for name, value in state.items():
-            setattr(self, name, value.copy() if isinstance(value, np.ndarray) else value)
+            at = "_room" if name == "pairs" else name  # without what is reserved: that is no memory of anything
+            setattr(self, at, value.copy() if isinstance(value, np.ndarray) else value)
+        self._from, self._to = 0, len(self._room)

@@ -7,7 +7,8 @@ Aircraft that say where they are (ADS-B) are the reference: `fusion.traffic` pai
 finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Every radar has its turn every
 two seconds of arrival time, each at another moment, so that no tick has the work of all; it is done on plots that
 arrived at least `hold_s` before the claims were last listened to, so that claims from around their time are there.
-Nothing is taken off that is not significant: without a bias, and without ADS-B, nothing changes.
+A radar that no such aircraft shows is compared with the others (`fusion.mutual`). Nothing is taken off that is not
+significant: without a bias nothing changes.
 """
 
 from __future__ import annotations
@@ -18,22 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from fusion.biasfit import GAIN, N_CLAIMS, N_PAIRS, OFFSET, T_NEW, TAU, TURN
+from fusion.biasfit import GAIN, N_CLAIMS, N_PAIRS, OFFSET, T_NEW, TAU, TURN, due_1, seen_n
 from fusion.consistency import Consistency, Fault
 from fusion.filters.params import M_A, M_B, M_C, M_SA, M_SB, M_SC
 from fusion.kernels import Rec
+from fusion.mutual import Aligned, Mutual
 from fusion.radarbias import AZIMUTH, CLOCK, ELEVATION, RANGE, RadarBias, RegistrationParams
 from fusion.schema import CLAIM, F8, I8, INDEPENDENT, US_PER_S, PlotKind, SensorSpec
 from fusion.sensorbias import SensorBias
 from fusion.traffic import (
     HELD,
-    P_SLOT,
-    P_T,
     PAIR,
-    R_SP,
     REPORT,
     TURN_BINS,
     Claims,
+    in_order_1,
     pair_1,
     report_n,
     sort_out_n,
@@ -47,11 +47,11 @@ TURN_EVERY_US = 2 * US_PER_S  # of one radar: a scan or less, nothing new comes 
 LISTEN_EVERY_US = US_PER_S  # to claims
 WAITING_MOST = 20_000  # plots of radars held back, and claims; of more, the newest are left out
 RECENT_PERIODS = 4.0  # an aircraft that a radar saw within this should be seen again
-ALIVE_US = 5 * US_PER_S  # and is there as long as it says so
 LEANING = 2.0  # score of a shifted clock that excuses other radars of the same
+SURE = np.array([50.0, math.radians(0.1)])  # sigmas of range and azimuth above which a radar is known by others only
 DISTRUSTED = 4.0  # factor on the sigmas of a radar that is not believed
 _EARLY = -(2**62)
-_LEARNING = (Fault.NONE, Fault.LOST)  # with a fault of these the pairs still say something: a lost bias may be found
+_LEARNING = (int(Fault.NONE), int(Fault.LOST))  # the pairs still say something: a lost bias may be found
 
 
 class Registration:
@@ -78,6 +78,7 @@ class Registration:
             [1 if i in self._radars else 2 * (s.kind in CLAIM) for i, s in enumerate(sensors)], np.int64
         )
         self._votes = Consistency(n)
+        self._mutual = Mutual([self._sensors[i] for i in self._radars], self._sites)
         self._held, self._n_held = np.empty(256, HELD), 0  # plots of radars that wait for their turn
         self._said, self._n_said = np.empty(256, HELD), 0  # claims since they were last listened to
         self._heard_us = -1  # when that was
@@ -85,9 +86,10 @@ class Registration:
         self._phase_us = dict(zip(self._radars, phases, strict=True))  # so that no two have the same moment
         self._turn = dict.fromkeys(self._radars, -1)  # number of the last turn of each radar
         self._number = np.zeros(n, np.int64)  # plots paired so far, by sensor
-        self._seen_us = {i: np.empty(0, np.int64) for i in self._radars}  # by slot of the claims: last plot that fitted
+        self._seen_us = np.empty((n, 0), np.int64)  # by sensor and slot of the claims: last plot that fitted
         self._now_us = -1
         self.believed = np.ones(n, np.bool_)
+        self._shifted = np.zeros((n, 2), np.bool_)  # range, azimuth taken off because other radars show them
         self._off = np.zeros((n, 5))  # taken off: range offset, gain, azimuth, elevation, time
         self._var = np.zeros((n, 5))  # variance of range offset, its covariance with gain, gain, azimuth, elevation
 
@@ -146,12 +148,14 @@ class Registration:
             "claims": self._claims.snapshot(),
             "radars": {i: radar.snapshot() for i, radar in self._radars.items()},
             "votes": self._votes.snapshot(),
+            "mutual": self._mutual.snapshot(),
             "held": self._held[: self._n_held].copy(),
             "said": self._said[: self._n_said].copy(),
             "number": self._number.copy(),
-            "seen_us": {i: seen.copy() for i, seen in self._seen_us.items()},
+            "seen_us": self._seen_us.copy(),
             "clock": (self._now_us, self._heard_us, dict(self._turn)),
             "believed": self.believed.copy(),
+            "shifted": self._shifted.copy(),
             "off": self._off.copy(),
             "var": self._var.copy(),
         }
@@ -161,8 +165,9 @@ class Registration:
         self._claims.restore(state["claims"])
         for i, radar in self._radars.items():
             radar.restore(state["radars"][i])
-            self._seen_us[i] = state["seen_us"][i].copy()
+        self._seen_us = state["seen_us"].copy()
         self._votes.restore(state["votes"])
+        self._mutual.restore(state["mutual"])
         self._held, self._n_held = state["held"].copy(), len(state["held"])
         self._said, self._n_said = state["said"].copy(), len(state["said"])
         self._number = state["number"].copy()
@@ -170,6 +175,7 @@ class Registration:
         self._turn = dict(turn)
         self.believed = state["believed"].copy()
         self._off, self._var = state["off"].copy(), state["var"].copy()
+        self._shifted = state["shifted"].copy()
 
     # ------------------------------------------------------------- inside
 
@@ -180,56 +186,61 @@ class Registration:
         until_us = self._heard_us - round(self.params.hold_s * US_PER_S)
         count, self._n_held = take_n(self._held, self._n_held, s, until_us, out)
         if count:
-            plots = out[:count]
-            plots = plots[np.lexsort((plots["row"][:, M_B], plots["row"][:, M_A], plots["t_us"]))]
-            self._look(s, radar, plots)
-            self._settle(s, radar)
+            order = in_order_1(out, count)
+            self._look(s, radar, out, order)
+            self._align(s, out, order)
         self._judge(s, radar)
 
     def _listen(self) -> None:
         """Put what was claimed since the last time into the table."""
-        said = self._said[: self._n_said]
-        self._n_said = 0
-        if len(said) == 0:
+        count, self._n_said = self._n_said, 0
+        if count == 0:
             return
-        said = said[np.lexsort((said["address"], said["t_us"]))]
-        reports = np.empty((len(said), REPORT))
-        report_n(said, reports)
-        usable = ~np.isnan(reports[:, R_SP])
-        said, reports = said[usable], reports[usable]
-        given = self._claims.add(said["t_us"].copy(), said["address"].copy(), said["mode3a"].copy(), reports)
-        for i, seen in self._seen_us.items():
-            more = len(self._claims.key) - len(seen)
-            if more:
-                self._seen_us[i] = np.concatenate([seen, np.full(more, _EARLY, np.int64)])
-            self._seen_us[i][given] = _EARLY
+        who, reports = np.empty((3, count), np.int64), np.empty((count, REPORT))
+        report_n(self._said, in_order_1(self._said, count), who, reports)
+        given = self._claims.add(who, reports)
+        more = len(self._claims.key) - self._seen_us.shape[1]
+        if more:
+            unseen = np.full((len(self._sensors), more), _EARLY, np.int64)
+            self._seen_us = np.concatenate([self._seen_us, unseen], axis=1)
+        self._seen_us[:, given] = _EARLY
 
-    def _look(self, s: int, radar: RadarBias, plots: Rec) -> None:
-        """Pair the plots of one radar with claims, count what they say, and estimate."""
-        row = np.ascontiguousarray(plots["row"])
-        self._votes.note_plots(s, row[:, M_A], row[:, M_B])
+    def _look(self, s: int, radar: RadarBias, plots: Rec, order: I8) -> None:
+        """Pair the plots of one radar, in this order, with claims, count what they say, and estimate."""
+        votes, claims, measured = self._votes, self._claims, radar.measured
+        votes.note_plots(s, plots, order)
         most = self.params.plots_settled if radar.settled else self.params.plots_most
-        if len(plots) > most:
-            keep = np.linspace(0, len(plots) - 1, most).astype(np.int64)
-            plots, row = plots[keep], np.ascontiguousarray(row[keep])
-        out, turn, claims = np.empty((8 * len(plots) + 64, PAIR)), np.zeros(TURN_BINS), self._claims
-        bias = radar.x[[OFFSET, GAIN, TURN]].copy()
-        columns: list[I8] = [np.ascontiguousarray(plots[name]) for name in ("t_us", "address", "mode3a")]
+        chosen = order[np.arange(most) * len(order) // most] if len(order) > most else order
+        out, turn = np.empty((8 * len(chosen) + 64, PAIR)), np.zeros(TURN_BINS)
         count = pair_1(
-            columns[0], row, columns[1], columns[2], int(self._number[s]), claims.ring, claims.used, claims.doubt_us,
-            claims.key, claims.code, self._sites[s], radar.window, bias, turn, out,
+            plots, chosen, int(self._number[s]), claims.ring, claims.state, claims.key, claims.code, self._sites[s],
+            radar.window, radar.x[:TAU], turn, out,
         )  # fmt: skip
-        self._number[s] += len(plots)
-        pairs = out[:count]
-        self._votes.note_pairs(s, turn, pairs, radar.x, radar.measured)
-        radar.learn(pairs, Fault(int(self._votes.fault[s])) in _LEARNING)
-        fresh = radar.fresh
-        np.maximum.at(self._seen_us[s], fresh[:, P_SLOT].astype(np.int64), fresh[:, P_T].astype(np.int64))
+        self._number[s] += len(chosen)
+        pairs, seen_us = out[:count], self._seen_us[s]
+        votes.note_pairs(s, turn, pairs if measured else out[:0], radar.x, len(order) / len(chosen), seen_us)
+        if radar.learn(pairs, int(votes.fault[s]) in _LEARNING, votes.lean[s]):
+            seen_n(radar.pairs, radar.chosen, radar.before_us, seen_us)
+            self._settle(s, radar)
+
+    def _align(self, s: int, plots: Rec, order: I8) -> None:
+        """Compare the plots of one radar with those of others, where ADS-B has not measured it or one of them."""
+        alone = [i for i, radar in self._radars.items() if not radar.measured]
+        if self.believed[s]:
+            self._mutual.follow(s, plots, order, alone)
+        anchors = {i: radar.place for i, radar in self._radars.items() if radar.measured} if alone else {}
+        if alone and self._mutual.align(self._now_us, anchors):
+            for i in alone:
+                self._settle(i, self._radars[i])
 
     def _settle(self, s: int, radar: RadarBias) -> None:
-        """Write down what is to be taken off this radar's plots."""
+        """Write down what is to be taken off this radar's plots: what ADS-B shows, or else what other radars do."""
         x, cov, on = radar.x, radar.cov, radar.on
         self._off[s], self._var[s] = 0.0, 0.0
+        if not radar.measured:
+            self._lean(s)
+            return
+        self._shifted[s] = False
         if on[RANGE]:
             self._off[s, 0], self._var[s, 0] = x[OFFSET], cov[OFFSET, OFFSET]
             if radar.free[0]:
@@ -242,21 +253,36 @@ class Registration:
         if on[CLOCK]:
             self._off[s, 4] = x[TAU]
 
+    def _lean(self, s: int) -> None:
+        """Take off what other radars show. The sigma of its plots grows by what the pairs leave open, not by what no
+        pair can tell: that is the same for all radars and doubles no track."""
+        known = self._mutual.known.get(s)
+        if known is None:
+            self._shifted[s] = False
+            return
+        z = np.abs(known.bias) / known.noise
+        self._shifted[s] = (z > self.params.sure) | (self._shifted[s] & (z > self.params.unsure))
+        self._off[s, [0, 2]] = np.where(self._shifted[s], known.bias, 0.0)
+        self._var[s, [0, 3]] = np.where(self._shifted[s], known.noise**2, 0.0)
+
     def _judge(self, s: int, radar: RadarBias) -> None:
         now_us = self._now_us
-        alive = (self._claims.newest_us > now_us - ALIVE_US) & (self._claims.doubt_us < now_us)
         since = now_us - round(RECENT_PERIODS * radar.period_us)
-        self._votes.expected[s] = np.count_nonzero((self._seen_us[s] > since) & alive)
-        before = self._votes.fault[s]
+        self._votes.expected[s] = due_1(self._claims.state, self._seen_us[s], since, now_us)
+        before = int(self._votes.fault[s])
         stepped_s = radar.stepped_s if abs(radar.stepped_s) > self.params.step_s else 0.0
         self._votes.judge(s, radar.measured, stepped_s)
-        if Fault(int(before)) in _LEARNING and Fault(int(self._votes.fault[s])) not in _LEARNING:
+        if before in _LEARNING and self._votes.fault[s] not in _LEARNING:
             radar.distrust()
-        # Where every radar leans the same way, it is the claims that are wrong: no radar is blamed for a GNSS fault.
+        self.believed = self._votes.believed()
+        if not self.believed.all():
+            self._excuse()
+
+    def _excuse(self) -> None:
+        """Where every radar leans the same way, the claims are wrong: no radar is blamed for a GNSS fault."""
         measured = [i for i, other in self._radars.items() if other.measured]
         contradicted = (self._votes.fault == int(Fault.CLOCK)) | (self._votes.fault == int(Fault.LOST))
         leaning = contradicted | (self._votes.shift.max(axis=1, initial=0.0) >= LEANING)
-        self.believed = self._votes.believed()
         if len(measured) >= 2 and leaning[measured].all():
             self.believed |= contradicted
 
@@ -265,6 +291,9 @@ class Registration:
         if radar is None:
             return None
         idle_s = (self._now_us - radar.stats[T_NEW]) / US_PER_S if radar.found else math.inf
+        known = None if radar.measured else self._mutual.known.get(spec.index)
+        if known is not None and self._votes.fault[spec.index] == int(Fault.NONE):
+            return self._against_others(spec, known)
         state, detail = self._state(spec.index, radar, idle_s)
         if not radar.found:
             return SensorBias(spec.id, state, False, bool(self.believed[spec.index]), detail=detail)
@@ -291,6 +320,31 @@ class Registration:
             sigma_time_s=float(radar.shown[3]),
             pressure_height_m=pressure,
             sigma_pressure_height_m=math.sqrt(h_var) if math.isfinite(h_var) else math.nan,
+            detail=detail,
+        )
+
+    def _against_others(self, spec: SensorSpec, known: Aligned) -> SensorBias:
+        """What other radars show of it; with its whole uncertainty, of which the most is what they cannot show."""
+        sure = bool((known.sigma < SURE).all())
+        off = [name for name, on in zip(("range", "azimuth"), self._shifted[spec.index], strict=True) if on]
+        detail = (
+            f"range {known.bias[0]:+.0f} m, azimuth {math.degrees(known.bias[1]):+.3f} deg from {known.pairs} plots of "
+            f"{known.couples} tracks of other radars, "
+            + ("one of which ADS-B anchors" if known.anchored else "no ADS-B anchors them")
+            + ("" if sure else ": known against each other only")
+            + (f"; taken off: {', '.join(off)}" if off else "; nothing to take off")
+        )
+        return SensorBias(
+            sensor=spec.id,
+            state="ok" if sure else "relative",
+            applied=bool(off),
+            believed=bool(self.believed[spec.index]),
+            pairs=known.pairs,
+            aircraft=known.couples,
+            range_m=float(known.bias[0]),
+            sigma_range_m=float(known.sigma[0]),
+            azimuth_rad=float(known.bias[1]),
+            sigma_azimuth_rad=float(known.sigma[1]),
             detail=detail,
         )
 

@@ -12,7 +12,7 @@ class SensorBias:
     """Systematic errors of one radar against common traffic: measured minus true, each with one sigma; NaN unknown."""
 
     sensor: str
-    state: str = "no-common-traffic"  # ok, settling, no-common-traffic, inconsistent
+    state: str = "no-common-traffic"  # ok, relative, settling, no-common-traffic, inconsistent
     applied: bool = False  # some of it is taken off the sensor's plots
     believed: bool = True  # False: its plots neither move nor start tracks
     pairs: int = 0  # plots that the estimate rests on

@@ -6,12 +6,22 @@ from itertools import count as count_from
 
 import numpy as np
 
-from fusion.consistency import Consistency, Fault
-from fusion.traffic import TURN_BINS
+from fusion.consistency import V_AGREE, Consistency, Fault
+from fusion.filters.params import M_A, M_B
+from fusion.kernels import Rec
+from fusion.traffic import HELD, TURN_BINS
 
 SEEDS = count_from(1)
 NO_PAIRS = np.empty((0, 16))
 NO_BIAS = np.zeros(4)
+NOBODY = np.empty(0, np.int64)
+
+
+def note(votes: Consistency, range_m: np.ndarray, azimuth: np.ndarray) -> None:
+    """Plots (n,) at these places."""
+    plots: Rec = np.zeros(len(range_m), HELD)
+    plots["row"][:, M_A], plots["row"][:, M_B] = range_m, azimuth
+    votes.note_plots(0, plots, np.arange(len(plots)))
 
 
 def scans(votes: Consistency, count: int, turn: np.ndarray, agree: float) -> None:
@@ -19,9 +29,9 @@ def scans(votes: Consistency, count: int, turn: np.ndarray, agree: float) -> Non
     luck = np.random.default_rng(next(SEEDS))  # other plots in every scan
     for _ in range(count):
         votes.fade(0, 1.0, True)
-        votes.note_plots(0, luck.uniform(1e4, 2e5, 30), luck.uniform(0.0, 6.0, 30))
-        votes.note_pairs(0, turn, NO_PAIRS, NO_BIAS, True)
-        votes.agree[0] += agree
+        note(votes, luck.uniform(1e4, 2e5, 30), luck.uniform(0.0, 6.0, 30))
+        votes.note_pairs(0, turn, NO_PAIRS, NO_BIAS, 1.0, NOBODY)
+        votes.votes[0, V_AGREE] += agree
         votes.judge(0, True, 0.0)
 
 
@@ -69,12 +79,12 @@ def test_repeated_plots_are_frozen_and_a_few_fixed_echoes_are_not() -> None:
     votes = Consistency(1)
     for _ in range(10):
         votes.fade(0, 1.0, False)
-        votes.note_plots(0, *(np.concatenate([f, luck.uniform(1.0, 6.0, 12)]) for f in fixed))
+        note(votes, *(np.concatenate([f, luck.uniform(1.0, 6.0, 12)]) for f in fixed))
         votes.judge(0, False, 0.0)
         assert votes.believed()[0]
     for _ in range(3):
         votes.fade(0, 1.0, False)
-        votes.note_plots(0, *fixed)
+        note(votes, *fixed)
         votes.judge(0, False, 0.0)
     assert votes.fault[0] == Fault.FROZEN and "repeats" in votes.words(0)
 

@@ -21,6 +21,7 @@ from adapters.metrics import Metrics
 from fusion.record import Incident, Member
 from fusion.schema import US_PER_S, Counters, Health
 from fusion.sensorbias import SensorBias
+from fusion.tracker import TrackerLimits
 from tests.conftest import need
 
 pytestmark = pytest.mark.alone
@@ -65,6 +66,7 @@ def busy() -> Metrics:
     m.alert_transition("low-slow-near", 1, "raised")
     m.open_alerts({("low-slow-near", 1): 1})
     m.incidents(2, 3, 4, 5)
+    m.limits(TrackerLimits(refused=5, pairs_left_out=6, clusters_split=7))
     m.database_failed()
     for told in reactions():
         m.incident(told)
@@ -110,6 +112,13 @@ def test_the_reaction_clock_counts_every_object_and_every_person_once() -> None:
     assert seen["vedette_incident_transitions_total", "joined", "2"] == 1.0
     assert [seen[f"vedette_incidents_{name}",] for name in ("open", "refused_total", "overflowed_total")] == [2, 3, 4]
     assert seen["vedette_incident_database_lost_total",] == 5
+
+
+def test_the_limits_of_the_tracker_are_counted_and_start_at_zero() -> None:
+    names = ("tracks_refused", "pairs_left_out", "clusters_split")
+    for made, expected in ((Metrics(), [0, 0, 0]), (busy(), [5, 6, 7])):
+        seen = samples(made.render())
+        assert [seen[f"vedette_{name}_total",] for name in names] == expected
 
 
 def test_the_accounting_that_is_scraped_balances() -> None:

@@ -119,8 +119,8 @@ def test_without_a_bias_no_plot_is_changed(sky: Sky) -> None:
         assert abs(bias.range_m) < 3.5 * bias.sigma_range_m and abs(bias.azimuth_rad) < 3.5 * bias.sigma_azimuth_rad
 
 
-def test_without_adsb_nothing_is_known_and_nothing_is_done() -> None:
-    run = Run(Sky(n=60, claims=False), five()[:3], 60.0)
+def test_a_radar_alone_without_adsb_is_left_as_it_is() -> None:
+    run = Run(Sky(n=60, claims=False), five()[:1], 60.0)
     biases = run.through()
     assert {b.state for b in biases} == {"no-common-traffic"}
     assert not any(b.applied for b in biases) and all(b.believed for b in biases)

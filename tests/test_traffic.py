@@ -6,7 +6,21 @@ import numpy as np
 
 from fusion.geo import ecef, enu_axes, polar, site_row
 from fusion.schema import US_PER_S
-from fusion.traffic import R_SH, R_SP, R_SV, R_T, R_V, R_X, REPORT, REPORTS, Claims, expect_1, seen_from_1
+from fusion.traffic import (
+    C_DOUBT,
+    C_USED,
+    R_SH,
+    R_SP,
+    R_SV,
+    R_T,
+    R_V,
+    R_X,
+    REPORT,
+    REPORTS,
+    Claims,
+    expect_1,
+    seen_from_1,
+)
 
 SITE = site_row(0.95, 0.41, 100.0)
 PLACE = ecef(0.955, 0.42, 9_000.0)[0]
@@ -70,28 +84,32 @@ def test_rates_are_those_of_differences() -> None:
     assert abs(azimuth_rate - (after[1][0] - before[1][0]) / 0.02) < 1e-7
 
 
+def told(made: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """Time, address and no code of reports."""
+    return np.stack([made[:, R_T].astype(np.int64), key, np.full(len(made), -1)])
+
+
 def add(claims: Claims, t_s: np.ndarray, key: int, shift_m: float = 0.0) -> np.ndarray:
     """Add reports of one address; returns the slots given away."""
     made = reports(t_s)
     made[:, R_X] += shift_m
-    keys = np.full(len(t_s), key)
-    return claims.add(made[:, R_T].astype(np.int64), keys, np.full(len(t_s), -1), made)
+    return claims.add(told(made, np.full(len(t_s), key)), made)
 
 
 def test_reports_of_an_address_are_kept_in_a_ring_and_those_that_say_the_same_once() -> None:
     claims = Claims()
     add(claims, np.arange(0.0, 40.0), 7)
     add(claims, np.arange(30.0, 40.0) + 0.1, 7)
-    assert claims.used.tolist() == [REPORTS]
+    assert claims.state[:, C_USED].tolist() == [REPORTS]
     assert sorted(claims.ring[0, :, R_T] / US_PER_S) == list(range(24, 40))
-    assert claims.doubt_us[0] < 0
+    assert claims.state[0, C_DOUBT] < 0
 
 
 def test_an_address_at_two_places_is_in_doubt() -> None:
     claims = Claims()
     add(claims, np.arange(0.0, 5.0), 7)
     add(claims, np.array([5.5]), 7, shift_m=20_000.0)
-    assert claims.doubt_us[0] == 35.5 * US_PER_S
+    assert claims.state[0, C_DOUBT] == 35.5 * US_PER_S
 
 
 def test_the_table_is_bounded_and_gives_up_who_was_heard_longest_ago() -> None:
@@ -102,5 +120,6 @@ def test_the_table_is_bounded_and_gives_up_who_was_heard_longest_ago() -> None:
     assert given.tolist() == [0]
     assert sorted(claims.key.tolist()) == [1, 2, 100]
     many = np.arange(1_000, 1_010)
-    claims.add(np.full(10, 10 * US_PER_S), many, np.full(10, -1), reports(np.full(10, 10.0)))
+    crowd = reports(np.full(10, 10.0))
+    claims.add(told(crowd, many), crowd)
     assert len(claims.key) == 3
