@@ -37,6 +37,7 @@ class Notified:
         self.volumes = declared.volumes
         self._p_within = declared.p_within
         self._geoid = geoid
+        self._boxes = [tuple(np.radians(volume.shape.bounds).tolist()) for volume in declared.volumes]
         self._held: list[Protected] = [build([Area(v.id, v.id, "other", 3, v.shape)]) for v in declared.volumes]
 
     def within(self, tracks: Tracks, a: Assessment) -> I2:
@@ -45,14 +46,15 @@ class Notified:
         for index, volume in enumerate(self.volumes):
             if not volume.from_us <= tracks.t_us < volume.until_us:
                 continue
-            rows = np.flatnonzero((found < 0) & self._near(volume, a) & _named(volume, tracks, a))
+            rows = np.flatnonzero((found < 0) & self._near(index, a))
             if len(rows):
+                rows = rows[_named(volume, tracks, a)[rows]]
                 sure = self._probability(index, a, rows) >= self._p_within
                 found[rows[sure]] = index
         return found
 
-    def _near(self, volume: Volume, a: Assessment) -> B1:
-        west, south, east, north = np.radians(volume.shape.bounds)
+    def _near(self, index: int, a: Assessment) -> B1:
+        west, south, east, north = self._boxes[index]
         inside = (a.lat_rad >= south) & (a.lat_rad <= north) & (a.lon_rad >= west) & (a.lon_rad <= east)
         return np.asarray(inside, np.bool_)
 
