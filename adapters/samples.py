@@ -348,6 +348,14 @@ def _command() -> Command:
     return Command(NOW_US, "identify", "8c1f0a52d3b94e67", "J. Petraitis", "seen by patrol", "suspect")
 
 
+def _status() -> status.StatusInfo:
+    return status.StatusInfo(
+        "lt-east", NOW_US, "live", epoch=5, version="0.1.0", config_hash="1f6c0d",
+        started_us=NOW_US - 86_400 * US_PER_S, tracks={"confirmed": 14, "coasting": 1, "tentative": 9},
+        open_alerts=1, sensors={"ok": 3}, received=81_230, used=81_112, seq=4717,
+    )  # fmt: skip
+
+
 def samples() -> tuple[Sample, ...]:
     """Every kind of message, inputs first."""
     return (*_inputs(), *_outputs())
@@ -429,9 +437,5 @@ def _outputs() -> tuple[Sample, ...]:
         Sample("in/R1/watermark", "Vedette", "QoS 1, retained", "how far it has got with this sensor without a gap",
                lambda: mark.encode("R1", 3, 1234)),
         Sample("status", "Vedette", "QoS 1, retained, last will", "is the service there, and how is it",
-               lambda: status.encode(
-                   status.StatusInfo(
-                   "lt-east", NOW_US, "live", epoch=5, version="0.1.0", config_hash="1f6c0d",
-                   started_us=NOW_US - 86_400 * US_PER_S, tracks={"confirmed": 14, "coasting": 1, "tentative": 9},
-                   open_alerts=1, sensors={"ok": 3}, received=81_230, used=81_112, seq=4717))),
+               lambda: status.encode(_status())),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from PIL import Image
 
 from adapters import configfile, docs, protectedfile, rulefile, volumefile, zonefiles
 from adapters.cli import app
-from adapters.formats import alert, plots, search
+from adapters.formats import alert, plots, search, sighting
 from fusion.schema import SensorKind, SensorSpec
 from replay import scenario
 from tests.conftest import ROOT, need
@@ -206,6 +206,9 @@ def test_json_examples_are_taken_by_their_readers(block: Block, tmp_path: Path) 
             assert alert.decode(payload).id == value["id"]
         elif value.get("schema") == search.SCHEMA:
             assert search.decode(payload).track == value["track"]
+        elif value.get("schema") == sighting.SCHEMA:
+            person = SensorSpec(value["sensor"], 0, SensorKind.SIGHTING)
+            assert sighting.decode(payload, person, 0).id == value["id"]
         elif value.get("type") == "FeatureCollection":
             path = tmp_path / "own.geojson"
             path.write_bytes(payload)
