@@ -258,16 +258,18 @@ class ClaimWatch:
         return Doubts(reason, finding.unproven, excused, finding.replying, finding.p_low, finding.p_slow)
 
     def _coded(self, tracks: Tracks) -> B1:
-        """(n,) where the newest radar plot of a track carried the code that the track has.
+        """(n,) where the newest radar plot of a track, or the newest plot that had a code, is a reply that radar heard.
 
         `Tracks.mode3a_us` does not say who reported the code, and a claim may report any. A radar plot is known again
-        by its time, to the microsecond.
+        by its time, to the microsecond. Both times are asked: of two radars only the slower may hear replies.
         """
         fresh = np.concatenate(self._codes)
         codes = np.concatenate([self._codes_before, fresh])
         self._codes, self._codes_before = [fresh[:0]], fresh
         said = np.unique(codes[:, 0] * 4_096 + codes[:, 1])
-        return (tracks.mode3a >= 0) & (tracks.radar_us >= 0) & _among(tracks.radar_us * 4_096 + tracks.mode3a, said)
+        heard = _among(tracks.radar_us * 4_096 + tracks.mode3a, said)
+        heard |= _among(tracks.mode3a_us * 4_096 + tracks.mode3a, said)
+        return (tracks.mode3a >= 0) & (tracks.radar_us >= 0) & heard
 
     def report(self, now_us: int) -> list[Interference]:
         """GNSS interference as it stands; once a second."""

@@ -266,6 +266,25 @@ def test_who_comes_into_earshot_and_begins_to_claim(
     assert reasons(made) == set()
 
 
+@pytest.mark.parametrize(("heard_by", "replying"), [("radar", True), ("claim", False)])
+def test_a_reply_counts_though_a_quicker_radar_without_codes_saw_it_since(heard_by: str, replying: bool) -> None:
+    sensors = (claimsky.receiver(), *claimsky.radars(4.0))
+    made = ClaimWatch(sensors)
+    lat, lon = claimsky.place(np.array([0.0]), np.array([0.0]))
+    seen = claimsky.radar_plots(
+        sensors[1], sensors, ecef(lat, lon, np.array([1e3])), np.array([1.0]), np.random.default_rng(1)
+    )
+    if heard_by == "radar":
+        made.hear([replace(seen, mode3a=np.array([0o121], np.int32))])
+    else:
+        made.hear([said(1.0, 0.0, 0.0, 60.0, 0.0, mode3a=0o121), seen])
+    reply_us = int(seen.t_us[0]) if heard_by == "radar" else START_US + US_PER_S
+    row = {"mode3a": 0o121, "mode3a_us": reply_us, "radar_us": START_US + 2 * US_PER_S}
+    tracks, facts = picture([row], START_US + 2 * US_PER_S)
+    doubts = made.look(tracks, facts, np.array([False]), np.ones(1), np.ones(1))
+    assert doubts.replying.tolist() == [replying]
+
+
 def test_remote_id_is_followed_by_its_serial() -> None:
     serials = np.array([b"", b"1596F3A", b"1596F3B", b"1596F3A", b"X" * 20], "S20")
     key = key_of(np.full(5, -1, np.int32), serials)
