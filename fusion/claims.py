@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from fusion import claimpath as cp
+from fusion.coverage import Coverage
+from fusion.earshot import Earshot, Motion, alike, surely_airliner
 from fusion.filters.params import SITE
 from fusion.geo import ecef, site_table
 from fusion.gnss import Interference
@@ -86,13 +88,9 @@ class Doubts:
     p_slow: F8
 
 
-class Place(Protocol):
+class Place(Motion, Protocol):
     """The part of `ZoneFacts` that is looked at here; each (n,)."""
 
-    @property
-    def lat_rad(self) -> F8: ...
-    @property
-    def lon_rad(self) -> F8: ...
     @property
     def distance_m(self) -> F8: ...
 
@@ -100,8 +98,9 @@ class Place(Protocol):
 class ClaimWatch:
     """The history of every claimed identity. Times are those of the sensors."""
 
-    def __init__(self, sensors: Sequence[SensorSpec]) -> None:
+    def __init__(self, sensors: Sequence[SensorSpec], coverage: Coverage | None = None) -> None:
         self._sensors = tuple(sensors)
+        self._earshot = Earshot(self._sensors, coverage)
         self._spec = {spec.id: spec for spec in self._sensors}
         self._sites = np.ascontiguousarray(site_table(self._sensors)).reshape(-1, SITE)
         self._trust = np.full((len(self._sensors), 1), 0.5)
@@ -244,23 +243,33 @@ class ClaimWatch:
         reason[excused] = 0
         followed = known & (self._ident[at, cp.VETTED_US] >= 0)
         coded = self._coded(tracks)
-        sight = Sight(key, claiming, coded, p_low, p_slow, place.distance_m, followed, reason != 0)
+        airliner = surely_airliner(place)
+        earshot = np.ones(len(tracks), np.bool_)
+        asked = np.flatnonzero(airliner & ~claiming)  # nearly always nobody
+        earshot[asked] = self._earshot.surely(place, asked)
+        alike = known & airliner & claiming
+        alike[alike] = self._alike(at[alike], place, np.flatnonzero(alike), tracks.t_us)
+        sight = Sight(
+            key, claiming, coded, p_low, p_slow, place.distance_m, followed, reason != 0, airliner, earshot, alike
+        )
         finding = self.witness.look(tracks, sight)
         self._ident[rows[finding.follows & known], cp.VETTED_US] = tracks.t_us
         self._barred = np.unique(key[finding.unproven & (key >= 0)])
         return Doubts(reason, finding.unproven, excused, finding.replying, finding.p_low, finding.p_slow)
 
     def _coded(self, tracks: Tracks) -> B1:
-        """(n,) where the newest radar plot of a track carried the code that the track has.
+        """(n,) where the newest radar plot of a track, or the newest plot that had a code, is a reply that radar heard.
 
         `Tracks.mode3a_us` does not say who reported the code, and a claim may report any. A radar plot is known again
-        by its time, to the microsecond.
+        by its time, to the microsecond. Both times are asked: of two radars only the slower may hear replies.
         """
         fresh = np.concatenate(self._codes)
         codes = np.concatenate([self._codes_before, fresh])
         self._codes, self._codes_before = [fresh[:0]], fresh
         said = np.unique(codes[:, 0] * 4_096 + codes[:, 1])
-        return (tracks.mode3a >= 0) & (tracks.radar_us >= 0) & _among(tracks.radar_us * 4_096 + tracks.mode3a, said)
+        heard = _among(tracks.radar_us * 4_096 + tracks.mode3a, said)
+        heard |= _among(tracks.mode3a_us * 4_096 + tracks.mode3a, said)
+        return (tracks.mode3a >= 0) & (tracks.radar_us >= 0) & heard
 
     def report(self, now_us: int) -> list[Interference]:
         """GNSS interference as it stands; once a second."""
@@ -291,16 +300,31 @@ class ClaimWatch:
         return reason
 
     def _nearest(self, at: I8, t_us: int, lat_rad: F8, lon_rad: F8) -> I1:
+        mine = self._place_i[at, self._near_place(at, t_us, lat_rad, lon_rad)]
+        stands = (mine[:, cp.COUNT] > 0) & (mine[:, cp.BAD_US] > 0) & (t_us - mine[:, cp.BAD_US] <= HOLD_US)
+        return np.where(stands, mine[:, cp.REASON], 0).astype(np.int8)
+
+    def _alike(self, at: I8, place: Place, rows: I8, t_us: int) -> B1:
+        """(n,) whether the newest claim nearest to each of these rows says the track's own speed, course and height."""
+        where = self._near_place(at, t_us, place.lat_rad[rows], place.lon_rad[rows])
+        f = self._place_f[at, where]
+        return alike(
+            f[:, cp.VE],
+            f[:, cp.VN],
+            np.where(np.isnan(f[:, cp.HEIGHT]), f[:, cp.PRESSURE], f[:, cp.HEIGHT]),
+            place,
+            rows,
+        )
+
+    def _near_place(self, at: I8, t_us: int, lat_rad: F8, lon_rad: F8) -> I8:
+        """(n,) which of the two places of the book a row is nearest to."""
         f, i = self._place_f[at], self._place_i[at]
         age_s = (t_us - i[:, :, cp.T]) / US_PER_S
         north = (lat_rad[:, None] - f[:, :, cp.LAT]) * cp.EARTH_M - np.nan_to_num(f[:, :, cp.VN]) * age_s
         east = (lon_rad[:, None] - f[:, :, cp.LON] + np.pi) % (2.0 * np.pi) - np.pi
         east = east * cp.EARTH_M * np.cos(lat_rad)[:, None] - np.nan_to_num(f[:, :, cp.VE]) * age_s
         live = (i[:, :, cp.COUNT] > 0) & (age_s <= NEAR_US / US_PER_S)
-        place = np.argmin(np.where(live, np.hypot(east, north), np.inf), axis=1)
-        mine = i[np.arange(len(at)), place]
-        stands = (mine[:, cp.COUNT] > 0) & (mine[:, cp.BAD_US] > 0) & (t_us - mine[:, cp.BAD_US] <= HOLD_US)
-        return np.where(stands, mine[:, cp.REASON], 0).astype(np.int8)
+        return np.asarray(np.argmin(np.where(live, np.hypot(east, north), np.inf), axis=1), np.int64)
 
     # ------------------------------------------------------------- the book
 

@@ -88,7 +88,7 @@ class Engine:
         self.zones = config.zones
         self.tracker = Tracker(config.sensors, config.tracker, config.epoch, config.zones.geoid, config.coverage)
         self.order = Order()
-        self.claims = ClaimWatch(config.sensors)
+        self.claims = ClaimWatch(config.sensors, self.tracker.coverage)
         self.behaviour = Behaviour()
         self.forecaster = Forecaster(config.zones, config.protected, config.ruleset.bands)
         self.health = SensorWatch(config.sensors)

@@ -148,6 +148,15 @@ class Expect:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """The states that an object flies over, in order ("" the open sea), and how long it is inside some of them."""
+
+    object: str
+    states: tuple[str, ...]
+    inside_s: tuple[tuple[str, float, float], ...] = ()  # state, least and most seconds in all
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole scene, ready to be simulated."""
 
@@ -163,6 +172,7 @@ class Plan:
     sensors: tuple[SimSensor, ...]  # in order of id; spec.index is the place in this tuple
     objects: tuple[SimObject, ...]
     expect: tuple[Expect, ...] = ()
+    ledger: tuple[Passed, ...] = ()
     quiet: tuple[str, ...] = ()  # ids of objects that must not raise any alert
     warmer_k: float = 0.0  # than the standard atmosphere: a pressure height is then too small by about 0.4 % a kelvin
     interference: tuple[Interference, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tomllib
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from replay.plan import (
     ClutterSector,
     Expect,
     Interference,
+    Passed,
     Plan,
     SimObject,
     SimSensor,
@@ -28,10 +30,12 @@ from replay.plan import (
 )
 from replay.scenefile import (
     InterferenceFile,
+    LedgerFile,
     ObjectFile,
     PlanFile,
     SectorFile,
     SensorFile,
+    TheatreFile,
     TrafficFile,
     TransponderFile,
 )
@@ -40,6 +44,7 @@ from replay.traffic import Traffic
 __all__ = ["BadScenario", "Expect", "Plan", "SimObject", "SimSensor", "Transponder", "load_plan", "names"]
 
 SHIPPED = Path(__file__).parent / "scenarios"
+THEATRES = SHIPPED / "theatres"
 _KINDS = {
     "radar-2d": SensorKind.RADAR_2D,
     "radar-3d": SensorKind.RADAR_3D,
@@ -51,6 +56,9 @@ _KINDS = {
 _HEARS = {"remote-id": ("remote-id", "flarm"), "bearing": ("sound", "radio")}
 _SITED = ("radar-2d", "radar-3d", "bearing", "sighting")
 _CLUTTER_PER_SCAN = {"radar-2d": 10.0, "radar-3d": 10.0}  # 0 for the others
+
+
+_File = TypeVar("_File", PlanFile, TheatreFile)
 
 
 class BadScenario(ValueError):
@@ -82,9 +90,13 @@ def load_plan(name_or_path: str | Path, seed: int | None = None, total: int | No
         if not path.is_file():
             cure = f"one of {', '.join(names())}, or a .toml file"
             raise BadScenario(str(name_or_path), "scenario", "not known", cure)
+    parsed = _placed(path, _parse(path, PlanFile))
+    return _plan(path, parsed, parsed.seed if seed is None else seed, total)
+
+
+def _parse(path: Path, kind: type[_File]) -> _File:
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-        parsed = msgspec.convert(table, PlanFile)
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), kind)
     except OSError as error:
         raise BadScenario(str(path), "file", error.strerror or str(error), "give a file that can be read") from error
     except UnicodeDecodeError as error:
@@ -96,14 +108,37 @@ def load_plan(name_or_path: str | Path, seed: int | None = None, total: int | No
         raise BadScenario(
             str(path), where.replace("`key` in ", "").strip("`$.") or "file", problem, "see docs on scenarios"
         ) from error
-    return _plan(path, parsed, parsed.seed if seed is None else seed, total)
+
+
+def _placed(path: Path, file: PlanFile) -> PlanFile:
+    """With the sensors and the traffic of its theatre before its own; its own numbers win."""
+    if file.theatre:
+        if not (THEATRES / f"{file.theatre}.toml").is_file():
+            cure = f"one of {', '.join(sorted(p.stem for p in THEATRES.glob('*.toml')))}"
+            raise BadScenario(str(path), "theatre", f"{file.theatre!r} is not known", cure)
+        shared = _parse(THEATRES / f"{file.theatre}.toml", TheatreFile)
+        file = msgspec.structs.replace(
+            file,
+            sensor=[*shared.sensor, *file.sensor],
+            traffic=[*shared.traffic, *file.traffic],
+            geoid_m=shared.geoid_m if file.geoid_m is None else file.geoid_m,
+            ground_m=shared.ground_m if file.ground_m is None else file.ground_m,
+        )
+    if not file.sensor:
+        raise BadScenario(str(path), "sensor", "no sensor", "add a [[sensor]], or name a theatre")
+    return file
 
 
 def _plan(path: Path, file: PlanFile, seed: int, total: int | None) -> Plan:
     _refuse_doubles(path, "sensor", [s.id for s in file.sensor])
     _refuse_doubles(path, "object", [o.id for o in file.object])
     known = {o.id for o in file.object}
-    for key, wanted in (("expect", [e.object for e in file.expect]), ("quiet", file.quiet)):
+    named = {
+        "expect": [e.object for e in file.expect],
+        "ledger": [e.object for e in file.ledger],
+        "quiet": file.quiet,
+    }
+    for key, wanted in named.items():
         for number, name in enumerate(wanted):
             if name not in known:
                 raise BadScenario(str(path), f"{key}[{number}]", f"there is no object {name!r}", "name an object above")
@@ -111,6 +146,8 @@ def _plan(path: Path, file: PlanFile, seed: int, total: int | None) -> Plan:
         raise BadScenario(str(path), "start", "no time zone", "end it with Z")
     ordered = sorted(enumerate(file.sensor), key=lambda pair: pair[1].id)
     written = [_object(path, at, o, file.duration_s) for at, o in enumerate(file.object)]
+    everything = (*written, *_drawn(path, file, seed, total))
+    loud = frozenset(named["expect"])
     return Plan(
         name=path.stem,
         title=file.title,
@@ -118,13 +155,14 @@ def _plan(path: Path, file: PlanFile, seed: int, total: int | None) -> Plan:
         seed=seed,
         start_us=round(file.start.timestamp() * US_PER_S),
         duration_s=file.duration_s,
-        geoid_m=file.geoid_m,
+        geoid_m=file.geoid_m or 0.0,
         qnh_hpa=file.qnh_hpa,
-        ground_m=file.ground_m,
+        ground_m=file.ground_m or 0.0,
         sensors=tuple(_sensor(path, at, index, s) for index, (at, s) in enumerate(ordered)),
-        objects=(*written, *_drawn(path, file, seed, total)),
+        objects=everything,
         expect=tuple(Expect(e.object, tuple(e.rules), e.from_s, e.until_s, e.near_state) for e in file.expect),
-        quiet=tuple(file.quiet),
+        ledger=tuple(_passed(e) for e in file.ledger),
+        quiet=tuple(o.id for o in everything if o.id not in loud) if file.others_quiet else tuple(file.quiet),
         warmer_k=file.warmer_k,
         interference=tuple(_interference(i) for i in file.interference),
     )
@@ -275,7 +313,7 @@ def _drawn(path: Path, file: PlanFile, seed: int, total: int | None) -> list[Sim
             if count > traffic.MAX_OF_CLASS:
                 cure = f"at most {traffic.MAX_OF_CLASS} of a class"
                 raise BadScenario(str(path), f"traffic[{block}].count.{name}", f"{count} are too many", cure)
-        drawn += traffic.draw(wanted, block, seed, file.duration_s, file.ground_m)
+        drawn += traffic.draw(wanted, block, seed, file.duration_s, file.ground_m or 0.0)
     return drawn
 
 
@@ -300,6 +338,11 @@ def _traffic(path: Path, at: int, t: TrafficFile) -> Traffic:
         wind_north_mps=t.wind_mps * math.cos(to_rad),
         faults=tuple(sorted((str(kind), part) for kind, part in t.faults.items())),
     )
+
+
+def _passed(e: LedgerFile) -> Passed:
+    inside = tuple((state, least, most) for state, (least, most) in sorted(e.inside_s.items()))
+    return Passed(e.object, tuple(e.states), inside)
 
 
 def _interference(i: InterferenceFile) -> Interference:

@@ -157,6 +157,24 @@ class ExpectFile(msgspec.Struct, forbid_unknown_fields=True):
     near_state: str = ""
 
 
+class LedgerFile(msgspec.Struct, forbid_unknown_fields=True):
+    """States that an object flies over, in order; with the least and most seconds inside those that are named."""
+
+    object: Name
+    states: Annotated[list[str], msgspec.Meta(min_length=1, max_length=50)]
+    inside_s: dict[str, tuple[Positive, Positive]] = {}
+
+
+class TheatreFile(msgspec.Struct, forbid_unknown_fields=True):
+    """What several scenes of one region share: sensors and the traffic of an ordinary day."""
+
+    about: str
+    geoid_m: Finite
+    ground_m: Finite
+    sensor: Annotated[list[SensorFile], msgspec.Meta(min_length=1, max_length=64)]
+    traffic: Annotated[list[TrafficFile], msgspec.Meta(max_length=8)] = []
+
+
 class PlanFile(msgspec.Struct, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -165,13 +183,16 @@ class PlanFile(msgspec.Struct, forbid_unknown_fields=True):
     start: datetime.datetime
     duration_s: Annotated[float, msgspec.Meta(ge=1.0, le=MAX_DURATION_S)]
     seed: Annotated[int, msgspec.Meta(ge=0)] = 1
-    geoid_m: Finite = 0.0
+    theatre: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,40}$")] = ""
+    geoid_m: Finite | None = None
     qnh_hpa: Annotated[float, msgspec.Meta(ge=850.0, le=1_100.0)] = 1013.25
     warmer_k: Annotated[float, msgspec.Meta(ge=-60.0, le=40.0)] = 0.0
-    ground_m: Finite = 0.0
-    sensor: Annotated[list[SensorFile], msgspec.Meta(min_length=1, max_length=64)] = []
+    ground_m: Finite | None = None
+    sensor: Annotated[list[SensorFile], msgspec.Meta(max_length=64)] = []
     object: Annotated[list[ObjectFile], msgspec.Meta(max_length=MAX_OBJECTS)] = []
     traffic: Annotated[list[TrafficFile], msgspec.Meta(max_length=8)] = []
     interference: Annotated[list[InterferenceFile], msgspec.Meta(max_length=16)] = []
     expect: list[ExpectFile] = []
+    ledger: list[LedgerFile] = []
     quiet: list[Name] = []
+    others_quiet: bool = False

@@ -20,6 +20,7 @@ from fusion.geo import ecef
 from fusion.integrity import Reason
 from fusion.schema import US_PER_S, PlotKind, Plots, SensorKind, SensorSpec, plots, take
 from tests import claimsky
+from tests.airpicture import picture
 from tests.claimsky import START_US, Sky
 
 ADDRESS = 0x4B1815
@@ -221,6 +222,67 @@ def test_clean_traffic_of_a_thousand_flights_is_not_doubted() -> None:
         recent = (places[:, :, cp.BAD_US] > 0) & (batch.rx_us - places[:, :, cp.BAD_US] <= HOLD_US)
         wrong += int(recent.any(axis=1).sum())
     assert wrong / (1_000 * 180) <= 0.001
+
+
+AIRLINER = {"speed_mps": 230.0, "height_m": 10_000.0, "agl_m": 9_900.0, "p_low": 0.0, "p_slow": 0.0}
+DRONE = {"speed_mps": 45.0, "height_m": 200.0, "agl_m": 150.0, "p_low": 0.9, "p_slow": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("flight", "range_m", "says", "unproven"),
+    [
+        (AIRLINER, 60_000.0, {}, False),
+        (AIRLINER, 200_000.0, {}, True),  # it kept silent where the receiver hears
+        (AIRLINER, 60_000.0, {"height_m": 2_000.0}, True),  # it says another height
+        (DRONE, 60_000.0, {}, True),
+    ],
+)
+def test_who_comes_into_earshot_and_begins_to_claim(
+    flight: dict[str, float], range_m: float, says: dict[str, float], unproven: bool
+) -> None:
+    """Radar follows it alone from 90 s before it comes to 50 km from the receiver, where the claims begin."""
+    spec = replace(
+        claimsky.receiver(), lat_rad=np.radians(claimsky.LAT_DEG), lon_rad=np.radians(claimsky.LON_DEG),
+        height_m=100.0, range_max_m=range_m,
+    )  # fmt: skip
+    made = ClaimWatch((spec,))
+    speed, height_m = flight["speed_mps"], flight["height_m"]
+    for second in range(-90, 40):
+        east_m = -56_000.0 + speed * second
+        lat, lon = claimsky.place(np.array([east_m]), np.array([0.0]))
+        now_us = START_US + second * US_PER_S
+        claims = second >= 0
+        row = {
+            "lat_rad": float(lat[0]), "lon_rad": float(lon[0]), "height_m": height_m, "agl_m": flight["agl_m"],
+            "speed_mps": speed, "course_rad": np.pi / 2, "birth_us": START_US - 100 * US_PER_S, "radar_us": now_us,
+            "claim_us": now_us if claims else -1, "address": ADDRESS if claims else -1,
+        }  # fmt: skip
+        if claims:
+            made.hear([said(second, east_m, 0.0, speed, 0.0, **{"height_m": height_m, "category": 5, **says})])
+        tracks, facts = picture([row], now_us)
+        p_low, p_slow = np.array([flight["p_low"]]), np.array([flight["p_slow"]])
+        doubts = made.look(tracks, facts, np.array([claims]), p_low, p_slow)
+    assert doubts.unproven.tolist() == [unproven]
+    assert reasons(made) == set()
+
+
+@pytest.mark.parametrize(("heard_by", "replying"), [("radar", True), ("claim", False)])
+def test_a_reply_counts_though_a_quicker_radar_without_codes_saw_it_since(heard_by: str, replying: bool) -> None:
+    sensors = (claimsky.receiver(), *claimsky.radars(4.0))
+    made = ClaimWatch(sensors)
+    lat, lon = claimsky.place(np.array([0.0]), np.array([0.0]))
+    seen = claimsky.radar_plots(
+        sensors[1], sensors, ecef(lat, lon, np.array([1e3])), np.array([1.0]), np.random.default_rng(1)
+    )
+    if heard_by == "radar":
+        made.hear([replace(seen, mode3a=np.array([0o121], np.int32))])
+    else:
+        made.hear([said(1.0, 0.0, 0.0, 60.0, 0.0, mode3a=0o121), seen])
+    reply_us = int(seen.t_us[0]) if heard_by == "radar" else START_US + US_PER_S
+    row = {"mode3a": 0o121, "mode3a_us": reply_us, "radar_us": START_US + 2 * US_PER_S}
+    tracks, facts = picture([row], START_US + 2 * US_PER_S)
+    doubts = made.look(tracks, facts, np.array([False]), np.ones(1), np.ones(1))
+    assert doubts.replying.tolist() == [replying]
 
 
 def test_remote_id_is_followed_by_its_serial() -> None:
