@@ -26,11 +26,11 @@ import msgspec
 
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
+from adapters.formats import area, withheld
 from adapters.formats import incident as incident_format
-from adapters.formats import withheld
 from adapters.incidentmap import search_geojson
 from adapters.wire import Names
-from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, SearchArea, SearchChanged, Withheld
+from fusion.record import Crowd, Incident, IncidentChanged, Passage, PassageNoted, SearchArea, SearchChanged, Withheld
 from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Event, Picture
 
 VERSION = 1  # of the tables below
@@ -338,7 +338,7 @@ class _Schema(msgspec.Struct):
 _SCHEMA = msgspec.json.Decoder(_Schema)
 
 
-def entry_of(payload: bytes) -> Alert | Incident | Withheld:
+def entry_of(payload: bytes) -> Alert | Incident | Withheld | Crowd:
     """What one entry of the journal says.
 
     Raises:
@@ -349,6 +349,8 @@ def entry_of(payload: bytes) -> Alert | Incident | Withheld:
         return incident_format.decode(payload)
     if schema == withheld.SCHEMA:
         return withheld.decode(payload)
+    if schema == area.SCHEMA:
+        return area.decode(payload)
     return alert_format.decode(payload)
 
 
@@ -363,7 +365,7 @@ def rebuild(db: IncidentDb, payloads: Iterable[bytes]) -> tuple[int, int]:
     batch: list[Kept] = []
     for n, payload in enumerate(payloads, 1):
         told = entry_of(payload)
-        if isinstance(told, Withheld):
+        if isinstance(told, Withheld | Crowd):
             continue  # no alert was raised, so there is nothing to keep
         if isinstance(told, Incident):
             incidents += 1

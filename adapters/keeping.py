@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.incidentdb import MAX_WAITING, IncidentDb, Kept, entry_of, kept_of
 from adapters.store import AlertJournal
-from fusion.record import Incident, Withheld
+from fusion.record import Crowd, Incident, Withheld
 from fusion.schema import Alert, Event
 
 CLEARED_MAX = 1_000  # of each kind, closed before the start, that are taken off the broker once more
@@ -34,7 +34,7 @@ def left_of(payloads: Iterable[bytes]) -> Left:
     incidents: dict[str, Incident] = {}
     for payload in payloads:
         told = entry_of(payload)
-        if isinstance(told, Withheld):
+        if isinstance(told, Withheld | Crowd):
             continue
         if isinstance(told, Incident):
             incidents.pop(told.id, None)

@@ -7,6 +7,7 @@
     alert/{id}        retained until closed, QoS 1        alert-log         every transition, QoS 1
     sensor/{id}/health  retained 15 s, on change and every 5 s
     interference/{number}  retained 15 s, on change of state and every 5 s, QoS 1; empty when it is over
+    area/{number}     the same of a crowd: many alike that raise no alerts of their own; begin and end are journalled
     withheld          a red line that raised no alert because the activity is notified, QoS 1
     partner/{neighbour}/alert|track/{id}  the same payloads for every neighbour named: all alerts, and the tracks that
                       have an open one; a track is cleared when it has ended or its last alert has closed
@@ -25,6 +26,7 @@ import numpy as np
 from adapters.broker import Outgoing
 from adapters.formats import (
     alert,
+    area,
     command,
     health,
     incident,
@@ -39,6 +41,7 @@ from adapters.formats import (
 from adapters.wire import Names
 from fusion.gnss import Interference
 from fusion.record import (
+    Crowd,
     Incident,
     IncidentChanged,
     Passage,
@@ -111,6 +114,7 @@ class Outbox:
         self._ledgers_waiting: dict[int, None] = {}  # to be told, in order of waiting
         self._health: dict[str, tuple[str, int]] = {}
         self._interference: dict[int, int] = {}  # by number: when it was last told
+        self._crowds: dict[int, int] = {}  # the same
 
     def turn(self, events: Sequence[Event]) -> Turn:
         """The messages of one tick, in the order to send them."""
@@ -146,6 +150,8 @@ class Outbox:
                     out.others.append(Outgoing(topic, payload, retain=True, expiry_s=EXPIRY_S))
             elif isinstance(event, Interference):
                 self._interfered(event, out)
+            elif isinstance(event, Crowd):
+                self._crowd(event, out)
             elif isinstance(event, Answer):
                 self._answer(event, out)
         self._spread(out)
@@ -170,8 +176,8 @@ class Outbox:
         for one in incidents:
             payload = incident.encode(one, self._names, self._next())
             out += [Outgoing(topic, payload, qos=1, retain=True) for topic in self._everywhere(f"incident/{one.id}")]
-        for area in searches:
-            out += self._search(area)
+        for search_area in searches:
+            out += self._search(search_area)
         return out
 
     def cleared(self, alert_ids: Sequence[str], incident_ids: Sequence[str] = ()) -> list[Outgoing]:
@@ -235,6 +241,20 @@ class Outbox:
         if over:
             del self._interference[event.number]
             out.others.append(Outgoing(topic, b"", retain=True))
+
+    def _crowd(self, event: Crowd, out: Turn) -> None:
+        over, told_us = event.state == "over", self._crowds.get(event.number)
+        if not over and told_us is not None and event.t_us - told_us < FULL_EVERY_S * US_PER_S:
+            return
+        topic = f"{self._base}area/{event.number}"
+        payload = area.encode(event, self._names, self._next())
+        if over or told_us is None:
+            out.journal.append(payload)
+        out.alerts.append(Outgoing(topic, payload, qos=1, retain=not over, expiry_s=EXPIRY_S))
+        self._crowds[event.number] = event.t_us
+        if over:
+            del self._crowds[event.number]
+            out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
 
     def _answer(self, answer: Answer, out: Turn) -> None:
         if answer.command.response_topic:

@@ -10,6 +10,7 @@ import numpy as np
 
 from adapters.formats import (
     alert,
+    area,
     clock,
     command,
     health,
@@ -34,6 +35,8 @@ from fusion.gnss import Interference
 from fusion.outlook import Forecast, blank
 from fusion.record import (
     Contour,
+    Crowd,
+    CrowdKind,
     Incident,
     Match,
     Member,
@@ -325,6 +328,30 @@ def joined() -> SightingJudged:
     return SightingJudged(reported(), NOW_US + 96 * US_PER_S, True, detail, "5:17", matches)
 
 
+def crowd() -> Crowd:
+    """Birds on migration, as one event."""
+    return Crowd(
+        number=4,
+        kind=CrowdKind.FLOCK,
+        state="open",
+        since_us=NOW_US - 610 * US_PER_S,
+        t_us=NOW_US,
+        lat_rad=math.radians(54.41),
+        lon_rad=math.radians(25.83),
+        radius_m=36_900.0,
+        count=144,
+        most=151,
+        inside=61,
+        speed_mps=10.6,
+        course_rad=math.radians(239.0),
+        spread_mps=5.2,
+        low_m=140.0,
+        high_m=720.0,
+        states=("LT", "BY"),
+        members=(21, 22, 25),
+    )
+
+
 def _bias() -> SensorBias:
     return SensorBias(
         "R1",
@@ -429,6 +456,10 @@ def _outputs() -> tuple[Sample, ...]:
                lambda: health.encode(
                    Health("R1", NOW_US, "ok", NOW_US - 400_000, NOW_US - 10_000, 11.4, 0.41, 1.04, 812, 77,
                           bias=_bias()), 4716)),
+        Sample("area/4", "Vedette", "QoS 1, retained 15 s",
+               "many alike, such as birds or wind turbines, that raise no alerts of their own: at once when it begins "
+               "and ends, and every 5 s; an empty payload when it is over",
+               lambda: area.encode(crowd(), NAMES, 4717)),
         Sample("interference/3", "Vedette", "QoS 1, retained 15 s",
                "GNSS interference in an area, on change of state and every 5 s; an empty payload when it is over",
                lambda: interference.encode(

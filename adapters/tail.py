@@ -26,7 +26,12 @@ def topics(site: str, what: str) -> tuple[tuple[str, int], ...]:
     return {
         "tracks": ((f"{base}/track/+", 0),),
         "alerts": ((f"{base}/alert/+", 1),),
-        "status": ((f"{base}/status", 1), (f"{base}/sensor/+/health", 0), (f"{base}/interference/+", 1)),
+        "status": (
+            (f"{base}/status", 1),
+            (f"{base}/sensor/+/health", 0),
+            (f"{base}/interference/+", 1),
+            (f"{base}/area/+", 1),
+        ),
     }[what]
 
 

@@ -10,6 +10,8 @@ Policies, in one place:
   waits. `refused` counts ticks of waiting.
 - What is in a notified activity (fusion/volumes.py) is exempt: what it would have raised is told as withheld, and an
   open alert closes by its rule, with the activity named.
+- What belongs to a crowd (fusion/crowds.py) is exempt too, and its open alert closes with the crowd named: the crowd is
+  told instead. What a person has identified is not lost in a crowd.
 - The same ticks give the same alerts with the same ids: nothing here depends on order of arrival or on the clock.
 """
 
@@ -72,6 +74,7 @@ class _Look:
     now_us: int
     urgent: B1  # (n,) something changed that is told at once
     volume: I2  # (n,) notified activity that it is in, -1 none
+    crowd: I8  # (n,) number of the crowd that it belongs to, -1 none
 
 
 class Watch:
@@ -110,7 +113,12 @@ class Watch:
         self._withheld: list[Withheld] = []
 
     def step(
-        self, tracks: Tracks, assessment: Assessment, now_us: int, forecast: Forecast | None = None
+        self,
+        tracks: Tracks,
+        assessment: Assessment,
+        now_us: int,
+        forecast: Forecast | None = None,
+        crowd: I8 | None = None,
     ) -> list[Alert]:
         """Look at the picture: every alert closed, then raised (the most severe first), then updated by it."""
         changed = self._change_epoch(tracks.epoch, now_us)
@@ -120,16 +128,18 @@ class Watch:
         published = (tracks.status != TrackStatus.TENTATIVE)[:, None]
         when, keep = self.ruleset.evaluate(scene)
         volume = self._notified.within(tracks, a)
-        if (volume >= 0).any():
-            bare, scene = when, exempted(scene, volume >= 0)
+        crowd = self._crowded(tracks.id, crowd)
+        exempt = (volume >= 0) | (crowd >= 0)
+        if exempt.any():
+            bare, scene = when, exempted(scene, exempt)
             when, keep = self.ruleset.evaluate(scene)
-            held = bare & ~when & published
+            held = bare & ~when & published & (volume >= 0)[:, None]
         else:
             held = np.zeros_like(when)
         self._withheld += self.withholding.look(tracks, a, held, volume, now_us)
         self._dwell.update(at, when & published, keep & published, now_us)
         urgent = np.zeros(len(tracks), np.bool_) if forecast is None else forecast.changed
-        look = _Look(tracks, a, scene, at, now_us, urgent, volume)
+        look = _Look(tracks, a, scene, at, now_us, urgent, volume, crowd)
         changed += self._close_cleared(look)
         changed += self._raise_ready(look)
         changed += self._update_open(look)
@@ -251,7 +261,16 @@ class Watch:
         failing = [c.text or c.quantity for c in rule.keep or rule.when if not holds(c, look.scene)[here]]
         inside = int(look.volume[here])
         why = f"; {self._notified.volumes[inside].text}" if inside >= 0 else ""
+        if not why and look.crowd[here] >= 0:
+            why = f"; one of many alike, told as area event {int(look.crowd[here])}"
         return f"no longer: {', '.join(failing)}{why}"
+
+    def _crowded(self, ids: I8, crowd: I8 | None) -> I8:
+        """(n,) the crowd of each track, but of none that a person has identified."""
+        if crowd is None:
+            return np.full(len(ids), -1, np.int64)
+        named = [item.track_id for item in self._open.values() if item.alert.identity_by]
+        return np.where(np.isin(ids, named), -1, crowd)
 
     def _raise_ready(self, look: _Look) -> list[Alert]:
         """Raise the most severe ready rule of every track whose open alert, if any, it may replace."""

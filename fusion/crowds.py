@@ -3,7 +3,7 @@
 A *crowd* is told once, with its size, place and motion, and what belongs to it raises no alert of its own; whatever
 stands out from it is alerted as ever. Two kinds:
 - **flock**: at least `flock_count` objects that say nothing, none faster than a bird with the wind, in a chain of
-  neighbours, that fly with one another: the velocity of each is near the median of all;
+  neighbours, none of which stands out: the velocity of each is as near the median of all as those of the others are;
 - **fixed**: at least `fixed_count` echoes close together that do not move, and have not since each was first seen.
 
 What a crowd must never swallow is a swarm. Drones fly 33 m/s and more, and are no members; the slow ones (15 m/s)
@@ -40,7 +40,8 @@ class CrowdParams:
     flock_count: int = 40  # 21 drones came over Poland in the night of September 2025, the most in any one
     flock_mps: float = 35.0  # over ground: geese fly 25 through the air at most, and leave with the wind behind them
     flock_cell_m: float = 6_000.0  # neighbours are at most two cells apart: flocks on migration fly 1 to 10 km apart
-    alike_mps: float = 12.0  # from the median velocity, and its own sigma: half the speed of the fastest
+    alike_mps: float = 10.0  # from the median velocity, and twice its own sigma: geese differ by so much in one flock,
+    alike_spread: float = 2.5  # or by so many times the spread of a crowd whose members fly this way and that
     fixed_count: int = 10  # a wind farm; of fewer, each is told, and they are one incident
     fixed_mps: float = 8.0  # estimates of a turbine wander by so much: its blades spread its echo
     fixed_cell_m: float = 1_500.0  # turbines stand 300 to 800 m apart
@@ -187,15 +188,18 @@ class Crowds:
         return found
 
     def _together(self, look: _Look, members: I8) -> I8:
-        """Those that fly with the others: near the median velocity of all, then of those."""
+        """Those that do not stand out from the others: near the median velocity of all, then of those."""
         inner = members
         for _ in range(2):
-            middle = np.median(look.velocity[inner], axis=0)
+            middle, spread_mps = _median(look.velocity[inner])
             off_mps = np.sqrt(((look.velocity[members] - middle) ** 2).sum(axis=1))
-            inner = members[off_mps <= self.params.alike_mps + look.a.sigma_speed_mps[members]]
+            inner = members[off_mps <= self._alike(spread_mps) + 2.0 * look.a.sigma_speed_mps[members]]
             if not len(inner):
                 break
         return inner
+
+    def _alike(self, spread_mps: float) -> float:
+        return max(self.params.alike_mps, self.params.alike_spread * spread_mps)
 
     def _number(self, before: I8, kind: CrowdKind, told: dict[int, Crowd]) -> int:
         """Of the crowd that most of its members belonged to, the oldest of equals; a new one where there is none."""
@@ -210,7 +214,7 @@ class Crowds:
     def _tell(self, look: _Look, number: int, kind: CrowdKind, rows: I8) -> Crowd:
         a, tracks = look.a, look.tracks
         lat, lon, radius_m = _disc(look.xyz_m[rows])
-        east, north = np.median(look.velocity[rows], axis=0)
+        (east, north), spread_mps = _median(look.velocity[rows])
         heights = a.agl_m[rows][a.height_known[rows] & np.isfinite(a.agl_m[rows])]
         low, high = np.quantile(heights, [0.05, 0.95]) if len(heights) else (np.nan, np.nan)
         states = [self._codes[i] for i in np.unique(a.state[rows]).tolist() if i >= 0]
@@ -229,6 +233,7 @@ class Crowds:
             inside=int((a.p_inside[rows] >= 0.5).sum()),
             speed_mps=float(np.hypot(east, north)),
             course_rad=float(np.arctan2(east, north) % (2.0 * np.pi)),
+            spread_mps=spread_mps,
             low_m=float(low),
             high_m=float(high),
             states=tuple(states),
@@ -246,14 +251,14 @@ class Crowds:
         self._crowd[at] = np.where(sure, now, np.where(stays, before, _NONE))
 
     def _may_stay(self, look: _Look, row: int, crowd: Crowd) -> bool:
-        """It may still be as slow as the crowd's are, and move with it, by twice its sigma."""
+        """It may still be as slow as the crowd's are, and move with it, by three times its sigma."""
         most_mps = self.params.flock_mps if crowd.kind is CrowdKind.FLOCK else self.params.fixed_mps
-        open_mps = 2.0 * float(look.a.sigma_speed_mps[row])
+        open_mps = 3.0 * float(look.a.sigma_speed_mps[row])
         if look.a.speed_mps[row] - open_mps > most_mps:
             return False
         middle = crowd.speed_mps * np.array([np.sin(crowd.course_rad), np.cos(crowd.course_rad)])
         off_mps = float(np.sqrt(((look.velocity[row] - middle) ** 2).sum()))
-        return off_mps <= self.params.alike_mps + open_mps
+        return off_mps <= self._alike(crowd.spread_mps) + open_mps
 
     def _all_told(self, told: dict[int, Crowd], now_us: int) -> list[Crowd]:
         """With those that fell apart: silent for a minute, in which they may come together again, then over."""
@@ -297,6 +302,12 @@ def neighbours(xyz_m: F8, cell_m: float) -> list[I8]:
 
 # Half of the 26 cubes around a cube: the others look at it.
 _AFTER = [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) > (0, 0, 0)]
+
+
+def _median(velocity: F8) -> tuple[F8, float]:
+    """Median of each axis of (n, 2), and the median distance from it."""
+    middle: F8 = np.median(velocity, axis=0)
+    return middle, float(np.median(np.sqrt(((velocity - middle) ** 2).sum(axis=1))))
 
 
 def _disc(xyz_m: F8) -> tuple[float, float, float]:

@@ -21,6 +21,7 @@ from fusion.alerts import Watch
 from fusion.behaviour import Behaviour
 from fusion.claims import ClaimWatch
 from fusion.coverage import Coverage
+from fusion.crowds import Crowds
 from fusion.declared import Declared
 from fusion.forecast import Forecaster
 from fusion.health import SensorWatch
@@ -38,7 +39,6 @@ from fusion.schema import (
     Alert,
     AlertChanged,
     Answer,
-    Assessment,
     Command,
     Counters,
     Event,
@@ -97,6 +97,7 @@ class Engine:
         words = (config.zones.codes, config.zones.names, names)
         self.watch = Watch(config.ruleset, *words, config.simulated, notified=notified, mode=config.mode)
         self.ledger = Ledger(config.zones, names)
+        self.crowds = Crowds(config.zones.codes)
         states = (config.zones.codes, config.zones.names)
         self.incidents = Incidents(*states, config.incidents, self._passages, config.mode)
         self.afterwards = Afterwards(config.zones)
@@ -105,7 +106,7 @@ class Engine:
         self._words: list[SensorStatus | Met] = []
         self._word_us: dict[str, int] = {}  # measured time of the newest word heeded, by kind and sensor
         self._now_us = -1
-        self._picture_slot = self._full_slot = self._health_slot = self._ledger_slot = -1
+        self._picture_slot = self._full_slot = self._health_slot = self._between_slot = -1
         self._shown_id = np.empty(0, np.int64)
         self._shown_hits = np.empty(0, np.int32)
         self._shown_status = np.empty(0, np.int8)
@@ -179,13 +180,14 @@ class Engine:
             "health": self.health.snapshot(),
             "watch": self.watch.snapshot(),
             "ledger": self.ledger.snapshot(),
+            "crowds": self.crowds.snapshot(),
             "incidents": self.incidents.snapshot(),
             "afterwards": self.afterwards.snapshot(),
             "counters": replace(self.counters, rejected=dict(self.counters.rejected), shed=dict(self.counters.shed)),
             "commands": list(self._commands),
             "heard": list(self._heard),
             "words": (list(self._words), dict(self._word_us)),
-            "slots": (self._now_us, self._picture_slot, self._full_slot, self._health_slot, self._ledger_slot),
+            "slots": (self._now_us, self._picture_slot, self._full_slot, self._health_slot, self._between_slot),
             "shown": (self._shown_id.copy(), self._shown_hits.copy(), self._shown_status.copy()),
             "dropped": list(self._dropped),
         }
@@ -200,6 +202,7 @@ class Engine:
         self.health.restore(state["health"])
         self.watch.restore(state["watch"])
         self.ledger.restore(state["ledger"])
+        self.crowds.restore(state["crowds"])
         self.incidents.restore(state["incidents"])
         self.afterwards.restore(state["afterwards"])
         kept: Counters = state["counters"]
@@ -208,7 +211,7 @@ class Engine:
         self._heard = list(state["heard"])
         words, word_us = state["words"]
         self._words, self._word_us = list(words), dict(word_us)
-        self._now_us, self._picture_slot, self._full_slot, self._health_slot, self._ledger_slot = state["slots"]
+        self._now_us, self._picture_slot, self._full_slot, self._health_slot, self._between_slot = state["slots"]
         self._shown_id, self._shown_hits, self._shown_status = (a.copy() for a in state["shown"])
         self._dropped = list(state["dropped"])
 
@@ -286,13 +289,16 @@ class Engine:
         facts = self.zones.facts(tracks)
         forecast = self.forecaster.step(tracks, facts, now_us)
         assessment = forecast.onto(assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour))
-        changed = self.watch.step(tracks, assessment, now_us, forecast)
+        between = self._is_between(now_us)
+        crowds = self.crowds.step(tracks, assessment, now_us) if between else []
+        changed = self.watch.step(tracks, assessment, now_us, forecast, self.crowds.member(tracks.id))
         self.afterwards.look(tracks, assessment, forecast, self.watch.open_alerts(), now_us)
         self.afterwards.ended(self._dropped, tracks.epoch, now_us)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [*(AlertChanged(a) for a in changed), *self.watch.drain_withheld()]
         dropped = tuple(self._dropped)
-        passed = self._passed(tracks, assessment, now_us)
+        events += crowds
+        passed = self.ledger.step(tracks, assessment, now_us) if between else []
         events += [PassageNoted(entry, self._passages(entry.track)) for entry in passed]
         after = self.afterwards.take()
         events += after
@@ -310,13 +316,12 @@ class Engine:
         events.append(picture if full else _delta(picture, rows))
         return events
 
-    def _passed(self, tracks: Tracks, assessment: Assessment, now_us: int) -> list[Passage]:
-        """New entries of the ledger. Looked at between two full seconds, when a tick has least to do."""
+    def _is_between(self, now_us: int) -> bool:
+        """Once a second, between two full ones, when a tick has least to do: time for the ledger and for crowds."""
         slot = (now_us + US_PER_S // 2) // US_PER_S
-        if slot == self._ledger_slot:
-            return []
-        self._ledger_slot = slot
-        return self.ledger.step(tracks, assessment, now_us)
+        due = slot != self._between_slot
+        self._between_slot = slot
+        return due
 
     def _passages(self, track: str) -> tuple[Passage, ...]:
         return self.ledger.entries(int(track.rpartition(":")[2]))

@@ -189,6 +189,7 @@ class Crowd:
     inside: int  # of those now, inside the allied border
     speed_mps: float  # median of all, over ground
     course_rad: float
+    spread_mps: float  # median difference from that velocity
     low_m: float  # above ground: nine of ten with a known height are between these; NaN none is known
     high_m: float
     states: tuple[str, ...]  # ISO codes overflown, in the order of the border data
@@ -249,4 +250,4 @@ class IncidentChanged:
 
 
 # What is remembered of flights, of all that an engine says.
-Noted = PassageNoted | SearchChanged | IncidentChanged | SightingJudged | Withheld
+Noted = PassageNoted | SearchChanged | IncidentChanged | SightingJudged | Withheld | Crowd

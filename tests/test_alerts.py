@@ -33,6 +33,7 @@ class Night:
         self.rules = rules
         self.watch = Watch(rules, CODES, NAMES, SENSOR_IDS, simulated, max_open)
         self.now_us = T0_US
+        self.crowd: Sequence[int] | None = None  # of each row, as crowds.py numbers them
         self.named: tuple[ObjectClass, float] | None = None  # what the classes would say after a minute of flight
 
     def run(self, seconds: float, rows: Sequence[Row], ids: Sequence[int] | None = None, epoch: int = 7) -> list[Alert]:
@@ -46,7 +47,8 @@ class Night:
             if self.named is not None:
                 kind, p_class = (np.full(len(rows), value) for value in self.named)
                 assessment = replace(assessment, object_class=kind.astype(np.int8), p_class=p_class)
-            found += self.watch.step(tracks, assessment, self.now_us)
+            crowd = None if self.crowd is None else np.array(self.crowd, np.int64)
+            found += self.watch.step(tracks, assessment, self.now_us, crowd=crowd)
         return found
 
     def say(self, verb: str, alert: Alert, **more: str) -> tuple[Answer, list[Alert]]:

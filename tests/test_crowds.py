@@ -16,6 +16,7 @@ from fusion.crowds import FORGET_US, CrowdParams, Crowds, neighbours
 from fusion.record import Crowd, CrowdKind
 from fusion.schema import F8, US_PER_S, Assessment, ObjectClass, Tracks, take
 from tests.scene import NAMES, T_US, table
+from tests.test_alerts import INSIDE, Night
 
 P = CrowdParams()
 LAT, LON = np.radians(54.5), np.radians(25.7)
@@ -96,6 +97,17 @@ def test_birds_on_migration_are_one_event_and_a_drone_among_them_is_not_of_it() 
     assert known.min() <= flock.low_m < flock.high_m <= known.max()
 
 
+def test_birds_that_fly_this_way_and_that_are_a_flock_and_a_drone_through_it_is_not_of_it() -> None:
+    birds, luck = spread(150, 25_000.0, 0.0, 0.0), np.random.default_rng(5)
+    course, speed = luck.uniform(0.0, 2 * np.pi, 150), luck.uniform(10.0, 25.0, 150)
+    birds[:, 2], birds[:, 3] = speed * np.sin(course), speed * np.cos(course)
+    sky, crowds = Sky(birds, np.array([[0.0, 0.0, -30.0, -27.0]])), Crowds(NAMES.codes)
+    (flock,) = run(crowds, sky, 0.0)
+    assert flock.count >= 145
+    assert flock.spread_mps > flock.speed_mps
+    assert members(crowds, sky)[-1] == -1
+
+
 @pytest.mark.parametrize("speed_mps", [14.0, 17.0, 24.0])
 def test_a_swarm_as_large_as_any_seen_stays_a_swarm_however_slow(speed_mps: float) -> None:
     sky, crowds = Sky(spread(21, 5_000.0, -speed_mps, 0.0)), Crowds(NAMES.codes)
@@ -165,7 +177,7 @@ def test_a_crowd_that_shrinks_goes_on_to_half_and_is_over_a_minute_after() -> No
 def test_who_is_doubtful_for_a_moment_stays_and_who_stands_out_leaves_at_once() -> None:
     sky, crowds = Sky(spread(60, 10_000.0, -15.0, 0.0, jitter_mps=1.0)), Crowds(NAMES.codes)
     run(crowds, sky, 0.0)
-    sky.at[0, 2], sky.at[1, 2] = -32.0, -60.0
+    sky.at[0, 2], sky.at[1, 2] = -33.0, -60.0
     run(crowds, sky, 1.0)
     assert members(crowds, sky)[:3] == [1, -1, 1]
     run(crowds, sky, *range(2, 40))
@@ -217,3 +229,23 @@ def test_neighbours_are_what_touching_cubes_join(places: list[tuple[int, int, in
     for group in found:
         assert group.tolist() == np.flatnonzero(label == label[group[0]]).tolist()
     assert [g[0] for g in found] == sorted(g[0] for g in found)
+
+
+def test_one_of_a_crowd_raises_nothing_and_whoever_stands_out_does() -> None:
+    night = Night()
+    night.crowd = [4, -1]
+    told = night.run(20, [INSIDE, INSIDE])
+    assert [(alert.track, alert.state) for alert in told if alert.state == "raised"] == [("7:2", "raised")]
+    night.crowd = [-1, -1]
+    assert ("7:1", "raised") in [(alert.track, alert.state) for alert in night.run(20, [INSIDE, INSIDE])]
+
+
+def test_an_alert_closes_with_the_crowd_named_unless_a_person_has_said_what_it_is() -> None:
+    night = Night()
+    first, second = [alert for alert in night.run(20, [INSIDE, INSIDE]) if alert.state == "raised"]
+    answer, _ = night.say("identify", second, identity="suspect")
+    assert answer.ok
+    night.crowd = [4, 4]
+    closed = [alert for alert in night.run(60, [INSIDE, INSIDE]) if alert.state == "closed"]
+    assert [alert.id for alert in closed] == [first.id]
+    assert "one of many alike, told as area event 4" in closed[0].close_reason

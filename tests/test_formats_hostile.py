@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from adapters.envelope import enveloped
 from adapters.formats import (
     alert,
+    area,
     clock,
     command,
     incident,
@@ -26,7 +27,7 @@ from adapters.formats import (
     track,
     watermark,
 )
-from adapters.samples import happened, passages, reported, sought
+from adapters.samples import crowd, happened, passages, reported, sought
 from fusion.schema import Frame, Invalid, Met, SensorKind, SensorSpec, SensorStatus
 from tests.samples import ADSB, AIRCRAFT, GOOD, ORDER, RADAR, T_US, feed, message
 from tests.scene import NAMES, table
@@ -62,6 +63,7 @@ GUARD = SensorSpec("G1", 3, SensorKind.SIGHTING)
 DECODERS["sighting"] = (lambda p: sighting.decode(p, GUARD, 5), sighting.encode(reported()))
 DECODERS["search"] = (search.decode, search.encode(sought(), NAMES, 3))
 DECODERS["incident"] = (incident.decode, incident.encode(happened(), NAMES, 3))
+DECODERS["area"] = (area.decode, area.encode(crowd(), NAMES, 3))
 DECODERS["ledger"] = (ledger.decode, ledger.encode(passages(), NAMES, 3))
 SPICE = [b"null", b"NaN", b"1e999", b"-1", b'""', b"[]", b"{}", b"true", b"1e-400", b"9" * 400, b"\xff", b'"\\ud800"']
 SPICE += [b"\x00", b",", b'"', b"}", b"[" * 500, b'"NaN"', b"0.1e1", b"99999999999999999999", b'"1e99999999999"']

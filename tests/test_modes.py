@@ -18,7 +18,7 @@ from adapters.decode import Door
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
 from adapters.outbox import Outbox
-from adapters.samples import joined, passages, sought
+from adapters.samples import crowd, joined, passages, sought
 from adapters.wire import Names
 from fusion import schema
 from fusion.alerts import Watch
@@ -241,6 +241,7 @@ def everything() -> list[Event]:
         *(IncidentChanged(incident) for incident in told),
         PassageNoted(passages()[0], passages()),
         SearchChanged(sought()),
+        crowd(),
         replace(joined(), sighting=replace(joined().sighting, response_topic="answer/patrol")),
         Withheld("7:1", "r", 1, 2, "v", "Army", "flights", T0_US, T0_US, 0.9, 0.4),
         HealthChanged(Health("R1", T0_US, "ok", T0_US, T0_US, 1.0, 0.1, 1.0, 5, 0)),
@@ -264,7 +265,7 @@ def sent(names: Names) -> list[tuple[str, dict[str, Any]]]:
 
 
 KINDS = {"alert", "incident", "ledger", "search", "sighting-answer", "withheld", "health", "interference"}
-KINDS |= {"answer", "picture", "track"}
+KINDS |= {"area", "answer", "picture", "track"}
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 
 from adapters.broker import BrokerSettings, Outgoing, PublishDenied, tls_context
 from adapters.mqtt import Connection
+from adapters.samples import samples
 from tests.broker_scene import play, running, settings_of, take, until
 from tests.mosquitto import Mosquitto, find, passwords
+from tests.shipped import ROOT
 
 pytestmark = pytest.mark.alone
+
+
+def test_the_shipped_rules_let_the_service_say_everything_that_it_says() -> None:
+    rules = (ROOT / "config" / "mosquitto.acl").read_text(encoding="utf-8")
+    service = re.search(r"^user vedette$(.*?)(?=^user |\Z)", rules, re.MULTILINE | re.DOTALL)
+    assert service
+    allowed = re.findall(r"^topic (?:readwrite|write) (\S+)$", service[1], re.MULTILINE)
+    ours = [s.topic for s in samples() if s.sender == "Vedette"]
+    assert len(ours) > 12
+    missing = [t for t in ours if not any(paho.topic_matches_sub(a, f"vedette/v1/x/{t}") for a in allowed)]
+    assert missing == []
 
 
 def test_a_refusal_by_access_rules_is_an_error_of_that_publish(tmp_path: Path) -> None:

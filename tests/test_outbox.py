@@ -12,9 +12,9 @@ import pytest
 from adapters import outbox
 from adapters.broker import Outgoing
 from adapters.envelope import enveloped
-from adapters.formats import alert, command, ledger, search, sighting, track
+from adapters.formats import alert, area, command, ledger, search, sighting, track
 from adapters.outbox import Outbox, Turn
-from adapters.samples import joined, passages, reported, sought
+from adapters.samples import crowd, joined, passages, reported, sought
 from fusion.gnss import Interference
 from fusion.record import Passage, PassageNoted, SearchChanged
 from fusion.schema import (
@@ -155,6 +155,22 @@ def test_a_ledger_is_told_whole_with_each_entry_again_in_time_and_until_its_trac
     assert not broker.below("ledger/")
     box.again([])
     assert not noted(box, broker, full(quiet(0), 3 * every_s))
+
+
+def test_a_crowd_is_journalled_when_it_begins_and_ends_and_told_every_five_seconds() -> None:
+    box, broker, event = Outbox(NAMES), Broker(), replace(crowd(), since_us=START_US, t_us=START_US)
+    journal = []
+    for second in range(12):
+        turn = box.turn([replace(event, t_us=START_US + second * US_PER_S)])
+        broker.turn(turn)
+        journal += turn.journal
+    assert [m.topic for m in broker.said] == ["area/4"] * 3
+    assert len(journal) == 1
+    assert area.decode(broker.kept["area/4"].payload).t_us == START_US + 10 * US_PER_S
+    over = box.turn([replace(event, state="over", count=0)])
+    broker.turn(over)
+    assert [area.decode(entry).state for entry in (*journal, *over.journal)] == ["open", "over"]
+    assert broker.below("area/") == []
 
 
 def test_many_first_entries_are_spread_over_ticks_and_none_is_left_out() -> None:
