@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, takewhile
 from pathlib import Path
@@ -24,6 +25,7 @@ from adapters.broker import BrokerSettings
 from adapters.decode import Door
 from adapters.service import engine_of, run
 from fusion import geo
+from fusion.record import Passage, PassageKind, PassageNoted
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, Picture
 from replay import account, player, scenario
 from replay.simulate import Scenario
@@ -63,6 +65,18 @@ def few(most: int = 5, seed: int = 4) -> tuple[str, ...]:
     return tuple(sorted({*OLD, *(rest[k] for k in drawn.tolist())}))
 
 
+def flown_over(track_ids: Sequence[str], passages: Sequence[Passage]) -> tuple[str, ...]:
+    """The states that these tracks of one object were over, in order of time, as the ledger has them."""
+    mine = sorted((p for p in passages if p.track in track_ids), key=lambda p: (p.t_us, p.number))
+    states = []
+    for passage in mine:
+        if passage.kind in (PassageKind.FIRST, PassageKind.ENTER, PassageKind.RE_ENTER):
+            states.append(passage.state)
+        elif passage.kind is PassageKind.EXIT and not passage.other:
+            states.append("")
+    return tuple(state for state, _ in groupby(states))
+
+
 def faults(found: account.AlertScore, picture: account.Result) -> tuple[str, ...]:
     """What is wrong, each kind once, in order."""
     said = {f"{e.object}: no {' or '.join(e.rules)}" for e in found.unmet}
@@ -71,19 +85,23 @@ def faults(found: account.AlertScore, picture: account.Result) -> tuple[str, ...
     return tuple(sorted(said))
 
 
-def played(scene: Scenario, folder: Path, until_s: float) -> tuple[list[Alert], account.Result, list[str]]:
-    """Run the whole path from wire bytes to alerts, without a broker; alerts, the score of the picture, refusals."""
+def played(
+    scene: Scenario, folder: Path, until_s: float
+) -> tuple[list[Alert], account.Result, list[str], list[Passage]]:
+    """Run the whole path from wire bytes to alerts, without a broker; alerts, score, refusals and passages."""
     demo._write_config(folder, demo.CONFIG, scene, BrokerSettings("127.0.0.1", 1), 2)
     config = replace(configuration.load(folder, environ={}), picture_ms=PICTURE_MS)
     engine = engine_of(config, configuration.load_zones(config), 1)
     refused: list[str] = []
     door = Door(engine, config.formats, lambda frame, reason, detail: refused.append(f"{frame.source} {reason}"))
-    judge, alerts = account.Scorer(), []
+    judge, alerts, passages = account.Scorer(), [], []
 
     def sink(tick: Frame, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, AlertChanged):
                 alerts.append(event.alert)
+            elif isinstance(event, PassageNoted):
+                passages.append(event.passage)
             elif isinstance(event, Picture) and event.full and tick.rx_us >= scene.start_us + SETTLE_S * US_PER_S:
                 names = [event.tracks.name(row) for row in range(len(event.tracks))]
                 judge.add(scene.truth(event.t_us), names, event.assessment.lat_rad, event.assessment.lon_rad)
@@ -93,7 +111,7 @@ def played(scene: Scenario, folder: Path, until_s: float) -> tuple[list[Alert], 
     ticked = player.with_ticks(raw, PICTURE_MS * 1000, scene.start_us, min(end_us, scene.end_us))
     run(ticked, engine, door, sink)
     assert engine.counters.balance() == 0
-    return alerts, judge.result(), refused
+    return alerts, judge.result(), refused, passages
 
 
 @pytest.mark.parametrize("name", few())
@@ -102,10 +120,16 @@ def test_a_scenario_keeps_its_word(name: str, tmp_path: Path) -> None:
     until_s = until(name)
     asked = tuple(e for e in scene.plan.expect if e.until_s <= until_s)
     assert asked or not scene.plan.expect
-    alerts, picture, refused = played(scene, tmp_path, until_s)
+    alerts, picture, refused, passages = played(scene, tmp_path, until_s)
     assert refused == []
     found = account.judge_alerts(Scenario(replace(scene.plan, expect=asked)), alerts)
-    assert faults(found, picture) == (KNOWN.get(name, ()) if WHOLE else ()), found.wrong
+    wrong = list(faults(found, picture))
+    for passed in scene.plan.ledger if WHOLE else ():
+        tracks = next((o.tracks for o in picture.objects if o.id == passed.object), ())
+        states = flown_over(tracks, passages)
+        if states != passed.states:
+            wrong.append(f"{passed.object}: over {' '.join(states)}")
+    assert tuple(sorted(wrong)) == (KNOWN.get(name, ()) if WHOLE else ()), found.wrong
     for expect, alert in found.met:
         assert account.about(scene, alert) == expect.object
         assert np.isfinite(alert.lat_rad)
@@ -151,5 +175,5 @@ def test_the_drone_crosses_the_border_at_second_180(name: str, tmp_path: Path) -
 def test_without_the_drone_nothing_is_alerted(tmp_path: Path) -> None:
     plan = scenario.load_plan("hungary-from-serbia")
     scene = Scenario(replace(plan, objects=tuple(o for o in plan.objects if o.cooperative), expect=()))
-    alerts, _, _ = played(scene, tmp_path, 60.0)
+    alerts, _, _, _ = played(scene, tmp_path, 60.0)
     assert [a.sentence for a in alerts if a.state == "raised"] == []
