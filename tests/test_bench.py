@@ -16,8 +16,6 @@ from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.scenes import ORIGIN, WINDOW_US, Scene, scene
 from tests.bench.table import NOT_RUN, OURS, Table
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def sky() -> Scene:

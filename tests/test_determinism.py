@@ -11,14 +11,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from fusion.order import Order
 from fusion.schema import US_PER_S, Plots, Tracks
 from fusion.tracker import Tracker
 from tests.sky import FLAT, RADAR, SENSORS, START_US, claim, clutter, line, one_by_one, play, scan
-
-pytestmark = pytest.mark.alone
 
 UNTIL_S = 60.0
 END_US = START_US + round(UNTIL_S * US_PER_S)

@@ -22,8 +22,6 @@ from fusion.schema import SensorKind, SensorSpec
 from replay import scenario
 from tests.conftest import ROOT, need
 
-pytestmark = pytest.mark.alone
-
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").rglob("*.md")
 )

@@ -20,8 +20,6 @@ from adapters.store import AlertJournal
 from fusion.record import IncidentChanged
 from fusion.schema import US_PER_S
 
-pytestmark = pytest.mark.alone
-
 
 def test_what_the_journal_holds_open_is_found_by_its_newest_entry() -> None:
     one, two = replace(alarm(), id="1" * 16), replace(alarm(), id="2" * 16)

@@ -7,11 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.test_stream import HEADER
-
-pytestmark = pytest.mark.alone
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = """

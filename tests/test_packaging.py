@@ -14,8 +14,6 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.alone
-
 PACKAGES = ("adapters", "fusion", "replay")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -23,8 +23,6 @@ from fusion.schema import Frame
 from replay import log, player
 from tests.mosquitto import Mosquitto, free_port
 
-pytestmark = pytest.mark.alone
-
 START_US = 1_753_670_400_000_000
 FRAMES = [
     Frame(0, START_US + 40_000, "in/R1/plots", b'{"a":1}'),

@@ -101,7 +101,7 @@ def test_a_scenario_is_described(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="one of hungary-from-serbia"):
+    with pytest.raises(ConfigError, match=r"one of bistrita-2022-03-13, .*hungary-from-serbia"):
         simulate_command.simulate("atlantis")
     with pytest.raises(ConfigError, match="--out"):
         simulate_command.simulate(NAME, out=tmp_path / "no" / "such.jsonl", seconds=1.0, err=io.StringIO())

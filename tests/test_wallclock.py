@@ -8,8 +8,6 @@ import pytest
 
 from adapters.wallclock import ClockSteppedBack, WallClock
 
-pytestmark = pytest.mark.alone
-
 START_US = 1_774_000_000_000_000
 
 

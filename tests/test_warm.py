@@ -5,13 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 from adapters import warm
 from tests.conftest import ROOT
 from tests.test_tidy import SOURCES, compiled
-
-pytestmark = pytest.mark.alone
 
 
 def test_every_module_with_a_kernel_is_found() -> None:
