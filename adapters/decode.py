@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from adapters.envelope import opened
 from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, track
 from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
@@ -106,7 +107,7 @@ class Door:
 
     def _enter_report(self, frame: Frame, spec: SensorSpec) -> None:
         try:
-            self._check_real(frame.payload)
+            self._check_real(opened(frame.payload)[0])
             report = sighting.decode(frame.payload, spec, frame.rx_us)
         except Invalid as fault:
             if len(self._unfit) < MAX_UNFIT:

@@ -140,7 +140,8 @@ class _Second:
             elif isinstance(event, Answer) and event.ok and event.command.alert_id:
                 self._then.note(self._watch.command(event.command, _tick.rx_us)[1])
             elif isinstance(event, Picture):
-                self._then.note(self._watch.step(event.tracks, event.assessment, event.t_us, event.forecast))
+                crowd = self._engine.crowds.member(event.tracks.id)
+                self._then.note(self._watch.step(event.tracks, event.assessment, event.t_us, event.forecast, crowd))
                 self._then.note(self._watch.ended(event.dropped, event.tracks.epoch, event.t_us))
                 self._watch.drain_withheld()
 

@@ -248,9 +248,12 @@ class Outbox:
             return
         topic = f"{self._base}area/{event.number}"
         payload = area.encode(event, self._names, self._next())
-        if over or told_us is None:
+        turning = over or told_us is None
+        if turning:
             out.journal.append(payload)
-        out.alerts.append(Outgoing(topic, payload, qos=1, retain=not over, expiry_s=EXPIRY_S))
+        # A repeat is no alert: it must not take room among those that wait for a broker.
+        where = out.alerts if turning else out.others
+        where.append(Outgoing(topic, payload, qos=1, retain=not over, expiry_s=EXPIRY_S))
         self._crowds[event.number] = event.t_us
         if over:
             del self._crowds[event.number]

@@ -7,10 +7,12 @@ ended, `take` for what is to be told. Kept apart from `fusion/engine.py`, which 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from fusion.crowds import Crowds
 from fusion.lost import Lost
 from fusion.outlook import Forecast
 from fusion.record import SearchArea, SearchChanged, Sighting, SightingJudged
@@ -52,11 +54,14 @@ class Afterwards:
         self._events += self.lost.step(tracks, a, now_us, alerted, turn)
         self._events += self.sightings.step(self.trails, self.lost, now_us)
 
-    def ended(self, dropped: Sequence[tuple[int, str]], epoch: int, now_us: int) -> None:
-        """Tracks that ended since the look before."""
+    def ended(self, dropped: Sequence[tuple[int, str]], epoch: int, now_us: int, crowds: Crowds) -> None:
+        """Tracks that ended since the look before. Nobody looks for one bird of a flock."""
         if dropped:
+            ordered = sorted(dropped)
+            of = crowds.member(np.array([counter for counter, _ in ordered], np.int64))
             self.trails.end(dropped, epoch)
-            self._events += self.lost.ended(dropped, epoch, now_us)
+            alone = [item for item, crowd in zip(ordered, of.tolist(), strict=True) if crowd < 0]
+            self._events += self.lost.ended(alone, epoch, now_us)
 
     def take(self) -> list[Event]:
         """What happened since the last call, in order."""
@@ -81,10 +86,10 @@ def areas(events: Sequence[Event]) -> list[SearchArea]:
     return [event.area for event in events if isinstance(event, SearchChanged)]
 
 
-def cited(events: Sequence[Event]) -> list[tuple[str, Sighting]]:
-    """Reports among events that belong to a track, with it."""
+def cited(events: Sequence[Event], p_found: float) -> list[tuple[str, Sighting]]:
+    """Reports among events that belong to a track, with it; a find that is less sure than `p_found` decides nothing."""
     return [
-        (event.track, event.sighting)
+        (event.track, replace(event.sighting, found=event.sighting.found and event.matches[0].probability >= p_found))
         for event in events
         if isinstance(event, SightingJudged) and event.matches and event.track == event.matches[0].track
         if event.matches[0].rests_on != "sighting"

@@ -269,7 +269,7 @@ class Watch:
         """(n,) the crowd of each track, but of none that a person has identified."""
         if crowd is None:
             return np.full(len(ids), -1, np.int64)
-        named = [item.track_id for item in self._open.values() if item.alert.identity_by]
+        named = [*self._said, *(item.track_id for item in self._open.values() if item.alert.identity_by)]
         return np.where(np.isin(ids, named), -1, crowd)
 
     def _raise_ready(self, look: _Look) -> list[Alert]:

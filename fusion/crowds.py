@@ -47,6 +47,7 @@ class CrowdParams:
     fixed_cell_m: float = 1_500.0  # turbines stand 300 to 800 m apart
     fixed_m: float = 600.0  # from where it was first seen: what came from further moved
     p_least: float = 0.75  # that it is so slow; and of being a drone's class at most 1 - this
+    p_copter: float = 0.9  # of being a small multicopter at most this: turbines and birds were taken for one up to 0.75
     keep: float = 0.5  # of the count: a crowd once told goes on until it is smaller than this
     stay_us: int = 30 * US_PER_S  # a member that is doubtful for shorter than this stays one
 
@@ -82,7 +83,7 @@ class Crowds:
         xyz_m = geo.ecef(a.lat_rad, a.lon_rad, np.zeros(len(tracks)))
         look = _Look(tracks, a, xyz_m, velocity, now_us)
         at = self._align(look)
-        before = self._crowd[at]
+        before = np.where(now_us - self._sure_us[at] <= FORGET_US, self._was[at], _NONE)
         fixed = self._fixed(look, at)
         could = (self._flying(look) & ~fixed, fixed)
         now = np.full(len(tracks), _NONE, np.int64)
@@ -104,7 +105,7 @@ class Crowds:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that can change a later event, JSON-able."""
-        names = ("id", "first", "sigma", "crowd", "sure_us", "seen")
+        names = ("id", "first", "sigma", "crowd", "was", "sure_us", "seen")
         rows = {name: getattr(self, f"_{name}").tolist() for name in names}
         crowds = [{**asdict(crowd), "kind": str(crowd.kind)} for crowd in self._open.values()]
         return {"epoch": self._epoch, "last": self._last, "rows": rows, "crowds": crowds}
@@ -115,6 +116,7 @@ class Crowds:
         self._last = int(state["last"])
         rows = state["rows"]
         self._id, self._crowd = np.array(rows["id"], np.int64), np.array(rows["crowd"], np.int64)
+        self._was = np.array(rows["was"], np.int64)
         self._sure_us, self._seen = np.array(rows["sure_us"], np.int64), np.array(rows["seen"], np.int64)
         self._first = np.array(rows["first"], np.float64).reshape(-1, 3)
         self._sigma = np.array(rows["sigma"], np.float64)
@@ -130,6 +132,7 @@ class Crowds:
         self._first = np.empty((0, 3))  # where it was first seen, ECEF, on the ellipsoid
         self._sigma = np.empty(0)  # of that place
         self._crowd = np.empty(0, np.int64)
+        self._was = np.empty(0, np.int64)  # the crowd that it last belonged to without doubt
         self._sure_us = np.empty(0, np.int64)  # when it last belonged without doubt
         self._seen = np.empty(0, np.int64)
 
@@ -146,6 +149,7 @@ class Crowds:
         self._first = np.concatenate([self._first[keep], look.xyz_m[new]])[order]
         self._sigma = np.concatenate([self._sigma[keep], look.a.sigma_horizontal_m[new]])[order]
         self._crowd = np.concatenate([self._crowd[keep], blank])[order]
+        self._was = np.concatenate([self._was[keep], blank])[order]
         self._sure_us = np.concatenate([self._sure_us[keep], blank])[order]
         self._seen = np.concatenate([self._seen[keep], blank])[order]
         at = np.asarray(np.searchsorted(self._id, ids), np.int64)
@@ -156,7 +160,8 @@ class Crowds:
         """(n,) says nothing, is slow as the word has it, and flies like no drone."""
         claiming = (look.tracks.claim_us >= 0) & (look.now_us - look.tracks.claim_us <= LIVE_US)
         drone = look.a.p_classes[:, list(_DRONES)].sum(axis=1) > 1.0 - self.params.p_least
-        silent: B1 = ~claiming & ~look.a.cooperative & ~drone
+        copter = look.a.p_classes[:, ObjectClass.SMALL_MULTICOPTER] > self.params.p_copter
+        silent: B1 = ~claiming & ~look.a.cooperative & ~drone & ~copter
         return silent
 
     def _flying(self, look: _Look) -> B1:
@@ -244,6 +249,7 @@ class Crowds:
         """Who is doubtful for a moment stays a member of a crowd that goes on; who stands out leaves it at once."""
         sure = now >= 0
         self._sure_us[at] = np.where(sure, look.now_us, self._sure_us[at])
+        self._was[at] = np.where(sure, now, self._was[at])
         stays = ~sure & self._silent(look) & (look.now_us - self._sure_us[at] <= self.params.stay_us)
         for row in np.flatnonzero(stays).tolist():
             crowd = told.get(int(before[row]))

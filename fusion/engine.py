@@ -293,7 +293,7 @@ class Engine:
         crowds = self.crowds.step(tracks, assessment, now_us) if between else []
         changed = self.watch.step(tracks, assessment, now_us, forecast, self.crowds.member(tracks.id))
         self.afterwards.look(tracks, assessment, forecast, self.watch.open_alerts(), now_us)
-        self.afterwards.ended(self._dropped, tracks.epoch, now_us)
+        self.afterwards.ended(self._dropped, tracks.epoch, now_us, self.crowds)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [*(AlertChanged(a) for a in changed), *self.watch.drain_withheld()]
         dropped = tuple(self._dropped)
@@ -302,7 +302,7 @@ class Engine:
         events += [PassageNoted(entry, self._passages(entry.track)) for entry in passed]
         after = self.afterwards.take()
         events += after
-        heard = Heard(changed, dropped, passed, areas(after), cited(after))
+        heard = Heard(changed, dropped, passed, areas(after), cited(after, self.afterwards.sightings.params.p_found))
         told = self.incidents.step(tracks, assessment, heard, now_us)
         events += [IncidentChanged(incident) for incident in told]
         self.ledger.ended(dropped)

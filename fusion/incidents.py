@@ -58,6 +58,7 @@ UPDATE_US = 5 * US_PER_S  # an incident is told anew at most this often, unless 
 PLACE_US = US_PER_S  # the places of its members are looked up this often
 ENDED = "track ended: "  # how an alert says it, see fusion/alerts.py
 NOT_LOST = ("merged",)  # how a track ends whose object is still seen, as another track
+ON_GROUND = "found on the ground"  # the state of an object that a person found
 GIVEN_UP = "given up"  # how a search says that nothing was found
 _ALERT_ORDER = {"raised": 0, "acknowledged": 1, "updated": 2, "closed": 3}
 
@@ -332,9 +333,9 @@ class Incidents:
         if name not in case.told.sightings and len(case.told.sightings) < MAX_SIGHTINGS:
             case.told = replace(case.told, sightings=(*case.told.sightings, name))
             case.fresh = True
-        if report.found:
-            item = case.object(track)
-            item.state, item.lost = "found on the ground", False
+        item = case.object(track)
+        if report.found and item.state != ON_GROUND:
+            item.state, item.lost = ON_GROUND, False
             case.note("found")
 
     def _search(self, area: SearchArea) -> None:

@@ -262,13 +262,16 @@ class Lost:
             in_view=why == "dropped",
         )
         until_us = last.t_us + round(endurance_s(last.p_classes) * US_PER_S)
-        events = []
-        if len(self._searches) >= self.params.most_open:
-            least = min(self._searches.values(), key=lambda s: (s.alerted, s.last.t_us, s.track))
-            events.append(self._close(least, f"{GIVEN_UP}: {self.params.most_open} others are searched for", now_us))
-            self.gave_way += 1
         self._searches[track] = Search(track, last, get["height_m"], why, until_us, get["alerted"])
-        return events
+        if len(self._searches) <= self.params.most_open:
+            return []
+        self.gave_way += 1
+        least = min(self._searches.values(), key=lambda s: (s.alerted, s.last.t_us, s.track))
+        words = f"{GIVEN_UP}: {self.params.most_open} others are searched for"
+        if least.area is not None:
+            return [self._close(least, words, now_us)]
+        self._put_by(least, words, now_us)  # never told, so there is nothing to take back
+        return []
 
     def _tell(self, now_us: int) -> list[SearchChanged]:
         events = []
@@ -338,10 +341,14 @@ class Lost:
         if search.area is None:
             search.area = self._area(search, now_us)
         search.number += 1
-        search.ended = why
         area = replace(search.area, number=search.number, t_us=now_us, why=why, ended=True)
+        self._put_by(search, why, now_us)
+        return SearchChanged(area)
+
+    def _put_by(self, search: Search, why: str, now_us: int) -> None:
+        """A search that is over is remembered for finds."""
         del self._searches[search.track]
-        search.area = None
+        search.ended, search.area = why, None
         self._past[search.track] = search
         old_us = now_us - round(self.params.past_s * US_PER_S)
         while self._past:
@@ -349,7 +356,6 @@ class Lost:
             if len(self._past) <= self.params.most_past and first.last.t_us >= old_us:
                 break
             del self._past[first.track]
-        return SearchChanged(area)
 
     # --- what continues a lost object ---
 

@@ -127,8 +127,11 @@ class Sightings:
 
     def _judge(self, report: Sighting, trails: Trails, lost: Lost, now_us: int) -> list[Event]:
         name = name_of(report)
-        if name in self._known:
-            return [replace(self._known[name], sighting=report, t_us=now_us)]
+        known = self._known.get(name)
+        if known is not None and _content(known.sighting) == _content(report):
+            return [replace(known, sighting=report, t_us=now_us)]
+        if known is not None:
+            return [self._refuse(report, now_us, "id-used", "another report of this sensor had this id")]
         reason, detail = self.fault(report)
         if reason:
             return [self._refuse(report, now_us, reason, detail)]
@@ -263,6 +266,11 @@ class Sightings:
 def name_of(report: Sighting) -> str:
     """How a report is cited, and a tentative object named."""
     return f"sighting {report.sensor}/{report.id}"
+
+
+def _content(report: Sighting) -> str:
+    """All that it says; not when it came and who is to be answered."""
+    return repr(replace(report, rx_us=0, response_topic="", correlation=b""))
 
 
 def _spot(report: Sighting, p: SightingParams) -> _Spot:

@@ -184,6 +184,18 @@ def test_who_is_doubtful_for_a_moment_stays_and_who_stands_out_leaves_at_once() 
     assert members(crowds, sky)[:3] == [-1, -1, 1], "not for longer than half a minute"
 
 
+def test_a_crowd_that_falls_apart_for_one_look_comes_together_again_with_its_number() -> None:
+    sky, crowds = Sky(spread(60, 10_000.0, -15.0, 0.0)), Crowds(NAMES.codes)
+    run(crowds, sky, 0.0)
+    tracks, a = sky.look(1.0)
+    rows = np.arange(30)
+    blurred = replace(take(a, rows), sigma_speed_mps=np.full(30, 90.0))
+    assert crowds.step(take(tracks, rows), blurred, tracks.t_us) == []
+    tracks, a = sky.look(2.0)
+    (again,) = crowds.step(take(tracks, rows), take(a, rows), tracks.t_us)
+    assert (again.number, again.count) == (1, 30), "fewer than a new crowd needs"
+
+
 def test_two_flocks_apart_are_two_and_keep_their_numbers_when_they_meet_others() -> None:
     far = spread(50, 8_000.0, -15.0, 0.0, seed=2) + np.array([70_000.0, 0.0, 0.0, 0.0])
     sky, crowds = Sky(spread(60, 8_000.0, -15.0, 0.0), far), Crowds(NAMES.codes)
@@ -249,3 +261,26 @@ def test_an_alert_closes_with_the_crowd_named_unless_a_person_has_said_what_it_i
     closed = [alert for alert in night.run(60, [INSIDE, INSIDE]) if alert.state == "closed"]
     assert [alert.id for alert in closed] == [first.id]
     assert "one of many alike, told as area event 4" in closed[0].close_reason
+
+
+def test_what_a_person_has_identified_is_raised_in_a_crowd_though_its_alert_had_closed() -> None:
+    night = Night()
+    (alert,) = [one for one in night.run(20, [INSIDE]) if one.state == "raised"]
+    assert night.say("identify", alert, identity="suspect")[0].ok
+    far = {**INSIDE, "distance_m": 200_000.0, "p_inside": 0.0}
+    assert [one.state for one in night.run(60, [far]) if one.state == "closed"] == ["closed"]
+    night.crowd = [4]
+    again = [one for one in night.run(40, [INSIDE]) if one.state == "raised"]
+    assert [one.identity for one in again] == ["suspect"]
+
+
+def test_what_surely_flies_as_a_multicopter_is_no_part_of_a_wind_farm() -> None:
+    farm = spread(16, 2_000.0, 0.0, 0.0, jitter_mps=0.0)
+    sky, crowds = Sky(farm), Crowds(NAMES.codes)
+    tracks, a = sky.look()
+    classes = a.p_classes.copy()
+    classes[3] = 0.0
+    classes[3, ObjectClass.SMALL_MULTICOPTER] = 1.0
+    (fixed,) = crowds.step(tracks, replace(a, p_classes=classes), T_US)
+    assert fixed.count == 15
+    assert crowds.member(tracks.id)[3] == -1

@@ -140,10 +140,34 @@ def test_when_too_many_are_open_the_oldest_without_an_alert_gives_way() -> None:
     for k in range(4):
         t_us = T0_US + k * S
         lost.step(*seen([at(t_us, row) for row in rows[k:]], t_us, [1, 2, 3, 4][k:]), t_us, alerted=[1, 2, 3, 4])
-    told = areas(lost.ended([(i, "dropped") for i in (1, 2, 3, 4)], 7, T0_US + 4 * S))
+    told = areas(lost.ended([(1, "dropped"), (2, "dropped")], 7, T0_US + 3 * S))
+    assert [(a.track, a.ended) for a in told] == [("7:1", False), ("7:2", False)]
+    told = areas(lost.ended([(3, "dropped"), (4, "dropped")], 7, T0_US + 4 * S))
     assert [(a.track, a.ended) for a in told] == [("7:1", True), ("7:2", True), ("7:3", False), ("7:4", False)]
     assert lost.gave_way == 2
     assert told[0].why.startswith(GIVEN_UP)
+
+
+def test_of_a_mass_loss_what_gives_way_before_it_was_told_costs_nothing_and_is_remembered() -> None:
+    lost = Lost(params=LostParams(most_open=4, tells=2))
+    rows = [{**INSIDE, "lat_rad": np.radians(50.0 + 0.02 * i)} for i in range(200)]
+    ids = list(range(1, 201))
+    lost.step(*seen([at(T0_US, row) for row in rows], T0_US, ids), T0_US, alerted=ids)
+    told = areas(lost.ended([(i, "dropped") for i in ids], 7, T0_US + S))
+    assert len(told) == 2
+    assert lost.gave_way == 196
+    assert len(lost.losses()) == 200, "a find may still belong to any of them"
+
+
+def test_a_newcomer_without_an_alert_never_takes_the_place_of_one_with() -> None:
+    lost = Lost(params=LostParams(most_open=1))
+    rows = [{**INSIDE, "lat_rad": np.radians(54.0 + 0.2 * i)} for i in range(2)]
+    for t_us in (T0_US, T0_US + 30 * S):
+        lost.step(*seen([at(t_us, row) for row in rows], t_us, [1, 2]), t_us, alerted=[1])
+    first = areas(lost.ended([(1, "dropped")], 7, T0_US + 30 * S))
+    assert [area.track for area in first] == ["7:1"]
+    assert [area for area in areas(lost.ended([(2, "dropped")], 7, T0_US + 31 * S)) if area.ended] == []
+    assert [search.track for search in lost.losses() if not search.ended] == ["7:1"]
 
 
 def test_work_is_bounded_and_nobody_waits_for_ever() -> None:

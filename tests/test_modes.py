@@ -15,10 +15,12 @@ import pytest
 from adapters import rulefile, simulate_command
 from adapters.broker import Outgoing
 from adapters.decode import Door
+from adapters.envelope import enveloped
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
+from adapters.formats import sighting
 from adapters.outbox import Outbox
-from adapters.samples import crowd, joined, passages, sought
+from adapters.samples import crowd, joined, passages, reported, sought
 from adapters.wire import Names
 from fusion import schema
 from fusion.alerts import Watch
@@ -39,6 +41,8 @@ from fusion.schema import (
     Health,
     HealthChanged,
     Picture,
+    SensorKind,
+    SensorSpec,
 )
 from replay.simulate import Scenario
 from tests import shipped
@@ -341,3 +345,17 @@ def test_the_mark_is_seen_however_it_is_written(payload: bytes, refused: bool) -
         Frame(1, T0_US, "in/R1/status", payload)
     )
     assert (said == ["simulated"]) is refused
+
+
+def test_a_simulated_report_of_a_person_is_refused_in_its_envelope_too() -> None:
+    scene = Scenario.load("lithuania-2025-07-28", start_us=shipped.START_US)
+    guard = SensorSpec("G1", len(scene.sensors), SensorKind.SIGHTING)
+    engine = shipped.engine([*scene.sensors, guard])
+    engine.config = replace(engine.config, simulated=False)
+    said: list[str] = []
+    door = Door(engine, {}, lambda _frame, reason, _detail: said.append(reason))
+    report = json.loads(sighting.encode(reported()))
+    bare = Frame(1, T0_US, "in/G1/sighting", json.dumps({**report, "simulated": True}).encode())
+    door.enter(bare)
+    door.enter(enveloped(bare, (), "answer/G1", b"1"))
+    assert said == ["simulated", "simulated"]

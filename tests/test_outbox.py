@@ -164,6 +164,7 @@ def test_a_crowd_is_journalled_when_it_begins_and_ends_and_told_every_five_secon
         turn = box.turn([replace(event, t_us=START_US + second * US_PER_S)])
         broker.turn(turn)
         journal += turn.journal
+        assert len(turn.alerts) == len(turn.journal), "what is not journalled does not go where alerts go"
     assert [m.topic for m in broker.said] == ["area/4"] * 3
     assert len(journal) == 1
     assert area.decode(broker.kept["area/4"].payload).t_us == START_US + 10 * US_PER_S

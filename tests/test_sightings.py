@@ -121,6 +121,15 @@ def test_bad_reports_are_refused_with_the_reason(trails: Trails) -> None:
     assert told(report(t_us=NOW_US + 4 * S), trails).ok
 
 
+def test_another_report_with_a_known_id_is_refused_and_takes_nothing_over(trails: Trails) -> None:
+    sightings = Sightings(place)
+    assert told(report(), trails, sightings=sightings).ok
+    other = told(report(found=True), trails, sightings=sightings)
+    assert (other.ok, other.track, other.matches) == (False, "", ())
+    assert other.detail.startswith("id-used: ")
+    assert sightings.refused["id-used"] == 1
+
+
 def test_a_report_that_comes_again_gets_the_same_answer(trails: Trails) -> None:
     sightings = Sightings(place)
     first = told(report(), trails, sightings=sightings)
