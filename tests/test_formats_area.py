@@ -71,7 +71,8 @@ def test_the_words_say_what_it_is_like() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("state", "closed"), ("kind", "birds"), ("count", -1), ("lat_deg", 400.0), ("time", "now")]
+    ("key", "value"),
+    [("state", "closed"), ("kind", "birds"), ("count", -1), ("lat_deg", 400.0), ("course_deg", 400.0), ("time", "now")],
 )
 def test_what_cannot_be_is_refused(key: str, value: object) -> None:
     message = json.loads(area.encode(crowd(), NAMES, 1))
