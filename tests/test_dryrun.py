@@ -20,7 +20,7 @@ from replay.simulate import Scenario
 from tests import shipped
 from tests.running import write_config
 
-SECONDS = 70
+SECONDS = 40
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def until(name: str) -> float:
     return soonest_s if soonest_s <= SOON_S else 0.0
 
 
-def few(most: int = 5, seed: int = 4) -> tuple[str, ...]:
+def few(most: int = 3, seed: int = 4) -> tuple[str, ...]:
     """The scenes that `make test` watches: the old ones and some of the rest, drawn by a seed."""
     if WHOLE:
         return TOLD
