@@ -43,6 +43,9 @@ def replayed(folder: Path, frames: list[Frame]) -> tuple[dict[int, list[dict[str
     with Mosquitto(folder / "broker") as broker:
         radar = recordings.SAN_LUIS_RADAR
         config = write_config(folder / "config", broker.port, [radar], {radar.id: "plots"}, http_port)
+        # What is asked for here are full pictures, once in five seconds: ten a second between them only take time.
+        with (config / "service.toml").open("a", encoding="utf-8") as file:
+            file.write("\n[publish]\npicture_ms = 500\n")
         with Service(config, http_port, "--clock", "feed") as service:
             with Ear(broker.port, "picture/+", "alert-log") as ear:
                 address = f"127.0.0.1:{broker.port}"
