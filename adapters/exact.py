@@ -37,23 +37,18 @@ def degrees(radians_: float) -> msgspec.Raw | None:
 
 
 def radians(degrees_: Decimal | None) -> float:
-    """The radians of decimal degrees; NaN where there are none."""
+    """The radians of decimal degrees; NaN where there are none.
+
+    Raises:
+        Invalid: `out-of-range`: no angle.
+    """
     if degrees_ is None:
         return float("nan")
+    if not (degrees_.is_finite() and -360 <= degrees_ <= 360):
+        raise Invalid("out-of-range", "an angle")
     with localcontext() as context:
         context.prec = _DIGITS
         return float(degrees_ * _PI / 180)
-
-
-def check_degrees(*given: Decimal | None) -> None:
-    """Refuse what is no angle.
-
-    Raises:
-        Invalid: `out-of-range`.
-    """
-    for value in given:
-        if value is not None and not (value.is_finite() and -360 <= value <= 360):
-            raise Invalid("out-of-range", "position")
 
 
 def time(us: int) -> str | None:

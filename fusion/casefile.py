@@ -13,7 +13,7 @@ from typing import Any
 
 from fusion.alerts import alert_from
 from fusion.grouping import Mark
-from fusion.record import Incident, Member, Passage, PassageKind
+from fusion.record import Incident, Member, Passage, state_entered
 from fusion.schema import Alert, Command
 from fusion.sentence import marked
 
@@ -67,10 +67,8 @@ class Object:
     def note_passage(self, passage: Passage) -> None:
         """Keep the state it came over, "" the open sea; a seam is no passage."""
         known = self.passed[-1][1] if self.passed else None
-        left_to_sea = passage.kind is PassageKind.EXIT and not passage.other
-        entered = passage.kind in (PassageKind.FIRST, PassageKind.ENTER, PassageKind.RE_ENTER)
-        state = "" if left_to_sea else passage.state
-        if (entered or left_to_sea) and state != known and len(self.passed) < MAX_PASSED:
+        state = state_entered(passage)
+        if state is not None and state != known and len(self.passed) < MAX_PASSED:
             self.passed.append((passage.t_us, state))
 
 

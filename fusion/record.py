@@ -45,6 +45,13 @@ class Passage:
     plots: int  # fused until then
 
 
+def state_entered(passage: Passage) -> str | None:
+    """The state that a track is over from this entry on, "" the open sea; None: no passage from one to another."""
+    if passage.kind in (PassageKind.FIRST, PassageKind.ENTER, PassageKind.RE_ENTER):
+        return passage.state
+    return "" if passage.kind is PassageKind.EXIT and not passage.other else None
+
+
 @dataclass(frozen=True, slots=True)
 class Contour:
     """Where an object is with a probability: polygons of (lat, lon) radians, closed, each (k, 2) as tuples."""

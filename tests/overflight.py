@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from adapters import zonefiles
 from fusion import geo, zones
 from fusion.border import State
 from fusion.ledger import Ledger
-from fusion.record import Passage, PassageKind
+from fusion.record import Passage, state_entered
 from fusion.schema import F8, Tracks, TrackStatus
 from fusion.terrain import Grid
 from fusion.zones import Zones
+from tests import shipped
 
 T0_US = 1_795_414_500_000_000
 S = 1_000_000
@@ -69,18 +69,6 @@ WAYS: dict[str, tuple[list[list[float]], float, list[tuple[str, float | None]]]]
         [[53.90, 23.75], [53.96, 23.52], [54.05, 23.35], [54.20, 23.25], [54.36, 22.90], [54.42, 22.75]], 45.0,
         [("BY", None), ("LT", None), ("PL", None), ("LT", None)]),
 }  # fmt: skip
-
-
-@cache
-def shipped() -> Zones:
-    """The shipped borders and heights."""
-    grids = CONFIG / "terrain"
-    return zonefiles.load(
-        [CONFIG / "zones" / "osm"],
-        grids / "etopo5_5min_35-72N_0-50E.tif",
-        grids / "egm2008_undulation_5min_cm_40-72N_4-45E.tif",
-        25.0,
-    )
 
 
 def level(height_m: float) -> Grid:
@@ -196,13 +184,7 @@ def fly(ledger: Ledger, looks: Iterator[Tracks]) -> list[Passage]:
 
 def states(entries: Sequence[Passage]) -> list[str]:
     """The states passed, in order, "" the open sea."""
-    out = []
-    for entry in entries:
-        if entry.kind in (PassageKind.FIRST, PassageKind.ENTER, PassageKind.RE_ENTER):
-            out.append(entry.state)
-        elif entry.kind is PassageKind.EXIT and not entry.other:
-            out.append("")
-    return out
+    return [state for entry in entries if (state := state_entered(entry)) is not None]
 
 
 def second(entry: Passage) -> float:
@@ -218,7 +200,7 @@ def sky(objects: int, seconds: int, border_km: float = 0.0, seed: int = 5) -> It
     state = np.zeros((len(places), 6))
     state[:, :3] = geo.ecef(places[:, 0], places[:, 1], np.full(len(places), 1_000.0))
     if border_km > 0.0:
-        away = shipped().facts(table(0.0, state, np.zeros((len(state), 6, 6)), 1)).distance_m
+        away = shipped.zones().facts(table(0.0, state, np.zeros((len(state), 6, 6)), 1)).distance_m
         state = state[np.abs(away) <= border_km * 1e3]
     assert len(state) >= objects
     state = state[:objects]

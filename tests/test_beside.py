@@ -13,7 +13,8 @@ from fusion import geo, zones
 from fusion.beside import Beside, beside
 from fusion.border import State
 from fusion.schema import F8, take
-from tests.overflight import east_of, level, shipped, sky, table, three, zigzag
+from tests import shipped
+from tests.overflight import east_of, level, sky, table, three, zigzag
 
 STRAIGHT = (0.001, 5_000.0)
 REACH_M = 3_600.0
@@ -101,11 +102,11 @@ def test_neighbours_drawn_apart_are_neighbours() -> None:
 
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
     (tracks,) = sky(200, 1, 20.0)
-    whole = beside(shipped(), tracks, shipped().facts(tracks), REACH_M)
+    whole = beside(shipped.zones(), tracks, shipped.zones().facts(tracks), REACH_M)
     assert len(np.unique(whole.other)) > 5
     for row in (0, 17, 199):
         mine = take(tracks, np.arange(200) == row)
-        alone = beside(shipped(), mine, shipped().facts(mine), REACH_M)
+        alone = beside(shipped.zones(), mine, shipped.zones().facts(mine), REACH_M)
         for f in fields(Beside):
             assert getattr(whole, f.name)[row].tobytes() == getattr(alone, f.name)[0].tobytes()
 
@@ -113,7 +114,7 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
 def test_no_tracks_and_broken_tracks_are_borne() -> None:
     (tracks,) = sky(3, 1)
     tracks.state[1] = np.nan
-    found = beside(shipped(), tracks, shipped().facts(tracks), REACH_M)
+    found = beside(shipped.zones(), tracks, shipped.zones().facts(tracks), REACH_M)
     assert (found.other[1], found.p_state[1], found.edge_m[1]) == (-1, 0.0, 0.0)
     none = take(tracks, np.zeros(3, np.bool_))
-    assert len(beside(shipped(), none, shipped().facts(none), REACH_M).other) == 0
+    assert len(beside(shipped.zones(), none, shipped.zones().facts(none), REACH_M).other) == 0

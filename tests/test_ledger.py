@@ -26,6 +26,7 @@ from fusion.passing import LedgerParams
 from fusion.record import Passage, PassageKind
 from fusion.rules import Words
 from fusion.schema import Tracks, TrackStatus, take
+from tests import shipped
 from tests.airpicture import SENSORS
 from tests.bench import bench_ledger
 from tests.overflight import (
@@ -40,7 +41,6 @@ from tests.overflight import (
     filtered,
     fly,
     second,
-    shipped,
     sky,
     states,
     table,
@@ -126,7 +126,7 @@ def check_chain(entries: Sequence[Passage]) -> None:
 def test_real_flights_pass_the_states_that_they_passed(name: str) -> None:
     way, speed_mps, expected = WAYS[name]
     flown = truth(way, speed_mps, on_s=ON_S.get(name, 0.0))
-    told = fly(Ledger(shipped(), SENSOR_IDS), exactly(flown))
+    told = fly(Ledger(shipped.zones(), SENSOR_IDS), exactly(flown))
     check_chain(told)
     assert states(told) == [code for code, _ in expected]
     raw = raw_changes(flown)
@@ -150,7 +150,7 @@ def test_real_flights_as_a_tracker_sees_them_keep_their_order(name: str) -> None
     for plot_m in PLOTS_M:
         if (name, plot_m) in TOO_COARSE:
             continue
-        lists = by_track(fly(Ledger(shipped(), SENSOR_IDS), filtered(flown, plot_m, SEEDS)))
+        lists = by_track(fly(Ledger(shipped.zones(), SENSOR_IDS), filtered(flown, plot_m, SEEDS)))
         assert len(lists) == SEEDS
         for entries in lists:
             check_chain(entries)
@@ -182,7 +182,7 @@ def test_the_time_of_an_entry_is_as_wrong_as_it_says(name: str, plot_m: float) -
     true_s = raw_changes(flown)[-1][2]
     near = np.abs(flown.t_s - true_s) <= 300.0
     flown = Truth(flown.t_s[near], flown.state[near])
-    told = fly(Ledger(shipped(), SENSOR_IDS), filtered(flown, plot_m, 100))
+    told = fly(Ledger(shipped.zones(), SENSOR_IDS), filtered(flown, plot_m, 100))
     entered = [entry for entry in told if entry.kind is PassageKind.ENTER]
     assert len(entered) == 100
     off = np.array([(second(entry) - true_s) / entry.sigma_t_s for entry in entered])
@@ -316,7 +316,7 @@ def test_along_the_edge_of_the_territorial_sea_nothing_is_a_seam() -> None:
 
 def test_water_and_disputed_ground_are_marked() -> None:
     way, speed_mps, _ = WAYS["romania-2024"]
-    told = fly(Ledger(shipped(), SENSOR_IDS), exactly(truth(way, speed_mps)))
+    told = fly(Ledger(shipped.zones(), SENSOR_IDS), exactly(truth(way, speed_mps)))
     assert [(entry.kind.value, entry.state, entry.sea) for entry in told] == [
         ("first", "", False), ("enter", "RO", True), ("exit", "RO", False), ("enter", "UA", False),
     ]  # fmt: skip
@@ -464,7 +464,7 @@ def test_five_thousand_tracks_cost_little(border_km: float) -> None:
 
 
 def test_the_sky_of_the_benchmark_has_passages() -> None:
-    told = fly(Ledger(shipped(), SENSOR_IDS), sky(300, 60, 5.0))
+    told = fly(Ledger(shipped.zones(), SENSOR_IDS), sky(300, 60, 5.0))
     assert kinds(told).count("enter") >= 10
     for entries in by_track(told):
         check_chain(entries)

@@ -25,7 +25,7 @@ from adapters.broker import BrokerSettings
 from adapters.decode import Door
 from adapters.service import engine_of, run
 from fusion import geo
-from fusion.record import Passage, PassageKind, PassageNoted
+from fusion.record import Passage, PassageNoted, state_entered
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, Picture
 from replay import account, player, scenario
 from replay.simulate import Scenario
@@ -68,12 +68,7 @@ def few(most: int = 3, seed: int = 4) -> tuple[str, ...]:
 def flown_over(track_ids: Sequence[str], passages: Sequence[Passage]) -> tuple[str, ...]:
     """The states that these tracks of one object were over, in order of time, as the ledger has them."""
     mine = sorted((p for p in passages if p.track in track_ids), key=lambda p: (p.t_us, p.number))
-    states = []
-    for passage in mine:
-        if passage.kind in (PassageKind.FIRST, PassageKind.ENTER, PassageKind.RE_ENTER):
-            states.append(passage.state)
-        elif passage.kind is PassageKind.EXIT and not passage.other:
-            states.append("")
+    states = [state for passage in mine if (state := state_entered(passage)) is not None]
     return tuple(state for state, _ in groupby(states))
 
 

@@ -20,6 +20,7 @@ from fusion.border import State
 from fusion.schema import Assessment, Tracks
 from fusion.terrain import Grid
 from fusion.zones import ZoneFacts, ZoneParams, Zones
+from tests import shipped
 
 F8 = np.ndarray
 CONFIG = Path(__file__).parent.parent / "config"
@@ -39,17 +40,6 @@ def square(accuracy_m: float = 1.0, other_west_deg: float = 19.0) -> Zones:
     made = zones.build([other, ally], level(0.0), level(30.0), accuracy_m)
     return zones.assemble({"AA": ("Aland", "ally"), "OO": ("Otherland", "other")}, zones.outline(
         [ally, other], level(0.0), accuracy_m), level(100.0), level(30.0), accuracy_m, params=made.params)  # fmt: skip
-
-
-@cache
-def shipped() -> Zones:
-    grids = CONFIG / "terrain"
-    return zonefiles.load(
-        [CONFIG / "zones" / "osm"],
-        grids / "etopo5_5min_35-72N_0-50E.tif",
-        grids / "egm2008_undulation_5min_cm_40-72N_4-45E.tif",
-        25.0,
-    )
 
 
 def table(
@@ -285,12 +275,12 @@ PLACES = [  # on the shipped map: name, lat, lon, state, lowest and highest sign
 def test_places_that_people_know(
     what: str, lat: float, lon: float, code: str, low_km: float, high_km: float, near: str
 ) -> None:
-    found, metres = shipped().at(math.radians(lat), math.radians(lon))
+    found, metres = shipped.zones().at(math.radians(lat), math.radians(lon))
     assert found == code
     assert low_km <= metres / 1e3 <= high_km
     if near:
-        facts = shipped().facts(table([(lat, lon)]))
-        assert shipped().codes[facts.near_state[0]] == near
+        facts = shipped.zones().facts(table([(lat, lon)]))
+        assert shipped.zones().codes[facts.near_state[0]] == near
 
 
 NEAREST = [(54.71, 20.51, "PL"), (53.9, 27.56, "LT"), (45.35, 28.84, "RO"), (59.376, 28.22, "EE"),
@@ -310,19 +300,19 @@ def test_distance_is_geographiclibs_least_over_the_polygon_as_given(lat: float, 
                 for t in np.linspace(0, 1, 200):
                     x, y = a + t * (b - a)
                     least = min(least, WGS84.Inverse(lat, lon, y, x)["s12"])
-    assert abs(shipped().at(math.radians(lat), math.radians(lon))[1]) == pytest.approx(least, abs=25.0)
+    assert abs(shipped.zones().at(math.radians(lat), math.radians(lon))[1]) == pytest.approx(least, abs=25.0)
 
 
 @pytest.mark.parametrize("lat, lon, code", [(59.716, 26.692, "EE"), (45.888, 18.863, "HR"), (45.263, 19.245, "HR")])
 def test_disputed_ground_counts_as_allied_and_says_so(lat: float, lon: float, code: str) -> None:
-    found = shipped().facts(table([(lat, lon)]))
-    assert shipped().codes[found.state[0]] == code
+    found = shipped.zones().facts(table([(lat, lon)]))
+    assert shipped.zones().codes[found.state[0]] == code
     assert found.disputed[0]
     assert found.distance_m[0] < 0
 
 
 def test_undisputed_ground_is_not_disputed() -> None:
-    assert not shipped().facts(table([(54.687, 25.28), (48.137, 11.575), (53.9, 27.56)])).disputed.any()
+    assert not shipped.zones().facts(table([(54.687, 25.28), (48.137, 11.575), (53.9, 27.56)])).disputed.any()
 
 
 def test_no_border_runs_through_allied_land() -> None:
@@ -338,7 +328,7 @@ def test_no_border_runs_through_allied_land() -> None:
         "Sopron": (47.68, 16.59),
     }
     for lat, lon in inland.values():
-        assert shipped().at(math.radians(lat), math.radians(lon))[1] < -40e3
+        assert shipped.zones().at(math.radians(lat), math.radians(lon))[1] < -40e3
 
 
 FLIGHTS = [  # real incidents, estimated waypoints; seconds in each state as measured by others on the same polygons
@@ -363,7 +353,7 @@ def test_flights_cross_states_in_order_and_time(
         line = WGS84.InverseLine(*start, *end)
         for second in range(int(line.s13 / speed)):
             at = line.Position(second * speed)
-            code, _ = shipped().at(math.radians(at["lat2"]), math.radians(at["lon2"]))
+            code, _ = shipped.zones().at(math.radians(at["lat2"]), math.radians(at["lon2"]))
             if not seen or seen[-1][0] != code:
                 seen.append([code, 0])
             seen[-1][1] += 1  # type: ignore[operator]
@@ -375,13 +365,13 @@ def test_flights_cross_states_in_order_and_time(
 
 def test_a_drone_on_the_path_of_vilnius_2025_is_outside_and_predicted_to_cross() -> None:
     course = (WGS84.Inverse(54.25, 26.10, 54.55, 25.72)["azi1"]) % 360
-    found = shipped().facts(table([(54.45, 25.848)], height_m=400.0, speed_mps=42.0, course_deg=course))
-    assert shipped().codes[found.state[0]] == "BY"
-    assert shipped().codes[found.near_state[0]] == "LT"
+    found = shipped.zones().facts(table([(54.45, 25.848)], height_m=400.0, speed_mps=42.0, course_deg=course))
+    assert shipped.zones().codes[found.state[0]] == "BY"
+    assert shipped.zones().codes[found.near_state[0]] == "LT"
     crossing = WGS84.Direct(54.45, 25.848, course, 42.0 * found.time_to_border_s[0])
-    assert abs(shipped().at(math.radians(crossing["lat2"]), math.radians(crossing["lon2"]))[1]) < 30.0
+    assert abs(shipped.zones().at(math.radians(crossing["lat2"]), math.radians(crossing["lon2"]))[1]) < 30.0
     assert 0.0 < found.sigma_time_s[0] < 0.5 * found.time_to_border_s[0]
 
 
 def test_every_facing_occurs_on_the_shipped_map() -> None:
-    assert sorted(set(shipped().facing.tolist())) == [border.OTHER, border.SEA, border.PARTNER, border.NO_DATA]
+    assert sorted(set(shipped.zones().facing.tolist())) == [border.OTHER, border.SEA, border.PARTNER, border.NO_DATA]

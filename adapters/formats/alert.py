@@ -132,7 +132,6 @@ def decode(payload: bytes) -> Alert:
         Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, bad-time.
     """
     message = read(_MESSAGE, payload, SCHEMA)
-    exact.check_degrees(message.lat_deg, message.lon_deg)
     nan = float("nan")
     return Alert(
         id=message.id,

@@ -86,7 +86,6 @@ def decode(payload: bytes) -> Crowd:
         Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, bad-time.
     """
     m = read(_MESSAGE, payload, SCHEMA)
-    exact.check_degrees(m.lat_deg, m.lon_deg, m.course_deg)
     return Crowd(
         number=m.number,
         kind=m.kind,

@@ -208,7 +208,6 @@ def decode(payload: bytes) -> Incident:
 
 
 def _read_member(m: _Member) -> Member:
-    exact.check_degrees(m.lat_deg, m.lon_deg)
     return Member(
         track=m.track,
         alerts=tuple(m.alerts),

@@ -108,7 +108,6 @@ def decode(payload: bytes) -> tuple[Passage, ...]:
 
 
 def _passage(entry: _Entry, track: str) -> Passage:
-    exact.check_degrees(entry.lat_deg, entry.lon_deg)
     if not 0.0 <= entry.probability <= 1.0:
         raise Invalid("out-of-range", "probability")
     return Passage(

@@ -113,7 +113,6 @@ def decode(payload: bytes) -> SearchArea:
         Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, bad-time.
     """
     m = read(_MESSAGE, payload, SCHEMA)
-    exact.check_degrees(m.lat_deg, m.lon_deg, m.course_deg)
     return SearchArea(
         track=m.track,
         number=m.number,

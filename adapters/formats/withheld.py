@@ -67,7 +67,6 @@ def decode(payload: bytes) -> Withheld:
         Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, bad-time.
     """
     m = read(_MESSAGE, payload, SCHEMA)
-    exact.check_degrees(m.lat_deg, m.lon_deg)
     return Withheld(
         m.track, m.rule, m.rule_version, m.severity, m.volume, m.owner, m.reason,
         parse_time(m.since_time), parse_time(m.time), exact.radians(m.lat_deg), exact.radians(m.lon_deg), m.ended,

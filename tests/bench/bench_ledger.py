@@ -8,7 +8,8 @@ import numpy as np
 
 from fusion.ledger import Ledger
 from fusion.schema import Tracks
-from tests.overflight import SENSOR_IDS, fly, shipped, sky
+from tests import shipped
+from tests.overflight import SENSOR_IDS, fly, sky
 
 OBJECTS = 5_000
 WARM_UP, LOOKS = 5, 20
@@ -19,7 +20,7 @@ def measure(objects: int = OBJECTS, border_km: float = 0.0) -> tuple[float, floa
 
     `border_km`: no track further from the allied border than this; 0: anywhere.
     """
-    ledger = Ledger(shipped(), SENSOR_IDS)
+    ledger = Ledger(shipped.zones(), SENSOR_IDS)
     looks = list(sky(objects, WARM_UP + LOOKS, border_km))
     fly(ledger, iter(looks[:WARM_UP]))
     spent = [_one(ledger, tracks) for tracks in looks[WARM_UP:]]
