@@ -126,16 +126,13 @@ class Watch:
         at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, now_us)
         scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes, forecast)
         published = (tracks.status != TrackStatus.TENTATIVE)[:, None]
-        when, keep = self.ruleset.evaluate(scene)
         volume = self._notified.within(tracks, a)
         crowd = self._crowded(tracks.id, crowd)
-        exempt = (volume >= 0) | (crowd >= 0)
-        if exempt.any():
-            bare, scene = when, exempted(scene, exempt)
-            when, keep = self.ruleset.evaluate(scene)
-            held = bare & ~when & published & (volume >= 0)[:, None]
-        else:
-            held = np.zeros_like(when)
+        notified, exempt = volume >= 0, (volume >= 0) | (crowd >= 0)
+        bare = self.ruleset.evaluate(scene)[0] if notified.any() else None  # what no activity had kept from alerting
+        scene = exempted(scene, exempt) if exempt.any() else scene
+        when, keep = self.ruleset.evaluate(scene)
+        held = np.zeros_like(when) if bare is None else bare & ~when & published & notified[:, None]
         self._withheld += self.withholding.look(tracks, a, held, volume, now_us)
         self._dwell.update(at, when & published, keep & published, now_us)
         urgent = np.zeros(len(tracks), np.bool_) if forecast is None else forecast.changed

@@ -21,6 +21,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from fusion import geo
 from fusion.record import Crowd, CrowdKind
@@ -56,6 +59,7 @@ class CrowdParams:
 class _Look:
     tracks: Tracks
     a: Assessment
+    silent: B1  # (n,) says nothing, and flies like no drone
     xyz_m: F8  # (n, 3) on the ellipsoid below each track
     velocity: F8  # (n, 2) east, north
     now_us: int
@@ -81,7 +85,7 @@ class Crowds:
         east, north = a.speed_mps * np.sin(a.course_rad), a.speed_mps * np.cos(a.course_rad)
         velocity = np.nan_to_num(np.stack([east, north], axis=1))
         xyz_m = geo.ecef(a.lat_rad, a.lon_rad, np.zeros(len(tracks)))
-        look = _Look(tracks, a, xyz_m, velocity, now_us)
+        look = _Look(tracks, a, self._silent(tracks, a, now_us), xyz_m, velocity, now_us)
         at = self._align(look)
         before = np.where(now_us - self._sure_us[at] <= FORGET_US, self._was[at], _NONE)
         fixed = self._fixed(look, at)
@@ -156,24 +160,23 @@ class Crowds:
         self._seen[at] = look.now_us
         return at
 
-    def _silent(self, look: _Look) -> B1:
-        """(n,) says nothing, is slow as the word has it, and flies like no drone."""
-        claiming = (look.tracks.claim_us >= 0) & (look.now_us - look.tracks.claim_us <= LIVE_US)
-        drone = look.a.p_classes[:, list(_DRONES)].sum(axis=1) > 1.0 - self.params.p_least
-        copter = look.a.p_classes[:, ObjectClass.SMALL_MULTICOPTER] > self.params.p_copter
-        silent: B1 = ~claiming & ~look.a.cooperative & ~drone & ~copter
+    def _silent(self, tracks: Tracks, a: Assessment, now_us: int) -> B1:
+        claiming = (tracks.claim_us >= 0) & (now_us - tracks.claim_us <= LIVE_US)
+        drone = a.p_classes[:, list(_DRONES)].sum(axis=1) > 1.0 - self.params.p_least
+        copter = a.p_classes[:, ObjectClass.SMALL_MULTICOPTER] > self.params.p_copter
+        silent: B1 = ~claiming & ~a.cooperative & ~drone & ~copter
         return silent
 
     def _flying(self, look: _Look) -> B1:
         p = probability_at_most(look.a.speed_mps, look.a.sigma_speed_mps, self.params.flock_mps)
-        return np.asarray(self._silent(look) & (p >= self.params.p_least), np.bool_)
+        return np.asarray(look.silent & (p >= self.params.p_least), np.bool_)
 
     def _fixed(self, look: _Look, at: I8) -> B1:
         p = probability_at_most(look.a.speed_mps, look.a.sigma_speed_mps, self.params.fixed_mps)
         moved_m = np.sqrt(((look.xyz_m - self._first[at]) ** 2).sum(axis=1))
         open_m = 2.0 * np.hypot(self._sigma[at], look.a.sigma_horizontal_m)
         still = moved_m <= self.params.fixed_m + open_m
-        return np.asarray(self._silent(look) & (p >= self.params.p_least) & still, np.bool_)
+        return np.asarray(look.silent & (p >= self.params.p_least) & still, np.bool_)
 
     def _find(self, look: _Look, kind: CrowdKind, rows: I8, before: I8) -> list[I8]:
         """Crowds of one kind among these rows: the rows of each, in order of their first."""
@@ -250,7 +253,7 @@ class Crowds:
         sure = now >= 0
         self._sure_us[at] = np.where(sure, look.now_us, self._sure_us[at])
         self._was[at] = np.where(sure, now, self._was[at])
-        stays = ~sure & self._silent(look) & (look.now_us - self._sure_us[at] <= self.params.stay_us)
+        stays = ~sure & look.silent & (look.now_us - self._sure_us[at] <= self.params.stay_us)
         for row in np.flatnonzero(stays).tolist():
             crowd = told.get(int(before[row]))
             stays[row] = crowd is not None and self._may_stay(look, row, crowd)
@@ -282,32 +285,14 @@ def neighbours(xyz_m: F8, cell_m: float) -> list[I8]:
 
     Groups in order of their first point. Points closer than one cell always touch, those two cells apart never.
     """
-    cells = np.floor(xyz_m / cell_m).astype(np.int64)
-    occupied, of = np.unique(cells, axis=0, return_inverse=True)
-    of = of.reshape(-1)
-    known = {cell: i for i, cell in enumerate(map(tuple, occupied.tolist()))}
-    group = list(range(len(occupied)))
-
-    def root(i: int) -> int:
-        while group[i] != i:
-            group[i] = group[group[i]]
-            i = group[i]
-        return i
-
-    for (x, y, z), i in known.items():
-        for dx, dy, dz in _AFTER:
-            j = known.get((x + dx, y + dy, z + dz))
-            if j is not None:
-                a, b = root(i), root(j)
-                group[max(a, b)] = min(a, b)
-    roots = np.array([root(i) for i in range(len(occupied))], np.int64)[of] if len(of) else of
-    _, first, label = np.unique(roots, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    return [np.flatnonzero(label.reshape(-1) == i) for i in order.tolist()]
-
-
-# Half of the 26 cubes around a cube: the others look at it.
-_AFTER = [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) > (0, 0, 0)]
+    if not len(xyz_m):
+        return []
+    cells, of = np.unique(np.floor(xyz_m / cell_m), axis=0, return_inverse=True)
+    touching = cKDTree(cells).query_pairs(1.5, p=np.inf, output_type="ndarray")
+    links = coo_array((np.ones(len(touching)), touching.T), (len(cells), len(cells)))
+    label = connected_components(links, directed=False)[1][of.reshape(-1)]
+    first = np.unique(label, return_index=True)[1]
+    return [np.flatnonzero(label == label[point]) for point in np.sort(first)]
 
 
 def _median(velocity: F8) -> tuple[F8, float]:
