@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 WRONG = 2  # exit status: the question was wrong (usage, configuration)
@@ -23,6 +26,21 @@ class ConfigError(Exception):
 
     def __str__(self) -> str:
         return f"{self.file}{f':{self.line}' * bool(self.line)}: {self.key}: {self.problem}. Cure: {self.cure}"
+
+
+UNREADABLE = (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError, RecursionError)
+
+
+def unreadable(path: Path, error: Exception) -> ConfigError:
+    """Why a file of configuration cannot be read as text, TOML or JSON: one of `UNREADABLE`."""
+    if isinstance(error, OSError):
+        return ConfigError(str(path), "(file)", f"cannot be read: {error.strerror}", "check path and rights")
+    if isinstance(error, UnicodeDecodeError):
+        return ConfigError(str(path), "(file)", "is not UTF-8 text", "save it as UTF-8")
+    if isinstance(error, RecursionError):
+        return ConfigError(str(path), "(file)", "is nested too deep", "write it flat")
+    kind = "TOML" if isinstance(error, tomllib.TOMLDecodeError) else "JSON"
+    return ConfigError(str(path), "(file)", f"is not {kind}: {error}", "correct that line")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from adapters.configfile import Strict, Word
-from adapters.errors import ConfigError
+from adapters.errors import UNREADABLE, ConfigError, unreadable
 from adapters.polygonfile import BadPolygon, Box, Round, beside, shape_of
 from adapters.refuse import validate
 from adapters.textlines import located
@@ -94,14 +94,8 @@ def _read(path: Path, found: list[ConfigError]) -> list[_Block]:
             raise ConfigError(str(path), "(file)", f"is larger than {MAX_FILE_BYTES:,} bytes", "simplify the polygons")
         text = raw.decode("utf-8")
         return _geojson(path, text, found) if path.suffix.lower() in (".geojson", ".json") else _toml(path, text, found)
-    except OSError as error:
-        found.append(ConfigError(str(path), "(file)", f"cannot be read: {error.strerror}", "check path and rights"))
-    except UnicodeDecodeError:
-        found.append(ConfigError(str(path), "(file)", "is not UTF-8 text", "save it as UTF-8"))
-    except tomllib.TOMLDecodeError as error:
-        found.append(ConfigError(str(path), "(file)", f"is not TOML: {error}", "correct that line"))
-    except (json.JSONDecodeError, RecursionError) as error:
-        found.append(ConfigError(str(path), "(file)", f"is not JSON: {error}", "correct that line"))
+    except UNREADABLE as error:
+        found.append(unreadable(path, error))
     except ConfigError as error:
         found.append(error)
     return []

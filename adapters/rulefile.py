@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from adapters.configfile import Strict, Word
-from adapters.errors import ConfigError
+from adapters.errors import UNREADABLE, ConfigError, unreadable
 from adapters.refuse import did_you_mean, validate
 from adapters.textlines import located
 from fusion.bands import MOST_BANDS, Bands
@@ -211,12 +211,8 @@ def load_tested(path: Path, overlays: Sequence[Path] = ()) -> tuple[RuleSet, lis
 def _read(path: Path) -> RulesFile:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(str(path), "(file)", f"cannot be read: {error.strerror}", "check path and rights") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(path), "(file)", "is not UTF-8 text", "save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(path), "(file)", f"is not TOML: {error}", "correct that line") from error
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
     model, faults = validate(RulesFile, data, str(path))
     if model is None:
         raise faults[0]

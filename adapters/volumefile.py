@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from adapters.configfile import Strict, Word
-from adapters.errors import ConfigError
+from adapters.errors import UNREADABLE, ConfigError, unreadable
 from adapters.polygonfile import BadPolygon, Box, Round, beside, shape_of
 from adapters.protectedfile import LATITUDE, LONGITUDE, Position
 from adapters.refuse import validate
@@ -97,14 +97,8 @@ def load(paths: Sequence[Path], sensors: Sequence[SensorSpec] = ()) -> tuple[Dec
 def _read(path: Path, found: list[ConfigError]) -> VolumesFile | None:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        found.append(ConfigError(str(path), "(file)", f"cannot be read: {error.strerror}", "check path and rights"))
-    except UnicodeDecodeError:
-        found.append(ConfigError(str(path), "(file)", "is not UTF-8 text", "save it as UTF-8"))
-    except tomllib.TOMLDecodeError as error:
-        found.append(ConfigError(str(path), "(file)", f"is not TOML: {error}", "correct that line"))
-    except RecursionError:
-        found.append(ConfigError(str(path), "(file)", "is nested too deep", "write it flat"))
+    except UNREADABLE as error:
+        found.append(unreadable(path, error))
     else:
         model, wrong = validate(VolumesFile, data, str(path))
         found += wrong

@@ -381,3 +381,10 @@ def test_a_kind_of_area_is_one_of_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(rulefile.Fault) as caught:
         rulefile.condition("protected_kind is airprt")
     assert "airport" in caught.value.cure
+
+
+def test_a_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text("a = " + "[" * 5_000 + "]" * 5_000, encoding="utf-8")
+    with pytest.raises(ConfigError, match="nested too deep"):
+        rulefile.load(path)
