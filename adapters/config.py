@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters import configfile, redlines
 from adapters.configfile import SensorFile, SensorsFile, ServiceFile
-from adapters.errors import ConfigError
+from adapters.errors import UNREADABLE, ConfigError, unreadable
 from adapters.redlines import existing
 from adapters.refuse import did_you_mean, validate
 from adapters.textlines import located
@@ -281,16 +281,8 @@ def _read_toml(path: Path, found: list[ConfigError]) -> dict[str, Any] | None:
         found.append(
             ConfigError(str(path), "file", "does not exist", "name the folder that holds it, for example config/")
         )
-    except OSError as error:
-        found.append(
-            ConfigError(str(path), "file", f"cannot be read ({error.strerror})", "make it readable for this user")
-        )
-    except UnicodeDecodeError as error:
-        found.append(ConfigError(str(path), f"byte {error.start}", "is not UTF-8", "save the file as UTF-8"))
-    except tomllib.TOMLDecodeError as error:
-        text, _, place = str(error).partition(" (at ")
-        cure = "write it as TOML: text in quotes, decimal points, one key a line"
-        found.append(ConfigError(str(path), place.rstrip(")"), f"is not TOML ({text[:1].lower() + text[1:]})", cure))
+    except UNREADABLE as error:
+        found.append(unreadable(path, error))
     return None
 
 

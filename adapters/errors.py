@@ -36,7 +36,7 @@ def unreadable(path: Path, error: Exception) -> ConfigError:
     if isinstance(error, OSError):
         return ConfigError(str(path), "(file)", f"cannot be read: {error.strerror}", "check path and rights")
     if isinstance(error, UnicodeDecodeError):
-        return ConfigError(str(path), "(file)", "is not UTF-8 text", "save it as UTF-8")
+        return ConfigError(str(path), "(file)", f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")
     if isinstance(error, RecursionError):
         return ConfigError(str(path), "(file)", "is nested too deep", "write it flat")
     kind = "TOML" if isinstance(error, tomllib.TOMLDecodeError) else "JSON"

@@ -174,8 +174,9 @@ class IncidentDb:
         db.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // PAGE_BYTES)}")
         if found == 0:
             db.executescript(f"BEGIN IMMEDIATE;{TABLES}PRAGMA user_version = {VERSION};COMMIT;")
-        newest = db.execute("SELECT max(t_us) FROM passages").fetchone()[0] or 0
-        for table in ("passages", "trails"):
+        strays = ("passages", "trails", "searches")
+        newest = max(db.execute(f"SELECT max(t_us) FROM {table}").fetchone()[0] or 0 for table in strays)
+        for table in strays:
             stray = "t_us < ? AND track NOT IN (SELECT track FROM members)"
             db.execute(f"DELETE FROM {table} WHERE {stray}", (newest - STRAY_US,))
         query = "SELECT track FROM members JOIN incidents ON id = incident WHERE state != 'closed' ORDER BY track"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from adapters.errors import ConfigError
@@ -36,13 +37,19 @@ def located(error: ConfigError) -> ConfigError:
 
 def line_of(text: str, key: str, json: bool = False) -> int:
     """Line, from 1, of a key such as `rule[2].when[0]`, or of the nearest thing around it that is there; 0: none."""
-    try:
-        places = _Scan(text).of_json() if json else _Scan(text).of_toml()
-    except (RecursionError, _Lost):
-        return 0
+    places = places_of(text, json)
     while key and key not in places:
         key = key[: max(key.rfind("."), key.rfind("["), 0)]
     return places.get(key, 0) if key else 0
+
+
+@lru_cache(maxsize=4)  # a file with a thousand faults is walked once
+def places_of(text: str, json: bool) -> Mapping[str, int]:
+    """On which line every key and every element stands; nothing where the scanner does not know the text."""
+    try:
+        return _Scan(text).of_json() if json else _Scan(text).of_toml()
+    except (RecursionError, _Lost):
+        return {}
 
 
 class _Lost(Exception):

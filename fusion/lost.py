@@ -15,8 +15,8 @@ Losses are remembered for a week (at most `most_past`, the oldest go) for finds 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,10 @@ class LostParams:
     later_s: float = 60.0  # and this often
     later_from_s: float = 600.0  # from then on
     tells: int = 2  # areas worked out in one step
-    p_again: float = 0.9  # probability from which a new track is the lost object
+    p_again: float = 0.9  # probability from which a new track is one of those that are lost, and nothing new
+    clouds: int = 8  # worked out in one look for that, 4.5 ms each; who needs more waits for the next look
+    most_near: int = 6  # searches that one new track is weighed against: the nearest, by what they can have flown
+    most_due: int = 1_000  # new tracks that wait for it; more are left out, and counted
     other_per_m2: float = 1e-10  # new objects that say nothing of themselves: one on 100 km x 100 km
     remember_s: float = 30.0  # a track that is out of the picture and was not said to have ended is forgotten
 
@@ -80,18 +83,13 @@ def _nowhere(_lat_rad: float, _lon_rad: float) -> str:
     return ""
 
 
-@dataclass(slots=True)
-class _Cache:
-    key: tuple[Any, ...] = ()
-    cloud: Cloud | None = field(default=None)
-
-
 class Lost:
     """All searches. `state_of` says the ISO code of the state at a place, "" none."""
 
     def __init__(self, state_of: Callable[[float, float], str] = _nowhere, params: LostParams | None = None) -> None:
         self.params = params or LostParams()
         self.gave_way = 0  # searches ended because too many were open
+        self.unweighed = 0  # new tracks that were not asked whether they continue one: too many waited
         self.wind, self.wind_from = Wind(), ""
         self._state_of = state_of
         self._searches: dict[str, Search] = {}  # by track, in order of loss
@@ -107,8 +105,12 @@ class Lost:
         """The area told last of every open search, in order of loss: published again after a reconnect."""
         return [search.area for search in self._searches.values() if search.area is not None]
 
+    def searching(self) -> list[Search]:
+        """Every open search, in order of opening."""
+        return list(self._searches.values())
+
     def losses(self) -> list[Search]:
-        """Every loss remembered, in order of loss; `ended` says why a search is over, "" while it is open."""
+        """Every loss remembered, those that are over first; `ended` says why a search is over, "" while it is open."""
         return [*self._past.values(), *self._searches.values()]
 
     def step(
@@ -125,7 +127,9 @@ class Lost:
             self._epoch = tracks.epoch
             self._blank()
         new = ~np.isin(tracks.id, self._id) & ~a.cooperative & (tracks.confirmed_us >= 0)
-        events = self._continued(tracks, a, np.flatnonzero(new), now_us)
+        if self._searches:
+            self._await(tracks.id[new].tolist())
+        events = self._continued(tracks, a, now_us)
         self._remember(tracks, a, now_us, alerted, turn_radps)
         return events + self._tell(now_us)
 
@@ -159,7 +163,8 @@ class Lost:
         """Everything that can change a later answer."""
         return {
             "epoch": self._epoch,
-            "gave_way": self.gave_way,
+            "counts": (self.gave_way, self.unweighed),
+            "due": list(self._due),
             "wind": (self.wind, self.wind_from),
             "searches": [replace(search) for search in self._searches.values()],
             "past": [replace(search) for search in self._past.values()],
@@ -168,16 +173,19 @@ class Lost:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot`."""
-        self._epoch, self.gave_way = state["epoch"], state["gave_way"]
+        self._epoch, (self.gave_way, self.unweighed) = state["epoch"], state["counts"]
         self.wind, self.wind_from = state["wind"]
         self._searches = {search.track: replace(search) for search in state["searches"]}
         self._past = {search.track: replace(search) for search in state["past"]}
         for name, column in state["rows"].items():
             setattr(self, f"_{name}", np.array(column))
+        self._due.clear()
+        self._await(state["due"])
 
     # --- what was known of tracks ---
 
     def _blank(self) -> None:
+        self._due: dict[int, None] = {}  # tracks that may continue a lost one, and were not weighed yet
         self._id = np.empty(0, np.int64)
         for name in _KEPT:
             kind = np.int64 if name in _TIMES else np.bool_ if name in _FLAGS else np.float64
@@ -263,6 +271,7 @@ class Lost:
         )
         until_us = last.t_us + round(endurance_s(last.p_classes) * US_PER_S)
         self._searches[track] = Search(track, last, get["height_m"], why, until_us, get["alerted"])
+        self._await(self._id[(self._birth_us > last.t_us) & (self._seen_us >= 0)].tolist())  # type: ignore[attr-defined]
         if len(self._searches) <= self.params.most_open:
             return []
         self.gave_way += 1
@@ -351,50 +360,75 @@ class Lost:
         search.ended, search.area = why, None
         self._past[search.track] = search
         old_us = now_us - round(self.params.past_s * US_PER_S)
-        while self._past:
-            first = next(iter(self._past.values()))
-            if len(self._past) <= self.params.most_past and first.last.t_us >= old_us:
-                break
-            del self._past[first.track]
+        for track in [track for track, past in self._past.items() if past.last.t_us < old_us]:
+            del self._past[track]
+        while len(self._past) > self.params.most_past:
+            del self._past[min(self._past.values(), key=lambda s: (s.last.t_us, s.track)).track]
 
     # --- what continues a lost object ---
 
-    def _continued(self, tracks: Tracks, a: Assessment, rows: Any, now_us: int) -> list[SearchChanged]:
+    def _await(self, counters: Iterable[int]) -> None:
+        """New tracks to be weighed against the searches; of too many the newest are left out."""
+        for counter in counters:
+            if counter in self._due or len(self._due) < self.params.most_due:
+                self._due[counter] = None
+            else:
+                self.unweighed += 1
+
+    def _continued(self, tracks: Tracks, a: Assessment, now_us: int) -> list[SearchChanged]:
+        """Weigh new tracks against all searches that each may continue; who finds no time now waits for a look."""
         events = []
-        budget = 4  # clouds: a raid that appears at once is not worth a late picture
-        for row in rows.tolist():
-            for search in list(self._searches.values()):
-                if (
-                    budget == 0
-                    or tracks.birth_us[row] <= search.last.t_us
-                    or not _reachable(search.last, a, row, now_us)
-                ):
-                    continue
-                budget -= 1
-                p = self._again(search, a, row, now_us)
-                if p >= self.params.p_again:
-                    words = f"{SEEN_AGAIN}: as track {tracks.name(row)}, probability {p:.2f}"
-                    events.append(self._close(search, words, now_us))
+        clouds: dict[str, Cloud] = {}
+        for counter in list(self._due):
+            row = int(np.searchsorted(tracks.id, counter))
+            if row < len(tracks) and tracks.id[row] == counter and not a.cooperative[row]:
+                near = self._near(tracks, a, row, now_us)
+                if len(clouds) + sum(s.track not in clouds for s in near) > self.params.clouds:
                     break
+                events += self._weigh(near, clouds, tracks, a, row, now_us)
+            del self._due[counter]
         return events
 
-    def _again(self, search: Search, a: Assessment, row: int, now_us: int) -> float:
-        """Probability that a new track is the lost object and not one of the others that may appear anywhere."""
-        last = search.last
-        density = density_per_m2(
-            last, cloud(last, now_us, self.wind), float(a.lat_rad[row]), float(a.lon_rad[row]),
-            float(a.sigma_horizontal_m[row]), flying=True,
-        )  # fmt: skip
+    def _near(self, tracks: Tracks, a: Assessment, row: int, now_us: int) -> list[Search]:
+        """Searches of objects that were lost before it was seen and can have come so far by now: the nearest."""
+        found = []
+        for search in self._searches.values():
+            away = _stretch(search.last, a, row, now_us)
+            if tracks.birth_us[row] > search.last.t_us and away <= 1.0:
+                found.append((away, search.track, search))
+        return [search for _, _, search in sorted(found, key=lambda f: f[:2])[: self.params.most_near]]
+
+    def _weigh(
+        self, near: list[Search], clouds: dict[str, Cloud], tracks: Tracks, a: Assessment, row: int, now_us: int
+    ) -> list[SearchChanged]:
+        """Of those that it may continue the likeliest is over, once it is likely to be one of them and nothing new."""
+        if not near:
+            return []
+        weights = []
+        for search in near:
+            if search.track not in clouds:
+                clouds[search.track] = cloud(search.last, now_us, self.wind)
+            weights.append(self._weight(search.last, clouds[search.track], a, row))
+        total = self.params.other_per_m2 + sum(weights)
+        best = int(np.argmax(weights))
+        if sum(weights) < self.params.p_again * total:
+            return []
+        words = f"{SEEN_AGAIN}: as track {tracks.name(row)}, probability {weights[best] / total:.2f}"
+        return [self._close(near[best], words, now_us)]
+
+    def _weight(self, last: Last, places: Cloud, a: Assessment, row: int) -> float:
+        """How dense the lost object would be where the new track is, and as fast."""
+        place = float(a.lat_rad[row]), float(a.lon_rad[row]), float(a.sigma_horizontal_m[row])
+        density = density_per_m2(last, places, *place, flying=True)
         sigma = 0.15 * last.speed_mps + 3.0 + math.hypot(last.sigma_speed_mps, float(a.sigma_speed_mps[row]))
-        alike = math.exp(-0.5 * ((float(a.speed_mps[row]) - last.speed_mps) / sigma) ** 2)
-        odds = density * alike / self.params.other_per_m2
-        return odds / (1.0 + odds)
+        return density * math.exp(-0.5 * ((float(a.speed_mps[row]) - last.speed_mps) / sigma) ** 2)
 
 
-def _reachable(last: Last, a: Assessment, row: int, now_us: int) -> bool:
+def _stretch(last: Last, a: Assessment, row: int, now_us: int) -> float:
+    """How far a track is from a lost object, as a part of what that can have flown since."""
     away_m = geo.inverse_1(last.lat_rad, last.lon_rad, float(a.lat_rad[row]), float(a.lon_rad[row]))[0]
     dt_s = (now_us - last.t_us) / US_PER_S
-    return bool(away_m <= (1.5 * last.speed_mps + 15.0) * dt_s + 4.0 * last.sigma_m)
+    return float(away_m / ((1.5 * last.speed_mps + 15.0) * dt_s + 4.0 * last.sigma_m))
 
 
 def density_per_m2(

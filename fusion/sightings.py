@@ -56,8 +56,9 @@ class SightingParams:
     again_for_s: float = 300.0
     between_mps: float = 50.0  # speed of an object between two reports of it
     most_waiting: int = 256
-    each_step: int = 4  # 10 ms each, a find 0.2 s
-    most_finds: int = 24  # losses that one find is compared with: the nearest
+    each_step: int = 4  # reports looked at in one step; a find takes a step of its own
+    most_searches: int = 4  # open ones that one report is weighed against, the nearest: 4.5 ms each
+    most_finds: int = 24  # losses that one find is compared with: the nearest; 0.17 s
     most_known: int = 512  # answers kept for reports that come again
     most_matches: int = 5
 
@@ -87,18 +88,22 @@ class Sightings:
         self._known: dict[str, SightingJudged] = {}
 
     def feed(self, report: Sighting) -> None:
-        """Store a report for the next step; with too many waiting the one that comes last by time will be refused."""
+        """Store a report for the next step; with too many waiting the sensor that has most of them is refused some."""
         self._waiting.append(report)
 
     def step(self, trails: Trails, lost: Lost, now_us: int) -> list[Event]:
         """Judge what waits and look at tentative ones again."""
-        waiting = sorted(self._waiting, key=lambda r: (r.rx_us, r.t_us, r.sensor, r.id, repr(r)))
+        waiting = _in_turn(self._waiting)
         over = waiting[self.params.most_waiting :]
         events: list[Event] = [
             self._refuse(r, now_us, "overload", "too many reports at once, send again") for r in over
         ]
-        self._waiting = waiting[self.params.each_step : self.params.most_waiting]
-        for report in waiting[: self.params.each_step]:
+        now = waiting[: self.params.each_step]
+        finds = [i for i, report in enumerate(now) if report.found]
+        if finds:  # the work of a whole step
+            now = now[: max(1, finds[0])]
+        self._waiting = waiting[len(now) : self.params.most_waiting]
+        for report in now:
             events += self._judge(report, trails, lost, now_us)
         return events + self._look_again(trails, lost, now_us)
 
@@ -208,10 +213,10 @@ class Sightings:
 
     def _of_searches(self, report: Sighting, spot: _Spot, lost: Lost) -> list[tuple[Match, float]]:
         found = []
-        for search in lost.losses():
+        before = [(_stretch(s, spot, report.t_us), s) for s in lost.searching() if s.last.t_us < report.t_us]
+        near = sorted(((far, s) for far, s in before if far[0] <= 1.5), key=lambda pair: pair[0])
+        for _, search in near[: self.params.most_searches]:
             since_s = (report.t_us - search.last.t_us) / US_PER_S
-            if search.ended or since_s <= 0.0 or not _reaches(search, spot, report.t_us):
-                continue
             places = cloud(search.last, report.t_us, lost.wind)
             away, azimuth, _ = geo.inverse_1(search.last.lat_rad, search.last.lon_rad, spot.lat_rad, spot.lon_rad)
             one = np.ones(len(places.east_m))
@@ -273,6 +278,16 @@ def _content(report: Sighting) -> str:
     return repr(replace(report, rx_us=0, response_topic="", correlation=b""))
 
 
+def _in_turn(reports: list[Sighting]) -> list[Sighting]:
+    """In order of time, but every sensor's first before anybody's second: who floods waits behind who reports."""
+    turns: dict[str, int] = {}
+    ranked = []
+    for report in sorted(reports, key=lambda r: (r.rx_us, r.t_us, r.sensor, r.id, _content(r))):
+        turns[report.sensor] = turns.get(report.sensor, -1) + 1
+        ranked.append((turns[report.sensor], report))
+    return [report for _, report in sorted(ranked, key=lambda pair: pair[0])]
+
+
 def _spot(report: Sighting, p: SightingParams) -> _Spot:
     own = max(report.sigma_m, 10.0)
     if not math.isfinite(report.bearing_rad):
@@ -330,7 +345,7 @@ def _ranked(weighed: list[tuple[Match, float]], other: float, most: int) -> tupl
 
 def _from_here(report: Sighting, spot: _Spot, lost: Lost, track: str) -> Last:
     """What is known of a lost object now that somebody saw it."""
-    old = next(search.last for search in lost.losses() if search.track == track)
+    old = next(search.last for search in lost.searching() if search.track == track)
     moved, _, course = geo.inverse_1(old.lat_rad, old.lon_rad, spot.lat_rad, spot.lon_rad)
     sigma_m = spot.sigma_m
     far = moved >= 2.0 * sigma_m
@@ -355,10 +370,6 @@ def _stretch(search: Search, spot: _Spot, t_us: int) -> tuple[float, str]:
     away = geo.inverse_1(last.lat_rad, last.lon_rad, spot.lat_rad, spot.lon_rad)[0]
     flown_s = max(min(t_us, search.until_us) - last.t_us, 0) / US_PER_S
     return away / ((1.3 * last.speed_mps + 15.0) * flown_s + 4.0 * (last.sigma_m + spot.sigma_m)), search.track
-
-
-def _reaches(search: Search, spot: _Spot, t_us: int) -> bool:
-    return _stretch(search, spot, t_us)[0] <= 1.5
 
 
 def _ended(trails: Trails, lost: Lost) -> list[Search]:

@@ -111,7 +111,7 @@ class Withholding:
         self.count = 0  # times that one began
 
     def look(self, tracks: Tracks, a: Assessment, held: B1, volume: I2, now_us: int) -> list[Withheld]:
-        """`held` (n, rules): rules that hold but for the volume that the object is in. What began, then what ended."""
+        """`held` (n, rules): rules that hold but for the volume that the object is in. What ended and began."""
         told: list[Withheld] = []
         for here in np.flatnonzero(held.any(axis=1)).tolist():
             rule = self._rules[int(np.argmin(np.where(held[here], self._rank, len(self._rank))))]
@@ -121,6 +121,8 @@ class Withholding:
             if known and known[0].volume == inside.id and known[0].severity <= rule.severity:
                 self._held[track_id] = known[0], now_us
                 continue
+            if known:
+                told.append(self._end(track_id, f"goes on as {rule.id} in {inside.id}", now_us))
             place = float(a.lat_rad[here]), float(a.lon_rad[here])
             names = (tracks.name(here), rule.id, rule.version, rule.severity, inside.id, inside.owner, inside.reason)
             began = Withheld(*names, now_us, now_us, *place)

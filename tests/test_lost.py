@@ -76,7 +76,8 @@ def test_who_was_only_seen_inside_is_searched_for_when_it_had_an_alert() -> None
 
 def test_a_track_of_moments_is_clutter_and_another_epoch_is_another_object() -> None:
     young = {**INSIDE, "birth_us": T0_US - 5 * S}
-    assert not lost_one(young, before={**young, "birth_us": T0_US - 45 * S, **INSIDE})
+    assert not lost_one(young, before={"birth_us": T0_US - 45 * S})
+    assert lost_one({**young, "birth_us": T0_US - 45 * S}, before={"birth_us": T0_US - 45 * S})
     lost = Lost()
     lost.step(*seen([at(T0_US, {})], T0_US), T0_US)
     assert not lost.ended([(1, "dropped")], 6, T0_US)
@@ -123,6 +124,59 @@ def test_a_new_track_where_it_should_be_continues_it_and_one_elsewhere_does_not(
         told = areas(lost.step(*seen([new], t_us, [2]), t_us))
         assert [area.ended for area in told] == ([True] if again else [False])
         assert told[0].why.startswith("seen again: as track 7:2") == again
+
+
+def test_a_track_that_began_while_the_old_one_coasted_continues_it() -> None:
+    """The ordinary handover: the new number is confirmed before the old one ends."""
+    lost = Lost()
+    lost.step(*seen([at(T0_US, INSIDE)], T0_US, [1]), T0_US, alerted=[1])
+    t_us = T0_US + 20 * S
+    lat, lon, _ = geo.direct_1(np.radians(54.25), np.radians(26.10), math.radians(300.0), 840.0)
+    new = at(t_us, {"lat_rad": lat, "lon_rad": lon, "birth_us": t_us - 6 * S})
+    both = seen([{**at(T0_US, INSIDE), "update_us": T0_US}, new], t_us, [1, 2])
+    assert areas(lost.step(*both, t_us, alerted=[1])) == []
+    told = areas(lost.ended([(1, "left coverage")], 7, t_us + S // 10))
+    lat, lon, _ = geo.direct_1(np.radians(54.25), np.radians(26.10), math.radians(300.0), 882.0)
+    told += areas(lost.step(*seen([at(t_us + S, {**new, "lat_rad": lat, "lon_rad": lon})], t_us + S, [2]), t_us + S))
+    assert told[-1].why.startswith("seen again: as track 7:2")
+    assert lost.open() == []
+
+
+def test_of_two_lost_side_by_side_one_that_comes_back_ends_one_search_and_both_end_both() -> None:
+    lost = Lost()
+    rows = [{**INSIDE, "lat_rad": np.radians(54.25 + 0.01 * i)} for i in range(2)]
+    lost.step(*seen([at(T0_US, row) for row in rows], T0_US, [1, 2]), T0_US, alerted=[1, 2])
+    lost.ended([(1, "dropped"), (2, "dropped")], 7, T0_US + S)
+    t_us = T0_US + 60 * S
+
+    def back(i: int) -> dict[str, Any]:
+        lat, lon, _ = geo.direct_1(float(rows[i]["lat_rad"]), np.radians(26.10), math.radians(300.0), 2_520.0)
+        return at(t_us, {"lat_rad": lat, "lon_rad": lon, "birth_us": t_us - 8 * S})
+
+    told = [a for a in areas(lost.step(*seen([back(1)], t_us, [3]), t_us)) if a.ended]
+    assert [area.track for area in told] == ["7:2"]
+    assert len(lost.open()) == 1, "the other is still looked for"
+    both = seen([back(1), back(0)], t_us + S, [3, 4])
+    told = [a for a in areas(lost.step(*both, t_us + S)) if a.ended]
+    assert [area.track for area in told] == ["7:1"]
+
+
+def test_a_raid_that_is_lost_and_comes_back_together_leaves_no_search_open() -> None:
+    lost = Lost()
+    rows = [{**INSIDE, "lat_rad": np.radians(54.0 + 0.05 * i)} for i in range(16)]
+    ids = list(range(1, 17))
+    lost.step(*seen([at(T0_US, row) for row in rows], T0_US, ids), T0_US, alerted=ids)
+    lost.ended([(i, "dropped") for i in ids], 7, T0_US + S)
+    closed: list[str] = []
+    for second in range(60, 90):
+        t_us, back = T0_US + second * S, []
+        for row in rows:
+            lat, lon, _ = geo.direct_1(float(row["lat_rad"]), np.radians(26.10), math.radians(300.0), 42.0 * second)
+            back.append(at(t_us, {"lat_rad": lat, "lon_rad": lon, "birth_us": T0_US + 52 * S}))
+        now = seen(back, t_us, [i + 100 for i in ids])
+        closed += [area.track for area in areas(lost.step(*now, t_us)) if area.ended]
+    assert sorted(closed) == sorted(f"7:{i}" for i in ids)
+    assert lost.unweighed == 0
 
 
 def test_a_find_ends_a_search() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import ConfigError
-from adapters.textlines import line_of, located
+from adapters.textlines import line_of, located, places_of
 from tests.conftest import ROOT
 
 
@@ -131,3 +131,10 @@ def test_a_refusal_is_given_its_line_once(tmp_path: Path) -> None:
     assert located(ConfigError(str(path), "y", "is wrong", "correct it", 7)).line == 7
     assert located(ConfigError(str(path), "(file)", "is not TOML: bad (at line 2, column 3)", "correct")).line == 2
     assert str(located(ConfigError("environment", "X", "is wrong", "correct it"))).startswith("environment: X: ")
+
+
+def test_a_file_with_many_faults_is_walked_once() -> None:
+    text = "".join(f'[[volume]]\nid = "v{i}"\n' for i in range(500))
+    places_of.cache_clear()
+    assert [line_of(text, f"volume[{i}].id") for i in range(500)] == [2 * i + 2 for i in range(500)]
+    assert places_of.cache_info().misses == 1

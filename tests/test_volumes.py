@@ -182,6 +182,22 @@ def test_a_short_loss_of_certainty_is_told_as_nothing_at_all() -> None:
     assert (alerts, told, more, again) == ([], [], [], [])
 
 
+def test_what_gets_worse_or_goes_on_elsewhere_ends_one_record_and_begins_another() -> None:
+    flight = Flight(volume(until_us=T0_US + 30 * S), replace(volume(), id="second"))
+    flight.run(10.0, {})
+    inside = {"distance_m": -4_000.0, "p_inside": 1.0, "state": 0, "time_to_border_s": np.nan}
+    told = flight.run(10.0, inside)[1] + flight.run(30.0, inside)[1]
+    flight.watch.ended([(1, "left coverage")], 7, flight.now_us)
+    told += flight.watch.drain_withheld()
+    assert [(r.rule, r.volume, r.ended) for r in told] == [
+        ("low-slow-near", "range", "goes on as low-slow-inside in range"),
+        ("low-slow-inside", "range", ""),
+        ("low-slow-inside", "range", "goes on as low-slow-inside in second"),
+        ("low-slow-inside", "second", ""),
+        ("low-slow-inside", "second", "track ended: left coverage"),
+    ]
+
+
 def test_ended_track_and_new_epoch_end_the_record() -> None:
     flight = Flight(volume())
     flight.run(1.0, {}, {})
