@@ -333,21 +333,25 @@ def journal(
 @app.command()
 def demo(
     seconds: Annotated[float | None, typer.Option(min=1.0, help="End by itself after so many seconds.")] = None,
+    scenario: Annotated[str, typer.Option(help="Name of a shipped scenario, or a TOML file.")] = "",
 ) -> None:
     """Show it all on this machine: a broker, simulated sensors, the service and an alert within a minute.
 
-    Nothing is installed or left behind; Ctrl-C ends it. With --seconds: status 0 when the expected alert came, else 1.
+    Nothing is installed or left behind; Ctrl-C ends it. With --seconds: status 0 when every alert that the scenario
+    expects has come by then, else 1.
 
     \b
     Examples:
       vedette demo
       vedette demo --seconds 90
+      vedette demo --scenario plauru-2023-09-04
     """
     log.setup("warning")
     with _refusals():
+        from adapters.demo import SCENARIO
         from adapters.demo import demo as show
 
-        code = show(seconds)
+        code = show(seconds, scenario or SCENARIO)
     raise typer.Exit(code)
 
 

@@ -19,10 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from adapters import config as configuration
 from adapters import demo, simulate_command
 from adapters.broker import BrokerSettings, now_us
+from adapters.cli import app
 from adapters.demo_view import View, alert_lines
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
@@ -183,6 +185,12 @@ def test_a_service_that_does_not_start_is_status_1_with_its_words(folder: Path) 
     assert "vedette run did not stay up" in running.said
     assert "rules.toml" in running.said
     running.nothing_left()
+
+
+def test_the_command_takes_a_scenario_and_refuses_one_that_is_none() -> None:
+    done = CliRunner().invoke(app, ["demo", "--seconds", "1", "--scenario", "atlantis"])
+    assert done.exit_code == 2
+    assert "atlantis: scenario: not known. Cure: one of " in done.stderr
 
 
 def test_no_configuration_is_refused(tmp_path: Path) -> None:
