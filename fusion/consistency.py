@@ -13,7 +13,9 @@ A vote is judged over half a period where there is much traffic, over two and ov
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -36,6 +38,7 @@ REPEATS_LEAST = 5.0
 REPEATS_SHARE = 0.6  # of all plots: fixed echoes come back at the same place in coarse steps, aircraft do not
 LOST_SHARE = 0.15  # of the aircraft a radar should see, fitted by its plots: fewer, and it is lost
 LOST_RIPE = 0.6  # once it was tried for about two periods
+REPEAT_PERIODS = 2.5  # a frozen radar repeats its last turn; over minutes the digits of an echo come back by chance
 KEYS = 8_192  # places of plots remembered per radar, each where its digits put it; a newer one takes the place
 RANGE_STEP_M, AZIMUTH_STEP_RAD = 0.25, 1e-6  # two plots closer than this are the same plot
 
@@ -70,18 +73,23 @@ def fade_1(turn: F8, votes: F8, periods: float, measured: bool) -> None:
             turn[f, k] *= keep
 
 
-@njit(signature("int64", HELDS, "int64[::1], int64[::1]"), cache=True, nogil=True)
-def repeats_1(plots: Rec, order: I8, keys: I8) -> int:
-    """How many plots repeat one of earlier scans to the last digit; all are remembered after that."""
+@njit(signature("int64", HELDS, "int64[::1], int64, int64[:, ::1]"), cache=True, nogil=True)
+def repeats_1(plots: Rec, order: I8, age_us: int, keys: I8) -> int:
+    """How many plots repeat one of the scans before, at most so old, to the last digit; all are remembered after that.
+
+    `keys` (KEYS, 2): digits, and when they were measured last.
+    """
     n, repeated = order.size, 0
     key = np.empty(n, np.int64)
     for i in range(n):
         row = plots[order[i]].row
         key[i] = int(math.floor(row[M_A] / RANGE_STEP_M + 0.5)) * 10_000_000
         key[i] += int(math.floor(row[M_B] / AZIMUTH_STEP_RAD + 0.5))
-        repeated += keys[(key[i] * 0x5851F42D4C957F2D >> 33) & (KEYS - 1)] == key[i]
+        at = (key[i] * 0x5851F42D4C957F2D >> 33) & (KEYS - 1)
+        repeated += keys[at, 0] == key[i] and plots[order[i]].t_us - keys[at, 1] <= age_us
     for i in range(n):
-        keys[(key[i] * 0x5851F42D4C957F2D >> 33) & (KEYS - 1)] = key[i]
+        at = (key[i] * 0x5851F42D4C957F2D >> 33) & (KEYS - 1)
+        keys[at, 0], keys[at, 1] = key[i], int(plots[order[i]].t_us)
     return int(repeated)
 
 
@@ -174,7 +182,7 @@ class Consistency:
         self.shift = np.zeros((n, len(SHIFT_S)))  # how much better plots fit with the clock shifted so much
         self.votes = np.zeros((n, VOTES, f))
         self.lean = np.zeros((n, 3))  # of the newest pairs: sums of scores in range and azimuth, how many
-        self.keys: I8 = np.full((n, KEYS), -1, np.int64)
+        self.keys: dict[int, I8] = {}  # (KEYS, 2) of each sensor that has plots here: radars alone have
         self.fault: I8 = np.zeros(n, np.int64)  # Fault
         self.expected: I8 = np.zeros(n, np.int64)  # aircraft it saw of late that are still there
         self.size = np.zeros(n)  # of the fault: degrees, seconds, or aircraft it should see
@@ -183,10 +191,12 @@ class Consistency:
         """So many periods of the sensor went by; `measured`: with a known bias, so that plots were tried."""
         fade_1(self.turn[s], self.votes[s], periods, measured)
 
-    def note_plots(self, s: int, plots: Rec, order: I8) -> None:
+    def note_plots(self, s: int, plots: Rec, order: I8, period_us: float) -> None:
         """Count plots (n,) of traffic.HELD, and those that repeat one of the last scans."""
+        if s not in self.keys:
+            self.keys[s] = np.full((KEYS, 2), -1, np.int64)
         self.votes[s, V_PLOTS] += len(order)
-        self.votes[s, V_REPEATS] += repeats_1(plots, order, self.keys[s])
+        self.votes[s, V_REPEATS] += repeats_1(plots, order, round(REPEAT_PERIODS * period_us), self.keys[s])
 
     def note_pairs(self, s: int, turn: F8, pairs: F8, bias: F8, weight: float, seen_us: I8) -> None:
         """Count the votes of new pairs of a sensor whose bias is known.
@@ -238,15 +248,17 @@ class Consistency:
         """(n,) sensors without a fault."""
         return np.asarray(self.fault == int(Fault.NONE), np.bool_)
 
-    def snapshot(self) -> dict[str, np.ndarray]:
+    def snapshot(self) -> dict[str, Any]:
         """Everything needed to go on."""
-        names = ("turn", "shift", "votes", "lean", "expected", "keys", "fault", "size")
-        return {name: getattr(self, name).copy() for name in names}
+        names = ("turn", "shift", "votes", "lean", "expected", "fault", "size")
+        arrays = {name: getattr(self, name).copy() for name in names}
+        return {**arrays, "keys": {s: keys.copy() for s, keys in self.keys.items()}}
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `snapshot`."""
         for name, value in state.items():
-            setattr(self, name, value.copy())
+            kept = {s: keys.copy() for s, keys in value.items()} if name == "keys" else value.copy()
+            setattr(self, name, kept)
 
 
 def _nearest(shift_s: float) -> int:

@@ -223,7 +223,8 @@ class Mutual:
     def __init__(self, radars: Sequence[SensorSpec], sites: F8) -> None:
         self._specs = {spec.index: spec for spec in radars[:RADARS_MOST]}
         self._sites = sites
-        self._partners = {s: self._near(s) for s in self._specs}
+        near = {s: self._near(s) for s in self._specs}  # who is chosen by another compares with it too
+        self._partners = {s: tuple(p for p in self._specs if p in near[s] or s in near[p]) for s in self._specs}
         self._links: dict[int, F8] = {}
         self._heads: dict[int, I8] = {}
         self._number = 0  # of the next chain of any of them
@@ -274,19 +275,22 @@ class Mutual:
                 centre[2 * k : 2 * k + 2] = x[2 * k : 2 * k + 2] = bias
                 sure[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = np.linalg.inv(cov)
         cov, noise, told = np.empty((n, n)), np.empty(n), np.empty((len(radars), 2))
-        since_us = float(self._pairs[-1, Q_T]) - MEMORY_S * US_PER_S
+        since_us = float(self._pairs[:, Q_T].max()) - MEMORY_S * US_PER_S
         self.spread = align_1(self._pairs, since_us, place, centre, sure, x, cov, noise, told)
         tied = self._tied(since_us, anchors)
-        self.known = {}
+        held, self.known = self.known, {}
         for k, s in enumerate(radars):
             enough = told[k, 0] >= LEAST_PAIRS and told[k, 1] >= LEAST_COUPLES
             if s not in anchors and enough and self.spread < SPREAD_MOST:
                 at = slice(2 * k, 2 * k + 2)
                 sigma, rest = np.sqrt(SHARED * np.diag(cov)[at]), np.sqrt(SHARED * np.maximum(noise[at], 1e-12))
-                newest_us = float(self._pairs[-1, Q_T])
+                mine = (self._pairs[:, Q_A] == s) | (self._pairs[:, Q_B] == s)
+                newest_us = float(self._pairs[mine, Q_T].max())
                 self.known[s] = Aligned(
                     x[at].copy(), sigma, rest, int(told[k, 0]), int(told[k, 1]), newest_us, bool(tied[s])
                 )
+            elif s not in anchors and s in held and not enough:
+                self.known[s] = held[s]  # no pairs any more: what was known stays, with its age
         return True
 
     def snapshot(self) -> dict[str, object]:
@@ -313,7 +317,7 @@ class Mutual:
     # ------------------------------------------------------------- inside
 
     def _near(self, s: int) -> tuple[int, ...]:
-        """The radars that overlap with one, nearest first, at most `PARTNERS`."""
+        """The radars that one chooses of those that overlap with it, nearest first, at most `PARTNERS`."""
         apart = {p: float(np.linalg.norm(self._sites[p, :3] - self._sites[s, :3])) for p in self._specs if p != s}
         reach = self._specs[s].range_max_m
         near = [p for p in apart if apart[p] < reach + self._specs[p].range_max_m]

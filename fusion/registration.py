@@ -49,6 +49,7 @@ WAITING_MOST = 20_000  # plots of radars held back, and claims; of more, the new
 RECENT_PERIODS = 4.0  # an aircraft that a radar saw within this should be seen again
 LEANING = 2.0  # score of a shifted clock that excuses other radars of the same
 SURE = np.array([50.0, math.radians(0.1)])  # sigmas of range and azimuth above which a radar is known by others only
+ALIGNED_S = 30.0  # without a pair for longer, an alignment to other radars tells its age
 DISTRUSTED = 4.0  # factor on the sigmas of a radar that is not believed
 _EARLY = -(2**62)
 _LEARNING = (int(Fault.NONE), int(Fault.LOST))  # the pairs still say something: a lost bias may be found
@@ -208,7 +209,7 @@ class Registration:
     def _look(self, s: int, radar: RadarBias, plots: Rec, order: I8) -> None:
         """Pair the plots of one radar, in this order, with claims, count what they say, and estimate."""
         votes, claims, measured = self._votes, self._claims, radar.measured
-        votes.note_plots(s, plots, order)
+        votes.note_plots(s, plots, order, radar.period_us)
         most = self.params.plots_settled if radar.settled else self.params.plots_most
         chosen = order[np.arange(most) * len(order) // most] if len(order) > most else order
         out, turn = np.empty((8 * len(chosen) + 64, PAIR)), np.zeros(TURN_BINS)
@@ -325,13 +326,17 @@ class Registration:
 
     def _against_others(self, spec: SensorSpec, known: Aligned) -> SensorBias:
         """What other radars show of it; with its whole uncertainty, of which the most is what they cannot show."""
-        sure = bool((known.sigma < SURE).all())
+        idle_s = max((self._now_us - known.t_us) / US_PER_S, 0.0)
+        drift = np.array([self.params.drift_m_per_h, self.params.drift_rad_per_h]) * idle_s / 3600.0
+        sigma = np.hypot(known.sigma, drift)
+        sure = bool((sigma < SURE).all())
         off = [name for name, on in zip(("range", "azimuth"), self._shifted[spec.index], strict=True) if on]
         detail = (
             f"range {known.bias[0]:+.0f} m, azimuth {math.degrees(known.bias[1]):+.3f} deg from {known.pairs} plots of "
             f"{known.couples} tracks of other radars, "
             + ("one of which ADS-B anchors" if known.anchored else "no ADS-B anchors them")
             + ("" if sure else ": known against each other only")
+            + (f"; {idle_s:.0f} s ago" if idle_s > ALIGNED_S else "")
             + (f"; taken off: {', '.join(off)}" if off else "; nothing to take off")
         )
         return SensorBias(
@@ -342,9 +347,9 @@ class Registration:
             pairs=known.pairs,
             aircraft=known.couples,
             range_m=float(known.bias[0]),
-            sigma_range_m=float(known.sigma[0]),
+            sigma_range_m=float(sigma[0]),
             azimuth_rad=float(known.bias[1]),
-            sigma_azimuth_rad=float(known.sigma[1]),
+            sigma_azimuth_rad=float(sigma[1]),
             detail=detail,
         )
 

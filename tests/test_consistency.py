@@ -12,16 +12,19 @@ from fusion.kernels import Rec
 from fusion.traffic import HELD, TURN_BINS
 
 SEEDS = count_from(1)
+PERIOD_US = 4_000_000
+TURNS = count_from(1)
 NO_PAIRS = np.empty((0, 16))
 NO_BIAS = np.zeros(4)
 NOBODY = np.empty(0, np.int64)
 
 
 def note(votes: Consistency, range_m: np.ndarray, azimuth: np.ndarray) -> None:
-    """Plots (n,) at these places."""
+    """Plots (n,) at these places, a period after the last."""
     plots: Rec = np.zeros(len(range_m), HELD)
+    plots["t_us"] = next(TURNS) * PERIOD_US
     plots["row"][:, M_A], plots["row"][:, M_B] = range_m, azimuth
-    votes.note_plots(0, plots, np.arange(len(plots)))
+    votes.note_plots(0, plots, np.arange(len(plots)), PERIOD_US)
 
 
 def scans(votes: Consistency, count: int, turn: np.ndarray, agree: float) -> None:
@@ -89,8 +92,27 @@ def test_repeated_plots_are_frozen_and_a_few_fixed_echoes_are_not() -> None:
     assert votes.fault[0] == Fault.FROZEN and "repeats" in votes.words(0)
 
 
+def test_a_coarse_radar_that_sees_mostly_fixed_echoes_is_not_frozen_in_half_an_hour() -> None:
+    luck = np.random.default_rng(7)
+    range_m, azimuth = luck.uniform(5e3, 1e5, 150), luck.uniform(0.0, 6.2, 150)
+    step_m, step_rad = 60.0, np.radians(0.088)
+    votes = Consistency(1)
+    for _ in range(450):
+        votes.fade(0, 1.0, False)
+        seen = luck.random(150) < 0.9
+        noisy = range_m[seen] + luck.normal(0.0, 40.0, seen.sum()), azimuth[seen] + luck.normal(0.0, 0.001, seen.sum())
+        moving = luck.uniform(5e3, 1e5, 20), luck.uniform(0.0, 6.2, 20)
+        r, a = (np.concatenate([n, m]) for n, m in zip(noisy, moving, strict=True))
+        note(votes, np.round(r / step_m) * step_m, np.round(a / step_rad) * step_rad)
+        votes.judge(0, False, 0.0)
+        assert votes.believed()[0]
+
+
 def test_a_snapshot_holds_every_vote() -> None:
     votes, other = Consistency(1), Consistency(1)
     scans(votes, 3, at(40, 9.0), 2.0)
     other.restore(votes.snapshot())
-    assert all(np.array_equal(votes.snapshot()[name], other.snapshot()[name]) for name in votes.snapshot())
+    one, two = votes.snapshot(), other.snapshot()
+    assert all(np.array_equal(one[name], two[name]) for name in one if name != "keys")
+    assert one["keys"].keys() == two["keys"].keys() == {0}
+    assert np.array_equal(one["keys"][0], two["keys"][0])

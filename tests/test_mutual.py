@@ -10,10 +10,10 @@ import pytest
 
 from fusion.chains import COUPLE, Q_A, Q_B, Q_CHAIN, Q_COUPLE, Q_G, Q_H, Q_R, Q_T, Q_VH, Q_Y
 from fusion.geo import ecef_from_polar, geodetic, polar, site_table
-from fusion.mutual import PRIOR_AZIMUTH_RAD, PRIOR_RANGE_M, align_1
+from fusion.mutual import LEAST_PAIRS, PARTNERS, PRIOR_AZIMUTH_RAD, PRIOR_RANGE_M, Mutual, align_1
 from fusion.registration import RegistrationParams
 from fusion.sensorbias import SensorBias
-from tests.biased import Radar, Run, Sky, radar
+from tests.biased import T0_US, Radar, Run, Sky, radar
 from tests.test_registration import OFF, tracked, tracks_near
 
 DEG = np.pi / 180
@@ -108,6 +108,7 @@ def test_right_radars_without_adsb_are_left_alone(dims: int) -> None:
         for bias in Run(Sky(n=60, claims=False, seed=seed), radars, 75.0).through():
             assert not bias.applied, bias
             assert bias.believed
+            assert bias.pairs >= LEAST_PAIRS, "compared, and found right"
 
 
 def test_flat_radars_are_aligned_too() -> None:
@@ -146,6 +147,32 @@ def test_a_pair_beside_an_anchored_radar_is_anchored_through_it() -> None:
         assert bias.sigma_azimuth_rad < 0.1 * DEG, bias
         assert abs(bias.azimuth_rad - true.azimuth_deg * DEG) < max(3.5 * bias.sigma_azimuth_rad, 0.02 * DEG)
         assert abs(bias.range_m - true.range_m) < max(3.5 * bias.sigma_range_m, 30.0)
+
+
+def test_a_radar_that_falls_silent_keeps_its_alignment_and_tells_its_age() -> None:
+    radars = [*pair_of_radars(), radar(2, 54.2, 24.6, 5.0, 3, range_m=100.0, azimuth_deg=0.3, clutter=20.0)]
+    run = Run(Sky(n=60, claims=False, seed=9), radars, 300.0)
+    before: SensorBias | None = None
+    for t_s, plots in run.ticks():
+        heard = plots[plots["sensor"] != 0] if t_s > 75.0 else plots
+        run.registration.observe(heard, T0_US + round(t_s * 1e6))
+        if t_s == 75.0:
+            before = run.report()[0]
+    after = run.report()[0]
+    assert before is not None and before.applied and after.applied
+    assert "s ago" not in before.detail
+    assert int(after.detail.split(" s ago")[0].rsplit(" ", 1)[1]) > 200
+    assert after.sigma_azimuth_rad > before.sigma_azimuth_rad
+
+
+def test_a_radar_whose_neighbours_have_nearer_ones_is_aligned_all_the_same() -> None:
+    crowd = [radar(k, 54.5 + 0.05 * (k % 3), 23.5 + 0.08 * (k // 3), 5.0, 3) for k in range(PARTNERS + 1)]
+    last = radar(PARTNERS + 1, 55.2, 24.9, 5.0, 3)
+    specs = [r.spec for r in (*crowd, last)]
+    mutual = Mutual(specs, site_table(specs))
+    chosen = mutual._partners[PARTNERS + 1]
+    assert len(chosen) == PARTNERS
+    assert all(PARTNERS + 1 in mutual._partners[k] for k in chosen)
 
 
 def test_a_snapshot_goes_on_to_the_bit() -> None:
