@@ -1,7 +1,7 @@
 """What other rules would have done with a recording: both sets look at the one picture that the recording makes.
 
 Where the words or bands differ too, the picture itself carries other probabilities: then the recording runs twice. What
-a person asked for in the recording is done to both where an alert has the same id, and else to the rules in force.
+a person asked for in the recording is about objects: it is done to every alert that the other rules have open for them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from adapters.service import engine_of, run
 from adapters.wire import rfc3339
 from fusion.alerts import Watch
 from fusion.engine import Engine
+from fusion.record import IncidentChanged
 from fusion.rules import RuleSet
-from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Event, Frame, Picture
+from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Command, Event, Frame, Picture
 from fusion.volumes import Notified
 from fusion.zones import Zones
 
@@ -84,9 +85,19 @@ def dry_run(config: Config, zones: Zones, other: RuleSet, frames: Iterable[Frame
     if (other.words, other.bands) == (in_force.words, in_force.bands):
         run(frames, engine, _door(engine, config), _Second(engine, config, zones, other, now, then).hear)
     else:
-        run(frames, engine, _door(engine, config), lambda _tick, events: now.note(_alerts(events)))
-        second = _engine(replace(config, rules=other), zones)
-        run(again, second, _door(second, config), lambda _tick, events: then.note(_alerts(events)))
+        first, second = _Asked(now), _engine(replace(config, rules=other), zones)
+        given: list[tuple[int, Command, tuple[str, ...]]] = []
+
+        def hear(tick: Frame, events: list[Event]) -> None:
+            given.extend((tick.rx_us, command, tracks) for command, tracks in first.hear(events))
+
+        def follow(tick: Frame, events: list[Event]) -> None:
+            then.note(_alerts(events))
+            while given and given[0][0] <= tick.rx_us:
+                then.note(_obey(second.watch, *given.pop(0)[1:], tick.rx_us))
+
+        run(frames, engine, _door(engine, config), hear)
+        run((f for f in again if not _is_order(f)), second, _door(second, config), follow)
     return compare(list(now.lives.values()), list(then.lives.values()), dict(engine.counters.rejected))
 
 
@@ -120,6 +131,47 @@ class _Book:
                 self.lives[a.id].closed_us, self.lives[a.id].close_reason = a.t_us, a.close_reason
 
 
+def _is_order(frame: Frame) -> bool:
+    """A command about alerts or incidents, which have other ids under other rules."""
+    return frame.source.startswith("cmd/") and frame.source != "cmd/mode"
+
+
+def _obey(watch: Watch, command: Command, tracks: tuple[str, ...], now_us: int) -> list[Alert]:
+    """Do what a person asked for of these objects to every alert that is open for them."""
+    if command.verb == "take":
+        return []  # the neighbour's own word changes no alert
+    verb = "acknowledge" if command.verb == "hand-over" else command.verb
+    changed: list[Alert] = []
+    for alert in watch.open_alerts():
+        if alert.track in tracks:
+            changed += watch.command(replace(command, verb=verb, alert_id=alert.id, incident_id=""), now_us)[1]
+    if verb == "identify":
+        for track in tracks:
+            watch.remember(track, command)
+    return changed
+
+
+class _Asked:
+    """Notes the alerts of the rules in force, and what persons asked for, with the objects that it is about."""
+
+    def __init__(self, book: _Book) -> None:
+        self._book = book
+        self._members: dict[str, tuple[str, ...]] = {}  # by incident
+
+    def hear(self, events: list[Event]) -> list[tuple[Command, tuple[str, ...]]]:
+        """The events of one tick: what was carried out of what was asked."""
+        self._book.note(_alerts(events))
+        asked = []
+        for event in events:
+            if isinstance(event, IncidentChanged):
+                self._members[event.incident.id] = tuple(member.track for member in event.incident.members)
+            elif isinstance(event, Answer) and event.ok and event.command.verb != "mode":
+                about = self._book.lives.get(event.command.alert_id)
+                tracks = (about.track,) if about else self._members.get(event.command.incident_id, ())
+                asked.append((event.command, tracks))
+        return asked
+
+
 class _Second:
     """A second watch on the pictures of the first."""
 
@@ -129,16 +181,15 @@ class _Second:
         self._watch = Watch(
             rules, zones.codes, zones.names, names, config.simulated, notified=notified, mode=config.mode
         )
-        self._engine, self._now, self._then = engine, now, then
+        self._engine, self._asked, self._then = engine, _Asked(now), then
 
-    def hear(self, _tick: Frame, events: list[Event]) -> None:
+    def hear(self, tick: Frame, events: list[Event]) -> None:
         """The events of one tick."""
-        self._now.note(_alerts(events))
+        for command, tracks in self._asked.hear(events):
+            self._then.note(_obey(self._watch, command, tracks, tick.rx_us))
         for event in events:
             if isinstance(event, Answer) and event.ok and event.command.verb == "mode":
                 self._watch.set_mode(event.command.to)
-            elif isinstance(event, Answer) and event.ok and event.command.alert_id:
-                self._then.note(self._watch.command(event.command, _tick.rx_us)[1])
             elif isinstance(event, Picture):
                 crowd = self._engine.crowds.member(event.tracks.id)
                 self._then.note(self._watch.step(event.tracks, event.assessment, event.t_us, event.forecast, crowd))

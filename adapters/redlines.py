@@ -42,14 +42,14 @@ def read(
     guarded = tuple(folder / name for name in service.zones.protected)
     protected, wrong = protectedfile.load(guarded, sensors)
     found += wrong
+    declared, wrong = volumefile.load([path for path in volumes if path.is_file()], sensors)
+    found += wrong
     rules = None
-    if len(found) - len(wrong) == before:
+    if all(path.is_file() for path in (base, *overlays)):
         try:
             rules = rulefile.load(base, overlays)
         except ConfigError as error:
             found.append(error)
-        declared, wrong = volumefile.load(volumes, sensors)
-        found += wrong
     if len(found) > before or rules is None:
         return None
     return RedLines(rules, declared, protected, (base, *overlays, *volumes, *guarded))

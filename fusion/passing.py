@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from fusion.schema import F8, I1, I8, US_PER_S
 from fusion.segments import types
@@ -64,7 +65,7 @@ class LedgerParams:
 
     def row(self) -> F8:
         """As the compiled loop takes it."""
-        z_doubt = _z(self.p_doubt)
+        z_doubt = -float(ndtri(self.p_doubt))
         times = [self.seam_s * US_PER_S, self.turns_s * US_PER_S, self.clear_s * US_PER_S]
         return np.array(
             [self.fresh, self.most, self.beyond_m, self.speed_min_mps, self.near_m, self.along,
@@ -75,15 +76,6 @@ class LedgerParams:
 (FRESH, MOST, BEYOND, SLOWEST, NEAR, SLANT, PATH_MIN, Z_DOUBT, SEAM_US, TURNS_US, CLEAR_US, CLEAR_M, OFTEN) = range(13)
 
 WIDER = 1.2  # a band once entered is left this much further out, so that its edge does not flap either
-
-
-def _z(p: float) -> float:
-    """How many sigmas from the edge the other side has the probability p."""
-    low, high = 0.0, 8.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if 0.5 * math.erfc(middle / math.sqrt(2.0)) > p else (low, middle)
-    return low
 
 
 _LINE = types.int64[::1]

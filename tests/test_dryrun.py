@@ -13,8 +13,12 @@ from typer.testing import CliRunner
 from adapters import config, dryrun, simulate_command
 from adapters.cli import app
 from adapters.dryrun import Life, compare
+from adapters.formats import command
 from adapters.replay_command import recording
+from adapters.service import run
+from fusion.record import IncidentChanged
 from fusion.rules import RuleSet
+from fusion.schema import AlertChanged, Command, Event, Frame
 from replay import log
 from replay.simulate import Scenario
 from tests import shipped
@@ -81,6 +85,33 @@ def test_other_words_run_the_recording_twice_and_tell_the_same_as_one_pass_where
     assert tried(scene, words).plain() == tried(scene, other).plain()
     near = replace(scene[0].rules, words=replace(other.words, near_m=1_000.0))
     assert [life.rule for life in tried(scene, near).lost] == ["low-slow-near"]
+
+
+@pytest.mark.parametrize(("passes", "of_incident"), [(1, True), (2, False), (2, True)])
+def test_what_a_person_closed_is_closed_for_other_rules_too(
+    scene: tuple[config.Config, Path], passes: int, of_incident: bool
+) -> None:
+    """A rule has other alert ids with every version, and incidents with it: a person speaks of the object."""
+    loaded, path = scene
+    first_us = next(recording(path)[1]).rx_us
+    frames = [frame for frame in recording(path)[1] if frame.rx_us <= first_us + 25_000_000]
+    said: list[Event] = []
+    engine = dryrun._engine(loaded, shipped.zones())
+    run(iter(frames), engine, dryrun._door(engine, loaded), lambda _tick, events: said.extend(events))
+    alert = next(e.alert for e in said if isinstance(e, AlertChanged))
+    incident = next(e.incident for e in said if isinstance(e, IncidentChanged))
+    at_us = alert.raised_us + 10_000_000
+    about = ("", incident.id) if of_incident else (alert.id, "")
+    order = Command(at_us, "close", about[0], "Lt Jonaitis", "our own", incident_id=about[1])
+    at = next(i for i, frame in enumerate(frames) if frame.rx_us >= at_us)
+    frames.insert(at, Frame(frames[at].seq, at_us, "cmd/close", command.encode(order)))
+    rule = next(r for r in loaded.rules.rules if r.id == "low-slow-near")
+    other = without(loaded.rules, "low-slow-near", version=rule.version + 1)
+    if passes == 2:
+        other = replace(other, words=replace(other.words, first_seen_m=other.words.first_seen_m + 1.0))
+    outcome = dryrun.dry_run(loaded, shipped.zones(), other, frames, frames)
+    assert (outcome.gained, outcome.lost, outcome.changed) == ([], [], [])
+    assert outcome.same == 1
 
 
 def life(rule: str, track: str, raised: int, closed: int = -1, **more: Any) -> Life:

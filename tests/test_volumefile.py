@@ -132,4 +132,4 @@ def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert missing.problem.startswith("cannot be read")
     (tmp_path / "b.toml").write_bytes(b"\xff")
     _, (binary,) = volumefile.load([tmp_path / "b.toml"])
-    assert binary.problem == "is not UTF-8 text"
+    assert binary.problem == "is not UTF-8 text (byte 0)"
