@@ -57,7 +57,7 @@ check: $(VENV)/.installed-dev ## lint, types and import contracts
 bench: $(VENV)/.installed-dev ## speed, as ratios and rates of one run on this machine
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.installed-dev system ## the long campaigns: many times the examples of `make test`
+soak: $(VENV)/.installed-dev system ## hours: every scene whole, property tests with many times the examples
 	@VEDETTE_HYPOTHESIS=soak $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 format: $(VENV)/.installed-dev ## put the code into its form

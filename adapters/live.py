@@ -350,6 +350,9 @@ class _Live:
         metrics.integrity(claims.events, len(claims.interference.open), claims.unwatched)
         metrics.pressure(engine.tracker.pressure.estimate)
         metrics.limits(engine.tracker.limits)
+        after = engine.afterwards
+        lost, reports = after.lost, after.sightings.refused
+        metrics.memory((lost.gave_way, lost.unweighed, after.trails.taken, engine.ledger.left_out), reports)
         healths = [event.health for event in events if isinstance(event, HealthChanged)]
         for health in healths:
             metrics.health(health)

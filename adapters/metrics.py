@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from importlib.metadata import PackageNotFoundError, version
 
@@ -36,8 +36,11 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Known reasons start at zero, so that rate() sees the first one.
 REJECT_REASONS = (
     "oversized not-utf8 malformed wrong-schema unknown-sensor wrong-sensor-kind missing-field not-finite out-of-range "
-    "length future unknown-topic unknown-command bad-time too-many-plots simulated"
+    "length future unknown-topic unknown-command bad-time too-many-plots simulated outside-area"
 ).split()
+# What the memory of flights lets go where it is full, and why a report of a person is refused after the door.
+GIVEN_UP = ("searches", "new_tracks", "trail_pages", "ledger_entries")
+REPORT_REASONS = ("overload", "id-used", "future", "outside-area")
 BIAS_PARAMETERS = ("range_m", "range_gain", "azimuth_rad", "elevation_rad", "time_s", "pressure_height_m")
 HEALTH_STATES = ("never", "ok", "stale", "degraded", "off")
 STAGES = ("decode", "fuse", "encode", "publish", "arrival_to_published", "alert")
@@ -131,6 +134,10 @@ class Metrics:
     def alerts_untold(self, refused: int, withheld: int) -> None:
         """Alerts that found no room among the open ones, since the start."""
         self._live.alerts_refused, self._live.alerts_withheld = refused, withheld
+
+    def memory(self, given_up: Sequence[int], refused: Mapping[str, int]) -> None:
+        """What was given up for room since the start, in the order of GIVEN_UP, and reports refused by reason."""
+        self._live.given_up, self._live.reports = tuple(given_up), dict(refused)
 
     def integrity(self, events: int, open_events: int, unwatched: int) -> None:
         """GNSS interference events since the start and open now, and claims that found no room in the book."""
@@ -232,6 +239,8 @@ class _Live(Collector):
         self.incidents = (0, 0, 0)
         self.integrity = (0, 0, 0)
         self.limits = TrackerLimits(0, 0, 0)
+        self.given_up: tuple[int, ...] = (0,) * len(GIVEN_UP)
+        self.reports: dict[str, int] = {}
         self.pressure: PressureEstimate | None = None
         self.sensors: dict[str, Health] = {}
 
@@ -269,6 +278,7 @@ class _Live(Collector):
             "vedette_claims_unwatched", "Claims not checked, because too many identities are alive.", value=unwatched
         )
         yield from _limits(self.limits)
+        yield from _memory(self.given_up, self.reports)
         if self.pressure is not None:
             yield from _pressure(self.pressure)
         yield from _sensors([self.sensors[name] for name in sorted(self.sensors)])
@@ -282,6 +292,19 @@ def _limits(limits: TrackerLimits) -> Iterable[Metric]:
     )
     for name, text, value in numbers:
         yield CounterMetricFamily(f"vedette_{name}", text, value=value)
+
+
+def _memory(given_up: Sequence[int], reports: Mapping[str, int]) -> Iterable[Metric]:
+    text = "What was remembered of flights and gave way to something that matters more."
+    gave_way = CounterMetricFamily("vedette_memory_given_up", text, labels=["class"])
+    for name, count in zip(GIVEN_UP, given_up, strict=True):
+        gave_way.add_metric([name], count)
+    yield gave_way
+    text = "Reports by people that were understood and not judged, by reason."
+    refused = CounterMetricFamily("vedette_reports_refused", text, labels=["reason"])
+    for reason in sorted({*REPORT_REASONS, *reports}):
+        refused.add_metric([reason], reports.get(reason, 0))
+    yield refused
 
 
 def _pressure(estimate: PressureEstimate) -> Iterable[Metric]:

@@ -439,7 +439,7 @@ def _outputs() -> tuple[Sample, ...]:
                    Withheld("5:17", "low-slow-near", 2, 2, "pabrade-range", "Army, Pabrade training area",
                             "reconnaissance drones", NOW_US, NOW_US, float(np.radians(54.99)),
                             float(np.radians(25.87))), NAMES, 4716)),
-        Sample("search/5:17", "Vedette", "QoS 1, retained until it ends",
+        Sample("search/5:17", "Vedette", "QoS 1, retained 10 min",
                "where to look for a lost object: GeoJSON, told anew as it grows; "
                "`ended` with `why` when it is found, seen again or given up",
                lambda: search.encode(sought(), NAMES, 4716)),

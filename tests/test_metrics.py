@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters import http, metrics
-from adapters.metrics import Metrics
+from adapters.metrics import GIVEN_UP, Metrics
 from fusion.record import Incident, Member
 from fusion.schema import US_PER_S, Counters, Health
 from fusion.sensorbias import SensorBias
@@ -67,6 +67,7 @@ def busy() -> Metrics:
     m.open_alerts({("low-slow-near", 1): 1})
     m.incidents(2, 3, 4, 5)
     m.limits(TrackerLimits(refused=5, pairs_left_out=6, clusters_split=7))
+    m.memory((8, 9, 10, 11), {"overload": 12})
     m.database_failed()
     for told in reactions():
         m.incident(told)
@@ -114,6 +115,14 @@ def test_the_reaction_clock_counts_every_object_and_every_person_once() -> None:
     assert seen["vedette_incident_database_lost_total",] == 5
 
 
+def test_what_memory_gives_up_is_counted_and_starts_at_zero() -> None:
+    for made, expected, overload in ((Metrics(), [0, 0, 0, 0], 0), (busy(), [8, 9, 10, 11], 12)):
+        seen = samples(made.render())
+        assert [seen["vedette_memory_given_up_total", what] for what in GIVEN_UP] == expected
+        assert seen["vedette_reports_refused_total", "overload"] == overload
+        assert seen["vedette_reports_refused_total", "id-used"] == 0
+
+
 def test_the_limits_of_the_tracker_are_counted_and_start_at_zero() -> None:
     names = ("tracks_refused", "pairs_left_out", "clusters_split")
     for made, expected in ((Metrics(), [0, 0, 0]), (busy(), [5, 6, 7])):
@@ -152,7 +161,7 @@ def test_a_scrape_shows_one_moment_even_while_the_engine_counts_on() -> None:
 
 def test_every_known_reason_is_there_before_it_happens() -> None:
     seen = samples(Metrics().render())
-    assert len(metrics.REJECT_REASONS) == 16
+    assert len(metrics.REJECT_REASONS) == 17
     for reason in metrics.REJECT_REASONS:
         assert seen["vedette_items_rejected_total", reason] == 0
 

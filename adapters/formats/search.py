@@ -1,4 +1,5 @@
-"""`vedette.search.v1` on `search/{track}`, retained until it ends: where to look for a lost object.
+"""`vedette.search.v1` on `search/{track}`, retained ten minutes and told anew before that: where to look for a lost
+object.
 
 The message is a GeoJSON FeatureCollection (RFC 7946) with more members: any map shows it. Its features are the place
 last seen and, in order of probability, the contours as MultiPolygons, each polygon one ring. Each contour holds its
