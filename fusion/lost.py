@@ -54,7 +54,7 @@ class LostParams:
     every_s: float = 30.0  # an area is told anew this often
     later_s: float = 60.0  # and this often
     later_from_s: float = 600.0  # from then on
-    tells: int = 2  # areas worked out in one step
+    tells: int = 2  # areas worked out in one second, whoever asks
     p_again: float = 0.9  # probability from which a new track is one of those that are lost, and nothing new
     clouds: int = 8  # worked out in one look for that, 4.5 ms each; who needs more waits for the next look
     most_near: int = 6  # searches that one new track is weighed against: the nearest, by what they can have flown
@@ -95,6 +95,7 @@ class Lost:
         self._searches: dict[str, Search] = {}  # by track, in order of loss
         self._past: dict[str, Search] = {}
         self._epoch = -1
+        self._told_in = (-1, 0)  # this second, and areas worked out in it
         self._blank()
 
     def set_wind(self, wind: Wind, sensor: str) -> None:
@@ -165,6 +166,7 @@ class Lost:
             "epoch": self._epoch,
             "counts": (self.gave_way, self.unweighed),
             "due": list(self._due),
+            "told_in": self._told_in,
             "wind": (self.wind, self.wind_from),
             "searches": [replace(search) for search in self._searches.values()],
             "past": [replace(search) for search in self._past.values()],
@@ -173,6 +175,7 @@ class Lost:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot`."""
+        self._told_in = state["told_in"]
         self._epoch, (self.gave_way, self.unweighed) = state["epoch"], state["counts"]
         self.wind, self.wind_from = state["wind"]
         self._searches = {search.track: replace(search) for search in state["searches"]}
@@ -291,11 +294,14 @@ class Lost:
                     self._close(search, f"{GIVEN_UP}: not found, and no longer in the air after {after}", now_us)
                 )
         due = [s for s in self._searches.values() if now_us >= self._due_us(s)]
-        for search in sorted(due, key=lambda s: (self._due_us(s), s.track))[: self.params.tells]:
+        second, told = self._told_in if self._told_in[0] == now_us // US_PER_S else (now_us // US_PER_S, 0)
+        for search in sorted(due, key=lambda s: (self._due_us(s), s.track))[: self.params.tells - told]:
+            told += 1
             search.number += 1
             search.told_us = now_us
             search.area = self._area(search, now_us)
             events.append(SearchChanged(search.area))
+        self._told_in = second, told
         return events
 
     def _due_us(self, search: Search) -> int:

@@ -235,6 +235,15 @@ def test_work_is_bounded_and_nobody_waits_for_ever() -> None:
     assert sorted(area.track for area in told) == [f"7:{i}" for i in range(1, 10)]
 
 
+def test_no_second_has_more_areas_than_it_may_however_often_it_is_asked() -> None:
+    lost = Lost(params=LostParams(tells=2))
+    rows = [{"lat_rad": np.radians(54.0 + 0.2 * i)} for i in range(9)]
+    lost.step(*seen([at(T0_US, row) for row in rows], T0_US), T0_US)
+    told = [areas(lost.ended([(i, "dropped")], 7, T0_US + S + i * S // 10)) for i in range(1, 9)]
+    assert [len(one) for one in told] == [1, 1, 0, 0, 0, 0, 0, 0]
+    assert len(areas(lost.ended([(9, "dropped")], 7, T0_US + 2 * S))) == 2
+
+
 def test_restored_searches_go_on_as_if_nothing_had_happened() -> None:
     one, other = Lost(), Lost()
     one.set_wind(Wind(5.0, -2.0), "M1")
