@@ -51,7 +51,7 @@ class RegistrationParams:
     search_s: float = 60.0  # pairs that enter the search, or eight periods
     pairs_most: int = 1_024  # kept per radar, the newest: 0.003 degrees and 3 m are in them
     plots_most: int = 256  # of one radar in one turn that are paired, evenly chosen
-    plots_settled: int = 48  # the same once its bias is well known: 20 sectors of a scan of 1,000 plots show a fault
+    plots_settled: int = 48  # the same once its bias is well known: enough to see that it changes
     pairs_settled: int = 200  # a bias from so many pairs is well known
     refit_s: float = 16.0  # and is estimated again this often instead of at every turn
     leaning: float = 5.0  # or at once, when the pairs of one turn lie so many sigmas to one side of it
