@@ -29,6 +29,8 @@ from replay.plan import (
     Transponder,
 )
 from replay.scenefile import (
+    MAX_SENSORS,
+    MAX_TRAFFIC,
     InterferenceFile,
     LedgerFile,
     ObjectFile,
@@ -126,6 +128,11 @@ def _placed(path: Path, file: PlanFile) -> PlanFile:
         )
     if not file.sensor:
         raise BadScenario(str(path), "sensor", "no sensor", "add a [[sensor]], or name a theatre")
+    for key, there, most in (("sensor", file.sensor, MAX_SENSORS), ("traffic", file.traffic, MAX_TRAFFIC)):
+        if len(there) > most:
+            raise BadScenario(str(path), key, f"{len(there)} with those of its theatre", f"leave at most {most}")
+    if file.quiet and file.others_quiet:
+        raise BadScenario(str(path), "quiet", "others_quiet says it of all", "delete one of the two")
     return file
 
 

@@ -9,6 +9,8 @@ import msgspec
 
 MAX_OBJECTS = 5_000  # written one by one
 MAX_DURATION_S = 86_400.0
+MAX_SENSORS = 64  # a sensor is a bit of a track's mask
+MAX_TRAFFIC = 8
 MAX_LATE_S = 900.0  # people report a quarter of an hour later
 
 Finite = Annotated[float, msgspec.Meta(gt=-1e9, lt=1e9)]
@@ -171,8 +173,8 @@ class TheatreFile(msgspec.Struct, forbid_unknown_fields=True):
     about: str
     geoid_m: Finite
     ground_m: Finite
-    sensor: Annotated[list[SensorFile], msgspec.Meta(min_length=1, max_length=64)]
-    traffic: Annotated[list[TrafficFile], msgspec.Meta(max_length=8)] = []
+    sensor: Annotated[list[SensorFile], msgspec.Meta(min_length=1, max_length=MAX_SENSORS)]
+    traffic: Annotated[list[TrafficFile], msgspec.Meta(max_length=MAX_TRAFFIC)] = []
 
 
 class PlanFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -188,9 +190,9 @@ class PlanFile(msgspec.Struct, forbid_unknown_fields=True):
     qnh_hpa: Annotated[float, msgspec.Meta(ge=850.0, le=1_100.0)] = 1013.25
     warmer_k: Annotated[float, msgspec.Meta(ge=-60.0, le=40.0)] = 0.0
     ground_m: Finite | None = None
-    sensor: Annotated[list[SensorFile], msgspec.Meta(max_length=64)] = []
+    sensor: Annotated[list[SensorFile], msgspec.Meta(max_length=MAX_SENSORS)] = []
     object: Annotated[list[ObjectFile], msgspec.Meta(max_length=MAX_OBJECTS)] = []
-    traffic: Annotated[list[TrafficFile], msgspec.Meta(max_length=8)] = []
+    traffic: Annotated[list[TrafficFile], msgspec.Meta(max_length=MAX_TRAFFIC)] = []
     interference: Annotated[list[InterferenceFile], msgspec.Meta(max_length=16)] = []
     expect: list[ExpectFile] = []
     ledger: list[LedgerFile] = []

@@ -363,6 +363,12 @@ RADAR = '[[sensor]]\nid = "R1"\nkind = "radar-2d"\nlat_deg = 54.0\nlon_deg = 25.
         (HEAD + RADAR + OBJECT.replace(", 100.0]]", "]]"), "object[0].way[1]", "3 or 4"),
         (HEAD + RADAR + OBJECT + "departs_s = 60.0\n", "object[0]", "after the end"),
         (HEAD + 'quiet = ["b"]\n' + RADAR + OBJECT, "quiet[0]", "no object"),
+        (HEAD + 'quiet = ["a"]\nothers_quiet = true\n' + RADAR + OBJECT, "quiet", "others_quiet"),
+        (
+            HEAD + 'theatre = "baltic"\n' + "".join(RADAR.replace("R1", f"X{i}") for i in range(64)),
+            "sensor",
+            "with those of its theatre",
+        ),
         (
             HEAD + RADAR + OBJECT + '[[expect]]\nobject="x"\nrules=["r"]\nfrom_s=0\nuntil_s=1\n',
             "expect[0]",
