@@ -52,8 +52,8 @@ test: $(VENV)/.installed-dev system ## everything: lint, types, import contracts
 ifdef PYTEST_ARGS
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m alone --numprocesses 2 --dist loadfile --no-loadscope-reorder
 endif
 
 check: $(VENV)/.installed-dev ## lint, types and import contracts
