@@ -51,7 +51,7 @@ from fusion.casefile import (
 )
 from fusion.grouping import NOWHERE, GroupParams, Groups, Mark
 from fusion.orders import MAX_TEXT, refusal
-from fusion.record import Incident, Passage, SearchArea, Sighting
+from fusion.record import Incident, Passage, SearchArea, Sighting, cited_as
 from fusion.schema import US_PER_S, Alert, Answer, Assessment, Command, Tracks, TrackStatus
 
 UPDATE_US = 5 * US_PER_S  # an incident is told anew at most this often, unless something happened
@@ -329,7 +329,7 @@ class Incidents:
         case = self._case_of(track)
         if case is None:
             return
-        name = f"{report.sensor}/{report.id}"
+        name = cited_as(report.sensor, report.id)
         if name not in case.told.sightings and len(case.told.sightings) < MAX_SIGHTINGS:
             case.told = replace(case.told, sightings=(*case.told.sightings, name))
             case.fresh = True
