@@ -225,10 +225,11 @@ class Outbox:
                 out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
 
     def _search(self, area: SearchArea) -> list[Outgoing]:
-        topic, payload = f"{self._base}search/{area.track}", search.encode(area, self._names, self._next())
+        topics, payload = self._everywhere(f"search/{area.track}"), search.encode(area, self._names, self._next())
         if not area.ended:
-            return [Outgoing(topic, payload, qos=1, retain=True, expiry_s=SEARCH_EXPIRY_S)]
-        return [Outgoing(topic, payload, qos=1), Outgoing(topic, b"", qos=1, retain=True)]
+            return [Outgoing(topic, payload, qos=1, retain=True, expiry_s=SEARCH_EXPIRY_S) for topic in topics]
+        last = [Outgoing(topic, payload, qos=1) for topic in topics]
+        return [*last, *(Outgoing(topic, b"", qos=1, retain=True) for topic in topics)]
 
     def _interfered(self, event: Interference, out: Turn) -> None:
         over = event.state == "over"
