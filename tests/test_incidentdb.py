@@ -26,10 +26,17 @@ from fusion.identity import assess
 from fusion.record import IncidentChanged, PassageKind, PassageNoted, SightingJudged
 from fusion.schema import Answer, Command, Event, Picture, SensorKind, SensorSpec
 from tests.airpicture import CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
-from tests.incidentnight import RULES, beside, eventful, passage
+from tests.incidentnight import RULES, Night, beside, eventful, passage
 
 WORDS = Names("test", CODES, NAMES, SENSOR_IDS)
-NIGHT, EVENTS = eventful()
+
+
+def night() -> Night:
+    return eventful()[0]
+
+
+def events() -> list[Event]:
+    return eventful()[1]
 
 
 @pytest.fixture
@@ -50,15 +57,15 @@ def put(db: IncidentDb, *events: Event, t_us: int = NOW_US, **more: object) -> b
 
 
 def test_everything_of_an_incident_comes_out_as_it_went_in(db: IncidentDb) -> None:
-    assert put(db, *EVENTS, journal_entries=812, journal_head="ab" * 32)
+    assert put(db, *events(), journal_entries=812, journal_head="ab" * 32)
     with read_only(db.path) as asked:
         (told,) = incidentread.incidents(asked, Filters())
         got = incidentread.dossier(asked, told.id)
-        assert incidentread.first_told(asked, told.id) == NIGHT.said[0]
-    assert told == got.incident == NIGHT.said[-1]
-    assert [item.incident for item in got.transitions] == NIGHT.said
+        assert incidentread.first_told(asked, told.id) == night().said[0]
+    assert told == got.incident == night().said[-1]
+    assert [item.incident for item in got.transitions] == night().said
     assert {(item.journal_entries, item.journal_head) for item in got.transitions} == {(812, "ab" * 32)}
-    newest = {alert.id: alert for alert in NIGHT.alerts}
+    newest = {alert.id: alert for alert in night().alerts}
     assert {alert.id: repr(alert) for alert in got.alerts} == {name: repr(alert) for name, alert in newest.items()}
     assert [(item["track"], item["kind"], item["state"]) for item in got.passages] == [
         ("7:1", "first", "BY"), ("7:1", "enter", "LT"),
@@ -74,13 +81,13 @@ def test_everything_of_an_incident_comes_out_as_it_went_in(db: IncidentDb) -> No
 
 
 def test_a_trail_is_kept_for_members_every_ten_seconds_while_the_incident_is_open(db: IncidentDb) -> None:
-    put(db, IncidentChanged(NIGHT.said[0], (("7:1", ((T0_US - S, 0.9, 0.4, np.nan),)),)))
+    put(db, IncidentChanged(night().said[0], (("7:1", ((T0_US - S, 0.9, 0.4, np.nan),)),)))
     for second in range(35):
         put(db, shown(T0_US + second * S), shown(T0_US + second * S, full=False))
-    put(db, IncidentChanged(NIGHT.said[-1]))
+    put(db, IncidentChanged(night().said[-1]))
     put(db, shown(T0_US + 100 * S))
     with read_only(db.path) as asked:
-        trails = incidentread.dossier(asked, NIGHT.said[0].id).trails
+        trails = incidentread.dossier(asked, night().said[0].id).trails
         assert asked.execute("SELECT DISTINCT track FROM trails").fetchall()[0][0] == "7:1"
     assert [(point[0] - T0_US) // S for point in trails["7:1"]] == [-1, 0, 10, 20, 30]
     assert np.isnan(trails["7:1"][0][3])
@@ -123,7 +130,7 @@ def test_a_tick_is_one_transaction_or_nothing(db: IncidentDb, monkeypatch: pytes
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(incidentdb, "_search_row", broken)
-    assert not put(db, *EVENTS)
+    assert not put(db, *events())
     with read_only(db.path) as asked:
         assert incidentread.incidents(asked, Filters()) == []
     monkeypatch.undo()
@@ -137,16 +144,16 @@ def test_a_tick_is_one_transaction_or_nothing(db: IncidentDb, monkeypatch: pytes
 def test_a_locked_database_costs_a_moment_and_nothing_is_lost(db: IncidentDb) -> None:
     other = sqlite3.connect(db.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert not put(db, *EVENTS[:4])
-    assert put(db, *EVENTS[4:], t_us=NOW_US + S // 10), "not tried again before a second is over"
-    assert not put(db, *EVENTS[:1], t_us=NOW_US + 2 * S)
+    assert not put(db, *events()[:4])
+    assert put(db, *events()[4:], t_us=NOW_US + S // 10), "not tried again before a second is over"
+    assert not put(db, *events()[:1], t_us=NOW_US + 2 * S)
     assert db.failed == 2
     assert "locked" in db.problem
     other.execute("ROLLBACK")
-    assert put(db, *EVENTS[:1], t_us=NOW_US + 4 * S)
+    assert put(db, *events()[:1], t_us=NOW_US + 4 * S)
     with read_only(db.path) as asked:
         (told,) = incidentread.incidents(asked, Filters())
-        assert [t.incident for t in incidentread.dossier(asked, told.id).transitions] == NIGHT.said
+        assert [t.incident for t in incidentread.dossier(asked, told.id).transitions] == night().said
 
 
 def test_a_lock_at_the_start_stops_nothing(tmp_path: Path) -> None:
@@ -157,19 +164,19 @@ def test_a_lock_at_the_start_stops_nothing(tmp_path: Path) -> None:
     other.execute("BEGIN EXCLUSIVE")
     with IncidentDb(path, WORDS) as db:
         assert (db.failed, "locked" in db.problem) == (1, True)
-        assert not put(db, *EVENTS)
+        assert not put(db, *events())
         other.execute("ROLLBACK")
-        assert put(db, EVENTS[0], t_us=NOW_US + 2 * S)
+        assert put(db, events()[0], t_us=NOW_US + 2 * S)
         with read_only(path) as asked:
-            assert incidentread.incidents(asked, Filters()) == [NIGHT.said[-1]]
+            assert incidentread.incidents(asked, Filters()) == [night().said[-1]]
 
 
 def test_a_full_disk_is_counted_and_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incidentdb, "MAX_WAITING", 50)
     with IncidentDb(tmp_path / "small.db", WORDS, max_bytes=600_000) as db:
-        put(db, IncidentChanged(NIGHT.said[0]), t_us=NOW_US - 9 * S)
+        put(db, IncidentChanged(night().said[0]), t_us=NOW_US - 9 * S)
         for n in range(100):
-            put(db, *EVENTS[-30:], *(replaced(n, k) for k in range(10)), t_us=NOW_US + 2 * n * S)
+            put(db, *events()[-30:], *(replaced(n, k) for k in range(10)), t_us=NOW_US + 2 * n * S)
         assert db.failed > 10
         assert "full" in db.problem
         assert db.lost > 0
@@ -205,16 +212,16 @@ def test_a_later_version_and_what_is_no_database_are_refused_with_a_cure(tmp_pat
 
 def test_opening_again_goes_on_with_the_trails_of_what_is_open(tmp_path: Path) -> None:
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
-        put(db, IncidentChanged(NIGHT.said[0]))
+        put(db, IncidentChanged(night().said[0]))
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
         put(db, shown(T0_US))
         with read_only(db.path) as asked:
-            assert len(incidentread.dossier(asked, NIGHT.said[0].id).trails["7:1"]) == 1
+            assert len(incidentread.dossier(asked, night().said[0].id).trails["7:1"]) == 1
 
 
 def test_passages_of_nobody_go_after_a_month(tmp_path: Path) -> None:
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
-        put(db, *EVENTS)
+        put(db, *events())
         entry = passage("7:10", 1, PassageKind.FIRST, "BY", T0_US + incidentdb.STRAY_US + 9 * S)
         put(db, PassageNoted(entry, (entry,)))
     with IncidentDb(tmp_path / "i.db", WORDS) as db, read_only(db.path) as asked:
@@ -224,12 +231,12 @@ def test_passages_of_nobody_go_after_a_month(tmp_path: Path) -> None:
 
 def test_the_journal_makes_it_anew(tmp_path: Path, db: IncidentDb) -> None:
     """Incidents, transitions, members and alerts are the same; passages, searches and refused commands are not."""
-    put(db, *EVENTS)
+    put(db, *events())
     with AlertJournal(tmp_path / "alerts.jsonl") as journal:
-        journal.append(alert_format.encode(item, WORDS, 1) for item in NIGHT.alerts)
-        journal.append(incident_format.encode(item, WORDS, 1) for item in NIGHT.said)
+        journal.append(alert_format.encode(item, WORDS, 1) for item in night().alerts)
+        journal.append(incident_format.encode(item, WORDS, 1) for item in night().said)
         with IncidentDb(tmp_path / "anew.db", WORDS) as anew:
-            assert rebuild(anew, journal.entries()) == (len(NIGHT.alerts), len(NIGHT.said))
+            assert rebuild(anew, journal.entries()) == (len(night().alerts), len(night().said))
     with read_only(db.path) as old, read_only(tmp_path / "anew.db") as new:
         for table in ("incidents", "members", "alerts"):
             query = f"SELECT * FROM {table} ORDER BY 1, 2"
@@ -246,9 +253,9 @@ def judged(**changed: Any) -> SightingJudged:
 
 def test_reports_are_kept_with_their_words_and_refusals_beside_what_they_did_not_overwrite(db: IncidentDb) -> None:
     used = judged()
-    put(db, *EVENTS, used, replace(judged(found=True), ok=False, detail="id-used: another", track=""))
+    put(db, *events(), used, replace(judged(found=True), ok=False, detail="id-used: another", track=""))
     with read_only(db.path) as asked:
-        (got,) = incidentread.dossier(asked, NIGHT.said[0].id).reports
+        (got,) = incidentread.dossier(asked, night().said[0].id).reports
         rows = asked.execute("SELECT ok, detail, said FROM reports ORDER BY ok").fetchall()
     assert (got.name, got.t_us, got.words, got.track) == ("G1/17", reported().t_us, "grey <b>", "7:1")
     assert [tuple(row)[:2] for row in rows] == [(0, "id-used: another"), (1, used.detail)]
@@ -258,7 +265,7 @@ def test_reports_are_kept_with_their_words_and_refusals_beside_what_they_did_not
 
 def test_a_report_whose_clock_is_years_ahead_makes_nothing_else_old(tmp_path: Path) -> None:
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
-        put(db, *EVENTS, judged(), replace(judged(id="9", t_us=NOW_US * 2), ok=False, track=""))
+        put(db, *events(), judged(), replace(judged(id="9", t_us=NOW_US * 2), ok=False, track=""))
     with IncidentDb(tmp_path / "i.db", WORDS) as db, read_only(db.path) as asked:
         assert asked.execute("SELECT count(*) FROM reports").fetchone()[0] == 2
         assert asked.execute("SELECT count(*) FROM passages").fetchone()[0] > 0
@@ -266,15 +273,15 @@ def test_a_report_whose_clock_is_years_ahead_makes_nothing_else_old(tmp_path: Pa
 
 def test_a_database_without_reports_can_be_read_and_gets_them_when_it_is_opened(tmp_path: Path) -> None:
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
-        put(db, *EVENTS)
+        put(db, *events())
     with closing(sqlite3.connect(tmp_path / "i.db")) as before:
         before.executescript("DROP TABLE reports; PRAGMA user_version = 1;")
     with read_only(tmp_path / "i.db") as asked:
-        assert incidentread.dossier(asked, NIGHT.said[0].id).reports == ()
+        assert incidentread.dossier(asked, night().said[0].id).reports == ()
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
         put(db, judged())
         with read_only(db.path) as asked:
-            assert len(incidentread.dossier(asked, NIGHT.said[0].id).reports) == 1
+            assert len(incidentread.dossier(asked, night().said[0].id).reports) == 1
 
 
 def test_a_tick_without_anything_is_nothing() -> None:
