@@ -14,7 +14,8 @@ from adapters.samples import samples
 from replay.log import TICK
 from replay.mcapfile import Schema, SchemaOf, tick_data
 
-_NAMED = re.compile(rb'\s*\{\s*"schema"\s*:\s*"([a-z0-9.-]{1,60})"')
+_NAMED = re.compile(rb'"schema"\s*:\s*"([a-z0-9.-]{1,60})"')
+_HEAD_BYTES = 200  # of a payload in which its schema is looked for: it stands first, or behind a mark or two
 _READSB = re.compile(r"in/[^/]+/plots")  # readsb's own words: the only input that names no schema
 
 
@@ -43,7 +44,7 @@ def schemas() -> SchemaOf:
 
 
 def _name(payload: bytes) -> str:
-    found = _NAMED.match(payload)
+    found = _NAMED.search(payload, 0, _HEAD_BYTES)
     return found[1].decode() if found else ""
 
 

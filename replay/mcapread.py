@@ -99,7 +99,7 @@ class McapReader:
 
     def _walk(self, data: bytes | mmap.mmap, name: str, channels: dict[int, str]) -> Iterator[Item]:
         if data[: len(MCAP0_MAGIC)] != MCAP0_MAGIC:
-            if len(data) > len(MCAP0_MAGIC) and data.find(_ZSTD) < 0:
+            if not MCAP0_MAGIC.startswith(data[: len(MCAP0_MAGIC)]) and data.find(_ZSTD) < 0:
                 raise BadLog(self.path, 1, "not an MCAP file")
             self._note(f"{name} at 0: no MCAP magic", min(len(data), 8))
         at = len(MCAP0_MAGIC)
