@@ -20,6 +20,7 @@ from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
 from adapters.incidents_command import incidents
+from adapters.record_command import record
 from adapters.rules_command import rules
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.add_typer(incidents, name="incidents")
+app.add_typer(record, name="record")
 app.add_typer(rules, name="rules")
 
 
@@ -240,7 +242,7 @@ def tail(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="Frame log: .jsonl, .jsonl.gz or .jsonl.zst.")],
+    file: Annotated[Path, typer.Argument(help="Recording: .mcap, .jsonl, .jsonl.gz or .jsonl.zst.")],
     speed: Annotated[str, typer.Option(help="1, 10 ... times real time, or max.")] = "1",
     config: Folder = DEFAULT_FOLDER,
     broker: Broker = "",

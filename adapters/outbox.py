@@ -64,6 +64,7 @@ from fusion.schema import (
     Picture,
     SensorSpec,
 )
+from replay.mcapfile import Output
 
 FULL_EVERY_S = 5
 EXPIRY_S = 15  # three missed repeats: what the broker still holds then is not the picture any more
@@ -86,6 +87,8 @@ class Turn:
     journal: list[bytes] = field(default_factory=list)
     changed: list[Alert] = field(default_factory=list)
     others: list[Outgoing] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)  # the parts of a whole one, for the recording
+    outputs: list[Output] = field(default_factory=list)  # what is recorded of all this
     arrivals_us: list[I8] = field(default_factory=list)  # of plots that a picture shows for the first time
     ages_us: list[I8] = field(default_factory=list)  # of the same plots: measurement to this picture
 
@@ -287,6 +290,7 @@ class Outbox:
         out.others += [Outgoing(f"{self._base}picture-delta", part, qos=0) for part in parts]
         if not shown.full:
             return
+        out.pictures = parts
         slot = shown.t_us // self._full_us
         if slot != self._full_slot:
             self._full_slot = slot
