@@ -26,19 +26,21 @@ from typing import TypeVar
 import structlog
 import uvloop
 
-from adapters import http, startframe
+from adapters import checkpoint, http, startframe
 from adapters.alertline import AlertLine
 from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
+from adapters.checkpoint import About, code, frozen, packed
 from adapters.config import Config, load_zones
 from adapters.decode import TICK
+from adapters.feed import CLOCK_TOPIC, ORDERS
 from adapters.formats import status, watermark
 from adapters.incidentdb import IncidentDb
-from adapters.intake import CLOCK_TOPIC, Arrived, Intake
+from adapters.intake import Arrived, Intake
 from adapters.keeping import Keeper, closed_incident, left_of
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.outbox import Turn, joined
-from adapters.outputs import transitions
+from adapters.outputs import CHECKPOINT, transitions
 from adapters.payloadschema import schemas
 from adapters.recorder import Recorder
 from adapters.service import Core, Spent, names_of
@@ -50,6 +52,7 @@ from replay.log import START
 from replay.mcapfile import Output
 
 STATUS_EVERY_US = US_PER_S
+CHECKPOINT_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a minute of any moment
 FAREWELL_S = 1.0
 SILENT_S = 5.0  # without a tick the service is not ready, whatever else it says
 ANSWERS_MAX = 1_000  # answers to commands kept for the next connection
@@ -106,6 +109,7 @@ class _Live:
         self._recorder = Recorder(config.record_dir, config.record, schemas(), self._sync_thread)
         self._frames = 0  # numbered so far: as recorded, so that a replay sees what is missing
         self._begun = False  # the start is recorded
+        self._checkpoint_us = 0  # tick time of the newest
         self._outputs: list[Output] = []  # said before there was a recording
         self._unrecorded = ""  # why, as last logged
         self._stop = asyncio.Event()
@@ -189,7 +193,7 @@ class _Live:
 
     async def _begin(self, t_us: int) -> None:
         """The first frame of a run says who started with what."""
-        self._begun = True
+        self._begun, self._checkpoint_us = True, max(t_us, 0)
         payload = startframe.encode(self._config, self._epoch, max(t_us, 0))
         start = self._numbered([Frame(0, max(t_us, 0), START, payload)])[0]
         await self._on_writer(self._recorder.begin, self._epoch, start)
@@ -214,12 +218,28 @@ class _Live:
         unsent = await self._send([*self._answers, *turn.others], "picture")
         self._answers = [m for m in unsent if m.qos and not m.retain][:ANSWERS_MAX]
         arrived.acknowledge()
+        await self._checkpoint(tick)
         sent_s = time.perf_counter() - start_s
         if tick_us - self._status_us >= STATUS_EVERY_US:
             self._status_us = tick_us
             await self._send([*self._due_watermarks(), self._status_message()], "status")
         self._measure(events, turn, spent, sent_s)
         self._turned_s = time.monotonic()
+
+    async def _checkpoint(self, tick: Frame) -> None:
+        """Now and then the state goes into the recording, which can be entered there; soon after a file has begun."""
+        if not self._config.record.enabled or self._recorder.problem:
+            return
+        if tick.rx_us - self._checkpoint_us < CHECKPOINT_EVERY_US and not self._recorder.is_fresh:
+            return
+        self._checkpoint_us, self._recorder.is_fresh = tick.rx_us, False
+        about = About(self._epoch, tick.seq, tick.rx_us, self._config.hash, code())
+        state = await self._on_engine(lambda: frozen(self._core.snapshot()))
+        self._on_writer(self._record_checkpoint, about, state)
+
+    def _record_checkpoint(self, about: About, state: bytes) -> None:
+        payload = checkpoint.message(packed(about, state), about.tick_us)
+        self._recorder.say([Output(about.tick_us, CHECKPOINT, payload)])
 
     async def _publish_alerts(self, turn: Turn) -> None:
         """Journal, sync, then publish."""
@@ -321,7 +341,8 @@ class _Live:
     def _inputs(self) -> list[tuple[str, int]]:
         kinds = ("plots", "status", "met", "sighting", "registration")
         topics = [(f"{self._base}in/+/{kind}", 1) for kind in kinds]
-        return [*topics, (f"{self._base}{CLOCK_TOPIC}", 1)]
+        recorded = [(f"{self._base}{ORDERS}+", 1)] if self._feed else []
+        return [*topics, *recorded, (f"{self._base}{CLOCK_TOPIC}", 1)]
 
     def _word(self) -> str:
         if not self._ready:
