@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters import log
+from adapters import lean, log
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
@@ -409,6 +409,7 @@ def _close_stdout() -> None:
 def main() -> None:
     """The command line; `adapters.main` is the entry point of the `vedette` command."""
     log.prepare_numerics()
+    lean.install_with_numba()
     app()
 
 

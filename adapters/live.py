@@ -137,6 +137,7 @@ class _Live:
 
         will = Will(f"{self._base}status", status.will(self._config.site))
         commands = [(f"{self._base}cmd/+", 1)]
+        commands += [(f"{self._base}partner/{name}/cmd/+", 1) for name in self._config.partners]
         self._in = Connection(broker, self._inputs(), name="in", on_change=noting("in"))
         self._out = Connection(broker, commands, will=will, name="out", birth=self._born, on_change=noting("out"))
         self._alerts = AlertLine(

@@ -74,7 +74,7 @@ class Core:
 
     def __init__(self, config: Config, zones: Zones, epoch: int, refused: Refused) -> None:
         self.engine = engine_of(config, zones, epoch)
-        self.door = Door(self.engine, config.formats, refused)
+        self.door = Door(self.engine, config.formats, refused, config.partners)
         self.outbox = Outbox(names_of(config, zones), config.full_ms * 1000, config.partners)
         self.outputs = Outputs()
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from adapters import log
+from adapters import lean, log
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE_OF = {  # program -> Debian package
@@ -37,6 +37,7 @@ PACKAGE_OF = {  # program -> Debian package
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 # Tests and the commands that they start share one cache of compiled kernels, the user's own.
 log.prepare_numerics()
+lean.install_with_numba()
 # Output is compared as text, so nothing may colour it.
 os.environ.setdefault("NO_COLOR", "1")
 
