@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied
+from adapters.envelope import opened
 from adapters.formats import clock, watermark
 from adapters.mqtt import Connection
 from adapters.resend import Unfused
@@ -19,6 +20,8 @@ from replay.log import START, TICK
 from replay.player import Due
 
 CLOCK_TOPIC = "in/clock"
+REPLAYED = "in/replay/"  # before what persons asked for then: no live service listens there, and no replay commands
+ORDERS = ("cmd/", "partner/")  # from our operators, and from neighbours
 CHUNK = 500  # frames handed to the connection at once: half of its window, so that it never runs dry
 CONNECT_PATIENCE_S = 10.0
 HEARD_WITHIN_S = 2.0  # of a service that is there: it says every second how far it is
@@ -250,7 +253,19 @@ class Sender:
         user = feed_properties(frame.rx_us, frame.seq) if self._recorded else ()
         if frame.source == TICK:
             return Outgoing(self._base + CLOCK_TOPIC, clock.encode(frame.rx_us), qos=1, user=user)
-        return Outgoing(self._base + frame.source, frame.payload, qos=1, user=user)
+        payload, response_topic, correlation = _bare(frame) if self._recorded else (frame.payload, "", b"")
+        topic = frame.source
+        if self._recorded and topic.startswith(ORDERS):
+            topic = REPLAYED + topic
+        return Outgoing(self._base + topic, payload, 1, False, None, user, response_topic, correlation)
+
+
+def _bare(frame: Frame) -> tuple[bytes, str, bytes]:
+    """A command or report as it came, with what travelled beside it: the service puts it into its envelope again."""
+    try:
+        return opened(frame.payload)
+    except Invalid:
+        return frame.payload, "", b""  # the service refused it, and will again
 
 
 async def play(sender: Sender, schedule: Iterable[Due], shown: Callable[[Frame, int], None]) -> None:
