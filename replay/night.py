@@ -33,6 +33,7 @@ START = datetime.datetime(2026, 5, 20, 20, 0, tzinfo=datetime.UTC)
 NEAR_RADAR_M = 100_000.0  # range up to which a radar is there to see what flies low: places are drawn around these
 AROUND_M = 75_000.0  # about one of them: as far as it sees 100 to 200 m high
 TRIES = 4_000  # places drawn before one is given up
+STAY_TRIES, STAY_M, STAY_S = 40, 2_000.0, 20.0  # flights drawn, kept off the border by so much, looked at so often
 SLOPE_M = 1_500.0  # over which the way to the border is felt
 SPEAKS, SILENT = Emits(adsb=1.0), Emits()
 _PLACE = ("lat_rad", "lon_rad", "height_m")
@@ -55,40 +56,42 @@ class Flock:
     bands_m: tuple[tuple[float, float, float], ...] = ()  # instead of the heights of its class
     speed_mps: float = 0.0  # instead of the speed of its class
     emits: Emits | None = None  # instead of the voice of its class
-    from_s: Span = (-1.0, -1.0)  # begins within this part of the night; negative: is there from the start
-    lasts_s: float = math.inf
+    stays: bool = False  # on its side of the border: pilots know where it is
+    when: Span = (-1.0, -1.0)  # begins within this part of the night; negative: is there before it
 
 
 _WIDE, _DEEP, _FIELD = (-60_000.0, 40_000.0), (-60_000.0, -12_000.0), (-40_000.0, -5_000.0)
 _COMES = (33_000.0, 48_000.0)  # beyond near: what comes is seen coming, where anything sees it
+_SOON, _LATER = (0.0, 0.4), (0.1, 0.5)
 _SIDE = math.radians(40.0)
 # The drones of one night: two dozen, as in the largest. Two thirds come over the border low.
 _DRONES = (
-    Flock("single", "shahed", (2, 3), _COMES, "in", _SIDE, bands_m=LOW, from_s=(0.0, 0.4)),
-    Flock("pair", "gerbera", (2, 2), _COMES, "in", _SIDE, group=2, bands_m=LOW, from_s=(0.0, 0.4)),
-    Flock("group", "shahed", (3, 6), _COMES, "in", _SIDE, group=6, bands_m=LOW, from_s=(0.0, 0.4)),
-    Flock("decoy", "parodiya", (2, 3), _COMES, "in", _SIDE, bands_m=((100.0, 800.0, 1.0),), from_s=(0.0, 0.4)),
-    Flock("along", "gerbera", (2, 3), (4_000.0, 18_000.0), "along", 0.3, bands_m=LOW, from_s=(0.0, 0.5)),
-    Flock("scout", "orlan-10", (1, 2), (3_000.0, 15_000.0), "along", 0.6, bands_m=((300.0, 900.0, 1.0),)),
-    Flock("loiter", "lancet", (1, 2), (5_000.0, 15_000.0), "in", _SIDE, bands_m=((150.0, 800.0, 1.0),)),
-    Flock("dying", "gerbera", (1, 1), (5_000.0, 9_000.0), "in", 0.5, bands_m=((90.0, 120.0, 1.0),), speed_mps=15.0),
-    Flock("copter", "quadcopter", (2, 3), (1_000.0, 4_000.0), "in", _SIDE, emits=SILENT, from_s=(0.1, 0.6)),
-    Flock("high", "shahed", (1, 2), _COMES, "in", _SIDE, bands_m=HIGH, from_s=(0.0, 0.4)),
+    Flock("single", "shahed", (2, 3), _COMES, "in", _SIDE, bands_m=LOW, when=_SOON),
+    Flock("pair", "gerbera", (2, 2), _COMES, "in", _SIDE, group=2, bands_m=LOW, when=_SOON),
+    Flock("group", "shahed", (3, 6), _COMES, "in", _SIDE, group=6, bands_m=LOW, when=_SOON),
+    Flock("decoy", "parodiya", (2, 3), _COMES, "in", _SIDE, bands_m=((100.0, 800.0, 1.0),), when=_SOON),
+    Flock("along", "gerbera", (2, 3), (4_000.0, 18_000.0), "along", 0.3, bands_m=LOW, when=_SOON),
+    Flock("scout", "orlan-10", (1, 2), (3_000.0, 15_000.0), "along", 0.6, bands_m=((300.0, 900.0, 1.0),), when=_LATER),
+    Flock("loiter", "lancet", (1, 2), (5_000.0, 15_000.0), "in", _SIDE, bands_m=((150.0, 800.0, 1.0),), when=_LATER),
+    Flock(
+        "dying", "gerbera", (1, 1), (4_000.0, 7_000.0), "in", 0.5, bands_m=((90.0, 120.0, 1.0),), speed_mps=15.0, when=_LATER
+    ),
+    Flock("copter", "quadcopter", (2, 3), (1_000.0, 4_000.0), "in", _SIDE, emits=SILENT, when=_LATER),
+    Flock("high", "shahed", (1, 2), _COMES, "in", _SIDE, bands_m=HIGH, when=_SOON),
 )
 # What is in the air of a border region besides. Who says nothing flies on both sides of the border, as birds do, or, as
 # people do, where it took off: mostly at home, some beyond.
 _HARMLESS = (
     Flock("geese", "geese", (18, 30), _WIDE, "with", math.radians(25.0)),
-    Flock("club", "sailplane", (4, 6), _DEEP, together_m=25_000.0),
-    Flock("hill", "paraglider", (4, 6), _FIELD, together_m=12_000.0, emits=SILENT),
-    Flock("abroad", "paraglider", (1, 2), (4_000.0, 30_000.0), emits=SILENT),
-    Flock("field", "ultralight", (3, 5), _DEEP, together_m=20_000.0),
-    Flock("quiet", "light-aircraft", (3, 4), _DEEP, emits=SILENT),
-    Flock("foreign", "light-aircraft", (1, 1), (8_000.0, 40_000.0), emits=SILENT),
+    Flock("club", "sailplane", (4, 6), _DEEP, together_m=25_000.0, stays=True),
+    Flock("hill", "paraglider", (4, 6), _FIELD, together_m=12_000.0, emits=SILENT, stays=True),
+    Flock("abroad", "paraglider", (1, 2), (4_000.0, 30_000.0), emits=SILENT, stays=True),
+    Flock("field", "ultralight", (3, 5), _DEEP, together_m=20_000.0, stays=True),
+    Flock("quiet", "light-aircraft", (3, 4), _DEEP, emits=SILENT, stays=True),
+    Flock("foreign", "light-aircraft", (1, 1), (8_000.0, 40_000.0), emits=SILENT, stays=True),
     Flock("tourer", "light-aircraft", (8, 12), _WIDE, emits=SPEAKS),
-    Flock("rescue", "helicopter", (4, 6), _FIELD, emits=SPEAKS),
-    Flock("liner", "airliner", (10, 14), (-90_000.0, 70_000.0)),
-    Flock("jet", "fast-jet", (1, 2), _DEEP, emits=Emits(mode_s=1.0)),
+    Flock("rescue", "helicopter", (4, 6), _FIELD, emits=SPEAKS, stays=True),
+    Flock("liner", "airliner", (10, 14), (-90_000.0, 70_000.0), emits=SPEAKS),
     Flock("pleasure", "smuggling-balloon", (2, 3), _DEEP, bands_m=((300.0, 1_500.0, 1.0),)),
     Flock("smuggler", "smuggling-balloon", (1, 2), (2_000.0, 20_000.0)),
     Flock("farm", "wind-turbine", (8, 20), _FIELD, together_m=3_000.0),
@@ -98,27 +101,26 @@ MIXED = (*_DRONES, *_HARMLESS)
 # Five hundred that are what they seem, at the border: those that answer fly on both sides and across it; light aircraft
 # and gliders without a transponder take off at home.
 CIVIL = (
-    Flock("liner", "airliner", (210, 210), (-60_000.0, 40_000.0)),
+    Flock("liner", "airliner", (220, 220), (-60_000.0, 40_000.0), emits=SPEAKS),
     Flock("tourer", "light-aircraft", (130, 130), (-50_000.0, 30_000.0), emits=SPEAKS),
     Flock("answers", "light-aircraft", (30, 30), (-50_000.0, 30_000.0), emits=Emits(mode_ac=1.0)),
     Flock("copter", "helicopter", (40, 40), (-50_000.0, 20_000.0), emits=SPEAKS),
     Flock("ultra", "ultralight", (20, 20), (-50_000.0, 20_000.0), emits=SPEAKS),
-    Flock("jet", "fast-jet", (10, 10), _WIDE, emits=Emits(mode_s=1.0)),
-    Flock("quiet", "light-aircraft", (30, 30), _DEEP, emits=SILENT),
-    Flock("club", "sailplane", (30, 30), _DEEP),
+    Flock("quiet", "light-aircraft", (30, 30), _DEEP, emits=SILENT, stays=True),
+    Flock("club", "sailplane", (30, 30), _DEEP, stays=True),
 )
 
 
 def night(
-    name: str, at: At, seed: int, duration_s: float = 1_500.0, mix: Sequence[Flock] = MIXED, start_s: float = 0.0
+    name: str, at: At, seed: int, duration_s: float = 1_500.0, mix: Sequence[Flock] = MIXED, before_s: float = 300.0
 ) -> Plan:
     """One night over the sensors of the theatre `name`; `at` is that of the zones the alerts are judged by.
 
-    `start_s` after START. Raises replay.scenario.BadScenario for a theatre that is not there.
+    The first `before_s` of the scene are the time before: what is there already flies, and nothing comes. Raises
+    replay.scenario.BadScenario for a theatre that is not there.
     """
-    start = START + datetime.timedelta(seconds=start_s)
-    plan = _heard_everywhere(scenario.theatre(name, start, duration_s, seed))
-    draw = _Draw(plan, at, seed)
+    plan = _heard_everywhere(scenario.theatre(name, START, duration_s, seed))
+    draw = _Draw(plan, at, seed, before_s)
     made = [thing for number, flock in enumerate(mix) for thing in draw.flock(flock, number)]
     return replace(plan, name=f"night-{name}-{seed}", title=f"A night drawn from seed {seed}", objects=tuple(made))
 
@@ -137,8 +139,8 @@ def _heard_everywhere(plan: Plan) -> Plan:
 class _Draw:
     """What is common to one night: where one may begin, the wind, the course of the birds."""
 
-    def __init__(self, plan: Plan, at: At, seed: int) -> None:
-        self._plan, self._at, self._seed = plan, at, seed
+    def __init__(self, plan: Plan, at: At, seed: int, before_s: float) -> None:
+        self._plan, self._at, self._seed, self._before_s = plan, at, seed, before_s
         near = [s for s in plan.sensors if s.primary and s.spec.has_site and s.spec.range_max_m <= NEAR_RADAR_M]
         self._sites: Sequence[SimSensor] = near or plan.sensors
         rng = np.random.default_rng([seed, 0])
@@ -173,24 +175,35 @@ class _Draw:
     def _flights(
         self, flock: Flock, spec: ClassSpec, size: int, centre: tuple[float, float] | None, rng: np.random.Generator
     ) -> list[Flight]:
+        for _ in range(STAY_TRIES):
+            flights = self._drawn(flock, spec, size, centre, rng)
+            if not flock.stays or self._one_side(flights[0]):
+                break
+        return flights
+
+    def _one_side(self, flight: Flight) -> bool:
+        """Never over the border, nor so near that a radar might think so."""
+        lat, lon, _ = geo.geodetic(flight.xyz_m[:: round(STAY_S)])
+        far = np.array([self._at(*place)[1] for place in zip(lat.tolist(), lon.tolist(), strict=True)])
+        return bool((far > STAY_M).all() or (far < -STAY_M).all())
+
+    def _drawn(
+        self, flock: Flock, spec: ClassSpec, size: int, centre: tuple[float, float] | None, rng: np.random.Generator
+    ) -> list[Flight]:
         lat, lon = self._place(flock, rng, centre)
-        from_s = float(rng.uniform(*flock.from_s)) * self._plan.duration_s if flock.from_s[0] >= 0.0 else 0.0
-        if flock.course == "in":
-            from_s -= 300.0  # on its way before the night begins
+        lasts_s = self._plan.duration_s - self._before_s
+        from_s = self._before_s + float(rng.uniform(*flock.when)) * lasts_s if flock.when[0] >= 0.0 else 0.0
         east, north = (self._wind_mps * f(self._wind_rad) for f in (math.sin, math.cos))
         start = Start(lat, lon, self._heading(flock, lat, lon, rng), from_s, self._plan.ground_m, east, north)
-        lasts_s = min(self._plan.duration_s - from_s, flock.lasts_s)
-        lead = objects.draw(spec, rng, start, lasts_s)
+        lead = objects.draw(spec, rng, start, self._plan.duration_s - from_s)
         return company.group(lead, size, rng) if size > 1 else [lead]
 
     def _place(self, flock: Flock, rng: np.random.Generator, centre: tuple[float, float] | None) -> tuple[float, float]:
         """Somewhere as far from the border as the flock begins, near a radar for what flies low; or near the others."""
         for _ in range(TRIES):
-            if centre is not None:
-                lat, lon, _ = _disc(rng, *centre, flock.together_m)
-                return lat, lon
             site = self._sites[int(rng.integers(len(self._sites)))].spec
-            lat, lon, _ = _disc(rng, site.lat_rad, site.lon_rad, AROUND_M)
+            around = (site.lat_rad, site.lon_rad, AROUND_M) if centre is None else (*centre, flock.together_m)
+            lat, lon, _ = _disc(rng, *around)
             if flock.out_m[0] <= self._at(lat, lon)[1] <= flock.out_m[1]:
                 return lat, lon
         raise ValueError(f"no place for {flock.name!r} between {flock.out_m} m from the border")

@@ -5,6 +5,10 @@ outside), silent, and within some sensor's coverage, for 10 s without a break. I
 raised before 20 s after that. Every other alerted object is a *false* one, and so is every alerted track on nothing.
 A drone that is never low, or never within coverage for so long, is neither: it is counted as `other`.
 
+The watch has been on for BEFORE_S when the night begins: what was raised and closed before does not count, what is
+still open does. In the first minutes after a start everything is new at once, and what is new is told; that is judged
+apart (`cold`).
+
 Within coverage: some sensor finds the object with at least COVERED in one look, all of range, horizon, and echo taken
 into account. An alert is about the object that its track is nearest to in place and velocity when it is raised.
 """
@@ -22,7 +26,7 @@ import numpy as np
 from adapters.service import engine_of
 from fusion import geo
 from fusion.engine import Engine
-from fusion.schema import B1, F8, US_PER_S, AlertChanged, SensorKind
+from fusion.schema import B1, F8, US_PER_S, Alert, AlertChanged, SensorKind
 from fusion.zones import AGL, DISTANCE, Zones
 from replay import night
 from replay.plan import Plan
@@ -36,6 +40,7 @@ STEP_S = 2.0  # of the truth
 HOLDS_S, WITHIN_S = 10.0, 20.0
 COVERED = 0.5
 WARNING_S = 60.0
+BEFORE_S = 300.0  # the watch has been on for so long when the night begins
 SETTLED_S = 40.0  # an object that is within coverage for so long could have been known: 10 s, 20 s, and a slow turn
 PICTURE_MS = 500
 THEATRES = ("baltic", "poland-east", "danube")
@@ -154,56 +159,81 @@ def _ground_speed(xyz: F8, velocity: F8) -> F8:
     return np.asarray(np.hypot(*(np.einsum("nj,nj->n", axes[:, k], velocity) for k in (0, 1))), np.float64)
 
 
-def first_alerts(scene: Scenario, seconds: float = math.inf) -> tuple[dict[str, tuple[float, str]], int]:
-    """(first alert of every alerted object: second and rule; how many were raised).
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was alerted: by object, when first, and the first that counts: open after BEFORE_S, or raised later."""
+
+    first: dict[str, float]  # second of the scene
+    counted: dict[str, tuple[float, str]]  # second, and rule
+    raised: int  # after BEFORE_S
+
+
+def told(scene: Scenario, before_s: float = BEFORE_S) -> Told:
+    """Every alert of a scene, by the object that its track is on when it is raised.
 
     An alerted track on nothing has a name of its own, "nothing:" and the track.
     """
-    first: dict[str, tuple[float, str]] = {}
+    first: dict[str, float] = {}
+    counted: dict[str, tuple[float, str]] = {}
+    still: dict[str, tuple[str, str]] = {}  # alert id -> object and rule, of what is open before it counts
     raised = 0
     engine = shipped_engine(scene)
-    lasts_s = min(seconds, (scene.end_us - scene.start_us) / US_PER_S)
-    for tick_us, events in shipped.play(engine, scene, lasts_s):
-        alerts = [e.alert for e in events if isinstance(e, AlertChanged) and e.alert.state == "raised"]
-        if not alerts:
-            continue
-        tracks, truth = engine.tracker.table(tick_us), scene.truth(tick_us)
-        on = paired(tracks, engine.zones.facts(tracks), truth)
-        names = [tracks.name(row) for row in range(len(tracks))]
+    for tick_us, events in shipped.play(engine, scene, (scene.end_us - scene.start_us) / US_PER_S):
+        t_s = (tick_us - scene.start_us) / US_PER_S
+        alerts = [e.alert for e in events if isinstance(e, AlertChanged)]
+        if t_s > before_s and still:
+            counted |= {about: (before_s, rule) for about, rule in still.values()}
+            still = {}
         for alert in alerts:
-            raised += 1
-            row = int(on[names.index(alert.track)])
-            about = truth.id[row] if row >= 0 else f"nothing:{alert.track}"
-            first.setdefault(about, ((tick_us - scene.start_us) / US_PER_S, alert.rule))
-    return first, raised
+            if alert.state == "closed":
+                still.pop(alert.id, None)
+        new = [alert for alert in alerts if alert.state == "raised"]
+        for alert, about in zip(new, _abouts(engine, scene, new, tick_us), strict=True):
+            first.setdefault(about, t_s)
+            if t_s <= before_s:
+                still[alert.id] = about, alert.rule
+            else:
+                counted.setdefault(about, (t_s, alert.rule))
+                raised += 1
+    return Told(first, counted, raised)
 
 
-def account_of(plan: Plan, first: dict[str, tuple[float, str]], raised: int) -> Account:
+def _abouts(engine: Engine, scene: Scenario, alerts: Sequence[Alert], tick_us: int) -> list[str]:
+    if not alerts:
+        return []
+    tracks, truth = engine.tracker.table(tick_us), scene.truth(tick_us)
+    on = paired(tracks, engine.zones.facts(tracks), truth)
+    names = [tracks.name(row) for row in range(len(tracks))]
+    rows = [int(on[names.index(alert.track)]) for alert in alerts]
+    return [truth.id[row] if row >= 0 else f"nothing:{a.track}" for row, a in zip(rows, alerts, strict=True)]
+
+
+def account_of(plan: Plan, alerts: Told, before_s: float = BEFORE_S) -> Account:
     """Alerts against the truth."""
     kinds = {o.id: KIND_CLASS.get(o.kind, "") for o in plan.objects}
-    silent = {o.id for o in plan.objects if not o.cooperative}
-    positives = met(plan)
-    at_s = {name: first.get(name, (math.inf, ""))[0] for name in positives}
+    drones = {o.id for o in plan.objects if kinds[o.id] in DRONES and not o.cooperative}
+    before = {name for name, m in met(plan).items() if m.from_s <= before_s}
+    positives = {name: m for name, m in met(plan).items() if name not in before}
+    at_s = {name: alerts.first.get(name, math.inf) for name in positives}
     hit = tuple(n for n, m in positives.items() if at_s[n] <= m.from_s + WITHIN_S)
-    drones = {n for n, kind in kinds.items() if kind in DRONES and n in silent}
     crossings = tuple(n for n, m in positives.items() if m.foreseeable)
     return Account(
         positives=tuple(positives),
         hit=hit,
         quick=tuple(n for n, m in positives.items() if at_s[n] <= m.from_s - HOLDS_S + WITHIN_S),
-        false=tuple((n, rule, t) for n, (t, rule) in sorted(first.items()) if n not in drones),
-        other=tuple(n for n in sorted(first) if n in drones and n not in positives),
+        false=tuple((n, rule, t) for n, (t, rule) in sorted(alerts.counted.items()) if n not in drones),
+        other=tuple(n for n in sorted(alerts.counted) if n in drones and n not in positives and n not in before),
         late=tuple((n, positives[n].from_s, at_s[n]) for n in positives if n not in hit),
         crossings=crossings,
         warned=tuple(n for n in crossings if at_s[n] <= positives[n].crosses_s - WARNING_S),
-        raised=raised,
-        hours=plan.duration_s / 3_600,
+        raised=alerts.raised,
+        hours=(plan.duration_s - before_s) / 3_600,
     )
 
 
 def watched(plan: Plan) -> Account:
     """The account of one scene, run through the engine as shipped."""
-    return account_of(plan, *first_alerts(Scenario(plan)))
+    return account_of(plan, told(Scenario(plan)))
 
 
 @cache
