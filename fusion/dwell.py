@@ -146,7 +146,18 @@ class Dwell:
         self.episode = np.concatenate([self.episode, np.zeros(blank.shape, np.int32)])[order]
 
     def _keep(self, rows: B1) -> None:
-        for name in ("id", "seen_us", "out", "from_outside", "first_us", "first_m", "true_us", "false_us", "muted", "episode"):
+        for name in (
+            "id",
+            "seen_us",
+            "out",
+            "from_outside",
+            "first_us",
+            "first_m",
+            "true_us",
+            "false_us",
+            "muted",
+            "episode",
+        ):
             setattr(self, name, getattr(self, name)[rows])
 
 

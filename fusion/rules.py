@@ -374,7 +374,7 @@ def scene_of(
         "plots": tracks.hits.astype(np.float64),
         "depth": np.where(a.distance_m <= 0.0, -a.distance_m, np.nan),
         **_numbers_ahead(f),
-        **(likeness or {}),
+        **(likeness or dict.fromkeys(_LIKE.values(), np.zeros(len(tracks)))),
     }
     sigmas = {
         "speed": a.sigma_speed_mps,

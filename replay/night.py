@@ -74,7 +74,15 @@ _DRONES = (
     Flock("scout", "orlan-10", (1, 2), (3_000.0, 15_000.0), "along", 0.6, bands_m=((300.0, 900.0, 1.0),), when=_LATER),
     Flock("loiter", "lancet", (1, 2), (5_000.0, 15_000.0), "in", _SIDE, bands_m=((150.0, 800.0, 1.0),), when=_LATER),
     Flock(
-        "dying", "gerbera", (1, 1), (4_000.0, 7_000.0), "in", 0.5, bands_m=((90.0, 120.0, 1.0),), speed_mps=15.0, when=_LATER
+        "dying",
+        "gerbera",
+        (1, 1),
+        (4_000.0, 7_000.0),
+        "in",
+        0.5,
+        bands_m=((90.0, 120.0, 1.0),),
+        speed_mps=15.0,
+        when=_LATER,
     ),
     Flock("copter", "quadcopter", (2, 3), (1_000.0, 4_000.0), "in", _SIDE, emits=SILENT, when=_LATER),
     Flock("high", "shahed", (1, 2), _COMES, "in", _SIDE, bands_m=HIGH, when=_SOON),
@@ -136,13 +144,35 @@ def _heard_everywhere(plan: Plan) -> Plan:
     return replace(plan, sensors=tuple(replace(s, spec=replace(s.spec, index=i)) for i, s in enumerate(ordered)))
 
 
+class Places:
+    """Where something may begin: anywhere around the radars that see low, as far from the border as asked for."""
+
+    def __init__(self, plan: Plan, at: At) -> None:
+        near = [s for s in plan.sensors if s.primary and s.spec.has_site and s.spec.range_max_m <= NEAR_RADAR_M]
+        self._at = at
+        self._sites: Sequence[SimSensor] = near or plan.sensors
+
+    def draw(
+        self, rng: np.random.Generator, least_m: float, most_m: float, around: tuple[float, float, float] | None = None
+    ) -> tuple[float, float]:
+        """Latitude and longitude of a place so far from the border, in the disc `around` (lat, lon, radius) or any.
+
+        Raises ValueError when there is none to be found.
+        """
+        for _ in range(TRIES):
+            site = self._sites[int(rng.integers(len(self._sites)))].spec
+            lat, lon, _ = _disc(rng, *(around or (site.lat_rad, site.lon_rad, AROUND_M)))
+            if least_m <= self._at(lat, lon)[1] <= most_m:
+                return lat, lon
+        raise ValueError(f"no place between {least_m} and {most_m} m from the border")
+
+
 class _Draw:
     """What is common to one night: where one may begin, the wind, the course of the birds."""
 
     def __init__(self, plan: Plan, at: At, seed: int, before_s: float) -> None:
         self._plan, self._at, self._seed, self._before_s = plan, at, seed, before_s
-        near = [s for s in plan.sensors if s.primary and s.spec.has_site and s.spec.range_max_m <= NEAR_RADAR_M]
-        self._sites: Sequence[SimSensor] = near or plan.sensors
+        self._places = Places(plan, at)
         rng = np.random.default_rng([seed, 0])
         self._wind_mps, self._wind_rad = float(rng.uniform(2.0, 8.0)), float(rng.uniform(0.0, math.tau))
         self._course_rad = float(rng.uniform(0.0, math.tau))
@@ -199,14 +229,8 @@ class _Draw:
         return company.group(lead, size, rng) if size > 1 else [lead]
 
     def _place(self, flock: Flock, rng: np.random.Generator, centre: tuple[float, float] | None) -> tuple[float, float]:
-        """Somewhere as far from the border as the flock begins, near a radar for what flies low; or near the others."""
-        for _ in range(TRIES):
-            site = self._sites[int(rng.integers(len(self._sites)))].spec
-            around = (site.lat_rad, site.lon_rad, AROUND_M) if centre is None else (*centre, flock.together_m)
-            lat, lon, _ = _disc(rng, *around)
-            if flock.out_m[0] <= self._at(lat, lon)[1] <= flock.out_m[1]:
-                return lat, lon
-        raise ValueError(f"no place for {flock.name!r} between {flock.out_m} m from the border")
+        around = None if centre is None else (*centre, flock.together_m)
+        return self._places.draw(rng, *flock.out_m, around)
 
     def _heading(self, flock: Flock, lat: float, lon: float, rng: np.random.Generator) -> float:
         off = float(rng.uniform(-1.0, 1.0)) * flock.spread_rad
@@ -214,16 +238,16 @@ class _Draw:
             return float(rng.uniform(0.0, math.tau))
         if flock.course == "with":
             return (self._course_rad + off) % math.tau
-        inward = _inward(self._at, lat, lon)
+        ahead = inward(self._at, lat, lon)
         side = float(rng.choice((-1.0, 1.0))) * math.pi / 2 if flock.course == "along" else 0.0
-        return (inward + side + off) % math.tau
+        return (ahead + side + off) % math.tau
 
 
 def _disc(rng: np.random.Generator, lat: float, lon: float, radius_m: float) -> tuple[float, float, float]:
     return geo.direct_1(lat, lon, float(rng.uniform(0.0, math.tau)), radius_m * math.sqrt(float(rng.random())))
 
 
-def _inward(at: At, lat: float, lon: float) -> float:
+def inward(at: At, lat: float, lon: float) -> float:
     """The course on which the distance to the border falls fastest."""
     steps = []
     for axis in (math.pi / 2, 0.0):  # east, north

@@ -130,9 +130,7 @@ def _start(
     return Start(lat, lon, heading, from_s, ground_m, traffic.wind_east_mps * gust, traffic.wind_north_mps * gust)
 
 
-def dressed(
-    name: str, block: int, spec: ClassSpec, number: int, flight: Flight, rng: np.random.Generator
-) -> SimObject:
+def dressed(name: str, block: int, spec: ClassSpec, number: int, flight: Flight, rng: np.random.Generator) -> SimObject:
     """A flight with the echo and the voice of its class. Block, class and number make its address: give each once."""
     says, beacon, link = _voice(spec, block, number, rng)
     return SimObject(
