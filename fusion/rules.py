@@ -38,8 +38,8 @@ class Words:
     first_seen_m: float = 10_000.0  # first seen within the border by at most this may have come from outside unseen
     first_seen_s: float = 240.0  # ... as deep as it flies in this time, unseen: 10 km at 42 m/s, 2.6 km at 11 m/s
     origin_s: float = 30.0  # ... by the speed known this long after it was first seen; before, by what is known then
-    p_unpowered: float = 0.35  # mean probability from which it is like birds, balloons, echoes, paragliders
-    p_bird: float = 0.25  # the same of birds alone
+    p_unpowered: float = 0.3  # mean probability from which it is like birds, balloons, echoes, paragliders
+    p_bird: float = 0.2  # the same of birds alone
     p_soaring: float = 0.2  # the same of a paraglider: smaller, since one flown in must be told
     live_s: float = 30.0  # a claim or a reply older than this is no live identity: six turns of a 5 s radar
 

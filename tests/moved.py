@@ -192,7 +192,7 @@ def _sort(silent: Sequence[Piece], put: object) -> tuple[list[str], list[str]]:
     flown_in: list[str] = []
     for k, piece in enumerate(silent):
         name = f"para-{k}-{piece.name}"
-        inward = len(flown_in) < FLOWN_IN and piece.t_s[-1] > 600.0
+        inward = len(flown_in) < FLOWN_IN and piece.t_s[-1] > 390.0
         if inward and put(piece, name, (1_000.0, 4_000.0), (-math.inf, -1_500.0, 6_000.0)):
             flown_in.append(name)
         elif len(staying) < STAYING and put(piece, name, INSIDE_M, (-math.inf, STAYS_M, STAYS_M)):

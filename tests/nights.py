@@ -276,3 +276,12 @@ def added(counts: Sequence[dict[str, int]]) -> Counter[str]:
     for piece in counts:
         total.update(piece)
     return total
+
+
+def civil(number: int, duration_s: float = 1_200.0) -> dict[str, int]:
+    """A busy day of 500 civil flights at the border: every raised alert is a nuisance."""
+    plan = night.night(THEATRES[number % len(THEATRES)], shipped.zones().at, number, duration_s, mix=night.CIVIL)
+    found = told(Scenario(plan), BEFORE_S)
+    about = Counter(f"false:{name.split(':')[0].split('-')[0]}" for name in found.counted)
+    seconds = round(duration_s - BEFORE_S)
+    return {"seconds": seconds, "tracks": len(plan.objects), "nuisance": len(found.counted)} | dict(about)
