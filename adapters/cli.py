@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters import log
+from adapters import lean, log
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
 from adapters.incidents_command import incidents
+from adapters.record_command import record
 from adapters.rules_command import rules
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.add_typer(incidents, name="incidents")
+app.add_typer(record, name="record")
 app.add_typer(rules, name="rules")
 
 
@@ -240,7 +242,7 @@ def tail(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="Frame log: .jsonl, .jsonl.gz or .jsonl.zst.")],
+    file: Annotated[Path, typer.Argument(help="Recording: .mcap, .jsonl, .jsonl.gz or .jsonl.zst.")],
     speed: Annotated[str, typer.Option(help="1, 10 ... times real time, or max.")] = "1",
     config: Folder = DEFAULT_FOLDER,
     broker: Broker = "",
@@ -387,6 +389,7 @@ def _close_stdout() -> None:
 def main() -> None:
     """The command line; `adapters.main` is the entry point of the `vedette` command."""
     log.prepare_numerics()
+    lean.install_with_numba()
     app()
 
 

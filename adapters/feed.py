@@ -14,7 +14,7 @@ from adapters.formats import clock
 from adapters.mqtt import Connection
 from adapters.wire import feed_properties, load_json, parse_time
 from fusion.schema import Frame, Invalid
-from replay.log import TICK
+from replay.log import START, TICK
 from replay.player import Due
 
 CLOCK_TOPIC = "in/clock"
@@ -122,7 +122,8 @@ class Sender:
             adapters.broker.PublishDenied: the broker refuses one; none after it is sent.
             NoBroker: the connection did not come back.
         """
-        messages = [self._message(frame) for frame in frames if self._recorded or frame.source != TICK]
+        unsent = (START,) if self._recorded else (START, TICK)
+        messages = [self._message(frame) for frame in frames if frame.source not in unsent]
         while messages:
             errors = await self._connection.publish_many(messages)
             bad = next((n for n, error in enumerate(errors) if error is not None), None)

@@ -44,18 +44,15 @@ class Arrived:
 
 
 class Intake:
-    """Turns messages into frames. `inputs` carries sensors and the replay's clock, `commands` the operators' orders."""
+    """Turns messages into frames, to be numbered when they are recorded.
+
+    `inputs` carries sensors and the replay's clock, `commands` the operators' orders.
+    """
 
     def __init__(
         self, base: str, inputs: Connection, commands: Connection, refuse: Callable[[Frame, str, str], None]
     ) -> None:
         self._base, self._inputs, self._commands, self._refuse = base, inputs, commands, refuse
-        self._seq = 0
-
-    def number(self) -> int:
-        """The next frame's number."""
-        self._seq += 1
-        return self._seq
 
     async def by_clock(self) -> AsyncIterator[Arrived]:
         """What arrived, every 100 ms of our own clock; a tick that was missed is not made up for.
@@ -135,7 +132,7 @@ class Intake:
         return frame
 
     def _frame(self, incoming: Incoming, rx_us: int) -> Frame:
-        return Frame(self.number(), rx_us, incoming.topic.removeprefix(self._base), incoming.payload)
+        return Frame(0, rx_us, incoming.topic.removeprefix(self._base), incoming.payload)
 
 
 def _drain(link: Connection) -> list[Incoming]:

@@ -5,6 +5,7 @@ commands) and `alerts`. One engine thread fuses, one writer thread syncs the ale
 bytes. The order of one tick is the promise of the service:
 
     frames of the tick -> engine -> alerts journalled and synced -> alerts published -> pictures -> inputs acknowledged
+                      `-> recorded, before anything of the tick is published
 
 A crash anywhere in it leaves the inputs unacknowledged: the broker sends them again. A start is a cold start: the
 epoch of the track ids is raised, and alerts that the journal holds open are closed by name.
@@ -25,7 +26,7 @@ from typing import TypeVar
 import structlog
 import uvloop
 
-from adapters import http
+from adapters import http, startframe
 from adapters.alertline import AlertLine
 from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
 from adapters.config import Config, load_zones
@@ -37,11 +38,16 @@ from adapters.keeping import Keeper, closed_incident, left_of
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.outbox import Turn, joined
+from adapters.outputs import transitions
+from adapters.payloadschema import schemas
+from adapters.recorder import Recorder
 from adapters.service import Core, Spent, names_of
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
 from fusion.zones import Zones
+from replay.log import START
+from replay.mcapfile import Output
 
 STATUS_EVERY_US = US_PER_S
 FAREWELL_S = 1.0
@@ -96,6 +102,12 @@ class _Live:
         self._core = Core(config, zones, self._epoch, self._refused)
         self._engine_thread = ThreadPoolExecutor(1, "engine")
         self._writer_thread = ThreadPoolExecutor(1, "writer")
+        self._sync_thread = ThreadPoolExecutor(1, "sync")  # a slow disk delays no tick
+        self._recorder = Recorder(config.record_dir, config.record, schemas(), self._sync_thread)
+        self._frames = 0  # numbered so far: as recorded, so that a replay sees what is missing
+        self._begun = False  # the start is recorded
+        self._outputs: list[Output] = []  # said before there was a recording
+        self._unrecorded = ""  # why, as last logged
         self._stop = asyncio.Event()
         self._ready = False
         self._turned_s = 0.0  # when the last tick was through
@@ -119,6 +131,7 @@ class _Live:
 
         will = Will(f"{self._base}status", status.will(self._config.site))
         commands = [(f"{self._base}cmd/+", 1)]
+        commands += [(f"{self._base}partner/{name}/cmd/+", 1) for name in self._config.partners]
         self._in = Connection(broker, self._inputs(), name="in", on_change=noting("in"))
         self._out = Connection(broker, commands, will=will, name="out", birth=self._born, on_change=noting("out"))
         self._alerts = AlertLine(
@@ -148,8 +161,9 @@ class _Live:
             finally:
                 await _end([*tasks, stopped])
                 self._keeper.keep_rest(self._writer_thread)
-                self._engine_thread.shutdown()
-                self._writer_thread.shutdown()
+                self._writer_thread.submit(self._recorder.close)
+                for thread in (self._engine_thread, self._writer_thread, self._sync_thread):
+                    thread.shutdown()
 
     # --- ticks ---
 
@@ -163,19 +177,40 @@ class _Live:
         async for arrived in self._intake.by_feed() if self._feed else self._intake.by_clock():
             if arrived.anew:
                 await self._start_anew()
+            if not self._begun:
+                await self._begin(arrived.frames[0].rx_us if arrived.frames else arrived.tick_us)
             if arrived.tick_us < 0:
-                await self._on_engine(self._core.enter, arrived.frames)
+                frames = self._numbered(arrived.frames)
+                recorded = self._on_writer(self._recorder.write, frames, frames[-1].rx_us if frames else -1)
+                await self._on_engine(self._core.enter, frames)
+                await recorded
                 arrived.acknowledge()
             else:
                 await self._turn(arrived)
 
+    async def _begin(self, t_us: int) -> None:
+        """The first frame of a run says who started with what."""
+        self._begun = True
+        payload = startframe.encode(self._config, self._epoch, max(t_us, 0))
+        start = self._numbered([Frame(0, max(t_us, 0), START, payload)])[0]
+        await self._on_writer(self._recorder.begin, self._epoch, start)
+
+    def _numbered(self, frames: Sequence[Frame], until_us: int = 2**62) -> list[Frame]:
+        """Frames as they are recorded: numbered without a gap, none of them later than its tick."""
+        first = self._frames + 1
+        self._frames += len(frames)
+        return [replace(f, seq=first + n, rx_us=min(f.rx_us, until_us)) for n, f in enumerate(frames)]
+
     async def _turn(self, arrived: Arrived) -> None:
         tick_us = arrived.tick_us
-        frames = [f if f.rx_us <= tick_us else replace(f, rx_us=tick_us) for f in arrived.frames]
-        tick = Frame(self._intake.number(), tick_us, TICK, b"")
+        *frames, tick = self._numbered([*arrived.frames, Frame(0, tick_us, TICK, b"")], tick_us)
+        recorded = self._on_writer(self._recorder.write, [*frames, tick], tick_us)
         events, turn, spent = await self._on_engine(self._core.work, frames, tick)
+        await recorded
         await self._publish_alerts(turn)
         self._keep(tick_us, events)
+        self._on_writer(self._recorder.say, [*self._outputs, *turn.outputs])
+        self._outputs = []
         start_s = time.perf_counter()
         unsent = await self._send([*self._answers, *turn.others], "picture")
         self._answers = [m for m in unsent if m.qos and not m.retain][:ANSWERS_MAX]
@@ -192,8 +227,7 @@ class _Live:
         if not turn.journal:
             return
         start_s = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer_thread, self._journal.append, turn.journal)
+        await self._on_writer(self._journal.append, turn.journal)
         await self._alerts.send(turn.alerts)
         self._metrics.stage("alert", time.perf_counter() - start_s)
         for changed in turn.changed:
@@ -214,8 +248,10 @@ class _Live:
             AlertChanged(replace(a, state="closed", t_us=when_us, close_reason=reason)) for a in alerts
         ]
         closed += [IncidentChanged(closed_incident(i, when_us, reason)) for i in incidents]
-        await self._publish_alerts(self._core.outbox.turn(closed))
+        turn = self._core.outbox.turn(closed)
+        await self._publish_alerts(turn)
         self._keep(when_us, closed)
+        self._outputs += transitions(when_us, turn.journal)
 
     async def _start_anew(self) -> None:
         """Another replay began: its tracks are other tracks, so the picture begins anew, with an epoch of its own."""
@@ -225,7 +261,11 @@ class _Live:
         self._epoch = self._folder.raise_epoch()
         self._core = Core(self._config, self._zones, self._epoch, self._refused)
         self._status_us = 0
+        self._begun = False
         self._watermarks.clear()
+
+    def _on_writer(self, work: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._writer_thread, work, *arguments)
 
     async def _on_engine(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._engine_thread, work, *arguments)
@@ -314,7 +354,11 @@ class _Live:
         )
 
     def _status_message(self) -> Outgoing:
-        return Outgoing(f"{self._base}status", self._status(self._word()), qos=1, retain=True)
+        return Outgoing(f"{self._base}status", self._status(self._word(), self._recording()), qos=1, retain=True)
+
+    def _recording(self) -> str:
+        """What is wrong with the recording, "" while nothing is."""
+        return f"not recorded: {self._recorder.problem}" if self._recorder.problem else ""
 
     def _is_ready(self) -> tuple[bool, str]:
         if not self._ready:
@@ -323,7 +367,7 @@ class _Live:
         if not self._feed and silent_s > SILENT_S:
             return False, f"no tick for {silent_s:.0f} s"
         down = [f"{link.name}: {link.problem}" for link in self._links if not link.connected]
-        return not down, "; ".join(down) or "ready"
+        return not down, "; ".join([*(down or ["ready"]), *filter(None, [self._recording()])])
 
     def _link_changed(self, name: str, up: bool, why: str) -> None:
         self._metrics.broker(name, up)
@@ -341,6 +385,11 @@ class _Live:
     def _measure(self, events: Sequence[Event], turn: Turn, spent: Spent, sent_s: float) -> None:
         """Between two ticks, when the engine rests."""
         engine, metrics = self._core.engine, self._metrics
+        metrics.recording(self._recorder)
+        if self._recorder.problem != self._unrecorded:
+            self._unrecorded = self._recorder.problem
+            say = _log.error if self._unrecorded else _log.info
+            say("nothing is recorded" if self._unrecorded else "recording again", problem=self._unrecorded)
         stages = (("decode", spent.decode_s), ("fuse", spent.fuse_s), ("encode", spent.encode_s), ("publish", sent_s))
         for name, seconds in stages:
             metrics.stage(name, seconds)

@@ -6,9 +6,9 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,8 +19,10 @@ from adapters.errors import ConfigError
 from adapters.wire import rfc3339
 from fusion.schema import US_PER_S, Frame
 from replay import log, player
+from replay.recording import Contents, contents, frames
 
 SAY_EVERY_S = 10.0  # where there is no terminal to draw a bar on
+T = TypeVar("T")
 CATCH_UP_S = 20.0  # longest silence of a service that is still working
 
 
@@ -57,42 +59,46 @@ def replay(
         return 1
 
 
-def recording(path: Path) -> tuple[log.Summary, Iterator[Frame]]:
-    """What a frame log holds, and its frames, with ticks every 100 ms where it has none of its own.
+def recording(path: Path) -> tuple[Contents, Iterator[Frame]]:
+    """What a recording holds, and its frames, with ticks every 100 ms where it has none of its own.
 
     Raises:
         ConfigError: the file cannot be read or is not a frame log.
     """
-    found = _summary(path)
-    return found, log.read(path) if found.ticks else player.with_ticks(log.read(path))
+    found = readable(path, contents)
+    if not found.frames:
+        raise ConfigError(str(path), "file", "no frames in it", "record or simulate one first")
+    return found, frames(path) if found.ticks else player.with_ticks(frames(path))
 
 
-def _summary(path: Path) -> log.Summary:
+def readable(path: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of a recording.
+
+    Raises:
+        ConfigError: the file cannot be read or written, or is no recording.
+    """
     try:
-        found = log.summary(path)
+        return read(path)
     except log.BadLog as error:
         cure = "give a whole, undamaged frame log"
         raise ConfigError(str(path), f"line {error.line}", error.problem, cure) from error
     except OSError as error:
         raise ConfigError(str(path), "file", error.strerror or str(error), "give a file that can be read") from error
-    if not found.frames:
-        raise ConfigError(str(path), "file", "no frames in it", "record or simulate one first")
-    return found
 
 
-def _what(path: Path, found: log.Summary, speed: str) -> str:
+def _what(path: Path, found: Contents, speed: str) -> str:
     ticks = f"{found.ticks} ticks" if found.ticks else "no ticks: one every 100 ms is added"
     factor = player.parse_speed(speed)
     pace = "as fast as it goes" if math.isinf(factor) else f"{factor:g} times real time"
     return (
         f"{path}: {found.frames} frames ({ticks}) from {rfc3339(found.first_us)} to {rfc3339(found.last_us)}, "
-        f"{found.duration_s:.0f} s of feed, {pace}"
+        f"{found.duration_s:.0f} s of feed, {pace}" + ("" if found.damage.harmless else f"; {found.damage.words()}")
     )
 
 
 async def _replay(
     frames: Iterator[Frame],
-    found: log.Summary,
+    found: Contents,
     settings: BrokerSettings,
     site: str,
     factor: float,
@@ -127,7 +133,7 @@ async def _replay(
 class _Shown:
     """A progress bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, found: log.Summary, out: TextIO) -> None:
+    def __init__(self, found: Contents, out: TextIO) -> None:
         self._found, self._out = found, out
         self._bar: Progress | None = None
         self._said_s = time.monotonic()
