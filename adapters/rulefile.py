@@ -94,6 +94,9 @@ class WordsFile(Strict):
     first_seen_s: float | None = Field(
         default=None, ge=0, le=3_600, description="and no deeper than it flies in this time, seconds"
     )
+    first_seen_always_m: float | None = Field(
+        default=None, ge=0, le=500_000, description="or this deep, however slow it flies"
+    )
     origin_s: float | None = Field(
         default=None, ge=0, le=600, description="time after which where it came from stands, seconds"
     )

@@ -125,7 +125,7 @@ class Watch:
         """Look at the picture: every alert closed, then raised (the most severe first), then updated by it."""
         changed = self._change_epoch(tracks.epoch, now_us)
         a = assessment
-        at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, a.speed_mps, now_us)
+        at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, a.speed_mps - a.sigma_speed_mps, now_us)
         like = self._likeness.look(tracks, a.p_classes)
         scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes, forecast, like)
         published = (tracks.status != TrackStatus.TENTATIVE)[:, None]

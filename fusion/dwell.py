@@ -45,7 +45,8 @@ class Dwell:
         """Add rows for new ids and bring the memory of origin up to date; (n,) the row of each id here.
 
         An object whose first place is just within can have come over the border before it was seen: no deeper than
-        `first_seen_m`, and than it flies in `first_seen_s`. Its speed is known after `origin_s`, and that stands.
+        `first_seen_m`, and (beyond `first_seen_always_m`) than it flies in `first_seen_s` at `speed_mps`, which it has by one sigma: first plots make
+        paragliders fast. What is known after `origin_s` stands.
         """
         new = ids[~np.isin(ids, self.id, assume_unique=True)]
         if len(new):
@@ -56,7 +57,9 @@ class Dwell:
         clearly_out = (p_inside <= self.words.p_outside) & near
         self.first_m[at] = np.where(first, np.where(near, -distance_m, FAR_M), self.first_m[at])
         self.out[at] |= clearly_out
-        reach_m = np.minimum(self.words.first_seen_m, np.nan_to_num(speed_mps) * self.words.first_seen_s)
+        words = self.words
+        flown_m = np.fmax(speed_mps * words.first_seen_s, words.first_seen_always_m)
+        reach_m = np.minimum(flown_m, words.first_seen_m)
         young = now_us - self.first_us[at] <= self.words.origin_s * US_PER_S
         came = np.where(young, self.first_m[at] <= reach_m, self.from_outside[at])
         self.from_outside[at] = self.out[at] | came

@@ -37,6 +37,7 @@ class Words:
     # border does not turn a local flight into one that came from outside
     first_seen_m: float = 10_000.0  # first seen within the border by at most this may have come from outside unseen
     first_seen_s: float = 240.0  # ... as deep as it flies in this time, unseen: 10 km at 42 m/s, 2.6 km at 11 m/s
+    first_seen_always_m: float = 2_000.0  # ... or this deep, however slow: what hovers came before it was seen
     origin_s: float = 30.0  # ... by the speed known this long after it was first seen; before, by what is known then
     p_unpowered: float = 0.3  # mean probability from which it is like birds, balloons, echoes, paragliders
     p_bird: float = 0.2  # the same of birds alone

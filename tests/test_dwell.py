@@ -29,6 +29,9 @@ def seen(dwell: Dwell, t_s: float, distance_m: float, speed_mps: float) -> bool:
         (5_000.0, 11.0, False),  # a paraglider takes eight minutes for it: it took off here
         (2_000.0, 11.0, True),
         (5_000.0, np.nan, False),
+        (1_900.0, 0.0, True),  # it hovers, and came before it was seen
+        (1_900.0, np.nan, True),
+        (2_100.0, 0.0, False),
     ],
 )
 def test_first_seen_inside_it_came_over_the_border_if_it_can_have(depth_m: float, speed_mps: float, came: bool) -> None:

@@ -1,4 +1,4 @@
-"""Real flights at a border, moved there: who speaks is never alerted, who is flown in is, and so is a Gerbera among them.
+"""Real flights moved to a border: who speaks is never alerted; who is flown in is, and so is a Gerbera among them.
 
 A sample of the campaign in tests/soak/nights.py. Needs the recordings; what they show is also shown on drawn nights.
 """
