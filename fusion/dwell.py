@@ -45,8 +45,8 @@ class Dwell:
         """Add rows for new ids and bring the memory of origin up to date; (n,) the row of each id here.
 
         An object whose first place is just within can have come over the border before it was seen: no deeper than
-        `first_seen_m`, and (beyond `first_seen_always_m`) than it flies in `first_seen_s` at `speed_mps`, which it has by one sigma: first plots make
-        paragliders fast. What is known after `origin_s` stands.
+        `first_seen_m`, and (beyond `first_seen_always_m`) than it flies in `first_seen_s` at `speed_mps`. That is what
+        it surely has: the first plots make paragliders fast. What is known after `origin_s` stands.
         """
         new = ids[~np.isin(ids, self.id, assume_unique=True)]
         if len(new):

@@ -98,17 +98,19 @@ def met(plan: Plan) -> dict[str, Met]:
         return {}
     times = np.arange(0.0, plan.duration_s, STEP_S)
     rows = np.array(drones)
-    holds, seen, out_m = (np.zeros((len(times), len(rows)), kind) for kind in (np.bool_, np.bool_, np.float64))
+    shape = len(times), len(rows)
+    holds: B1 = np.zeros(shape, np.bool_)
+    out_m: F8 = np.zeros(shape)
     been_out = np.zeros(len(rows), np.bool_)
     for k, t_s in enumerate(times.tolist()):
         xyz, velocity, alive = sky.fleet.at(t_s, rows)
         distance_m, agl_m = _ground(zones, xyz)
-        seen[k] = alive & _covered(sky, plan, rows, xyz)
+        seen = alive & _covered(sky, plan, rows, xyz)
         near = (distance_m > 0.0) & (distance_m <= words.near_m)
         been_out |= alive & near
         slow = _ground_speed(xyz, velocity) <= words.slow_mps
         inside = (distance_m <= 0.0) & been_out
-        holds[k] = seen[k] & slow & (agl_m <= words.low_m) & (near | inside)
+        holds[k] = seen & slow & (agl_m <= words.low_m) & (near | inside)
         out_m[k] = np.where(alive, distance_m, np.nan)
     found = {}
     for k, row in enumerate(drones):
@@ -136,7 +138,7 @@ def _first_run(times: F8, holds: B1, lasts_s: float) -> float:
     for t_s, true in zip(times.tolist(), holds.tolist(), strict=True):
         since = min(since, t_s) if true else math.inf
         if t_s - since >= lasts_s:
-            return t_s
+            return float(t_s)
     return math.inf
 
 
