@@ -5,8 +5,8 @@ take the fixture `data`. Without recordings they are left out before the run and
 ("NOT RUN: n real-data tests"). Where VEDETTE_DATA names a folder, or VEDETTE_REQUIRE_DATA is set, they always run and a
 missing recording is a failure.
 
-Mosquitto, Prometheus, Chromium and OpenSSL are needed, not optional: a missing one is a failure with the line that
-installs it.
+Mosquitto, Prometheus, Chromium, OpenSSL and Node are needed, not optional: a missing one is a failure with the line
+that installs it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ PACKAGE_OF = {  # program -> Debian package
     "promtool": "prometheus",
     "chromium": "chromium",
     "openssl": "openssl",
+    "node": "nodejs",
+    "npm": "npm",
 }
 # Debian puts servers where an ordinary account does not look.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,18 +16,15 @@ from adapters import incidentdb, incidentread
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
+from adapters.formats import sighting
 from adapters.incidentdb import IncidentDb, kept_of, read_only, rebuild
 from adapters.incidentread import Filters
-from adapters.samples import NOW_US, happened
+from adapters.samples import NOW_US, happened, joined, reported
 from adapters.store import AlertJournal
 from adapters.wire import Names
 from fusion.identity import assess
-from fusion.record import (
-    IncidentChanged,
-    PassageKind,
-    PassageNoted,
-)
-from fusion.schema import Answer, Command, Event, Picture
+from fusion.record import IncidentChanged, PassageKind, PassageNoted, SightingJudged
+from fusion.schema import Answer, Command, Event, Picture, SensorKind, SensorSpec
 from tests.airpicture import CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
 from tests.incidentnight import RULES, Night, beside, eventful, passage
 
@@ -82,7 +81,7 @@ def test_everything_of_an_incident_comes_out_as_it_went_in(db: IncidentDb) -> No
 
 
 def test_a_trail_is_kept_for_members_every_ten_seconds_while_the_incident_is_open(db: IncidentDb) -> None:
-    put(db, IncidentChanged(night().said[0]), trails={"7:1": [(T0_US - S, 0.9, 0.4, np.nan)]})
+    put(db, IncidentChanged(night().said[0], (("7:1", ((T0_US - S, 0.9, 0.4, np.nan),)),)))
     for second in range(35):
         put(db, shown(T0_US + second * S), shown(T0_US + second * S, full=False))
     put(db, IncidentChanged(night().said[-1]))
@@ -194,12 +193,15 @@ def test_a_later_version_and_what_is_no_database_are_refused_with_a_cure(tmp_pat
     path = tmp_path / "later.db"
     with IncidentDb(path, WORDS):
         pass
+    later_version = incidentdb.VERSION + 1
     later = sqlite3.connect(path)
-    later.execute(f"PRAGMA user_version = {incidentdb.VERSION + 1}")
+    later.execute(f"PRAGMA user_version = {later_version}")
     later.close()
-    with pytest.raises(ConfigError, match=r"is 2, newer than 1. Cure: start the later Vedette"):
+    with pytest.raises(
+        ConfigError, match=rf"is {later_version}, newer than {incidentdb.VERSION}. Cure: start the later Vedette"
+    ):
         IncidentDb(path, WORDS).open()
-    with pytest.raises(ConfigError, match=r"is 2, expected 1 to 1"):
+    with pytest.raises(ConfigError, match=rf"is {later_version}, expected 1 to {incidentdb.VERSION}"):
         read_only(path)
     path.write_bytes(b"not a database, and longer than a header of one" * 100)
     with pytest.raises(ConfigError, match=r"cannot be used \(file is not a database\)"):
@@ -242,6 +244,44 @@ def test_the_journal_makes_it_anew(tmp_path: Path, db: IncidentDb) -> None:
         query = "SELECT incident, number, record FROM transitions ORDER BY 1, 2"
         assert [tuple(row) for row in new.execute(query)] == [tuple(row) for row in old.execute(query)]
         assert new.execute("SELECT count(*) FROM passages").fetchone()[0] == 0
+
+
+def judged(**changed: Any) -> SightingJudged:
+    guard = replace(reported(), words="grey <b>", **changed)
+    return replace(joined(), sighting=guard, track="7:1")
+
+
+def test_reports_are_kept_with_their_words_and_refusals_beside_what_they_did_not_overwrite(db: IncidentDb) -> None:
+    used = judged()
+    put(db, *events(), used, replace(judged(found=True), ok=False, detail="id-used: another", track=""))
+    with read_only(db.path) as asked:
+        (got,) = incidentread.dossier(asked, night().said[0].id).reports
+        rows = asked.execute("SELECT ok, detail, said FROM reports ORDER BY ok").fetchall()
+    assert (got.name, got.t_us, got.words, got.track) == ("G1/17", reported().t_us, "grey <b>", "7:1")
+    assert [tuple(row)[:2] for row in rows] == [(0, "id-used: another"), (1, used.detail)]
+    kept = sighting.decode(rows[1]["said"].encode(), SensorSpec("G1", 0, SensorKind.SIGHTING), used.sighting.rx_us)
+    assert repr(kept) == repr(used.sighting)
+
+
+def test_a_report_whose_clock_is_years_ahead_makes_nothing_else_old(tmp_path: Path) -> None:
+    with IncidentDb(tmp_path / "i.db", WORDS) as db:
+        put(db, *events(), judged(), replace(judged(id="9", t_us=NOW_US * 2), ok=False, track=""))
+    with IncidentDb(tmp_path / "i.db", WORDS) as db, read_only(db.path) as asked:
+        assert asked.execute("SELECT count(*) FROM reports").fetchone()[0] == 2
+        assert asked.execute("SELECT count(*) FROM passages").fetchone()[0] > 0
+
+
+def test_a_database_without_reports_can_be_read_and_gets_them_when_it_is_opened(tmp_path: Path) -> None:
+    with IncidentDb(tmp_path / "i.db", WORDS) as db:
+        put(db, *events())
+    with closing(sqlite3.connect(tmp_path / "i.db")) as before:
+        before.executescript("DROP TABLE reports; PRAGMA user_version = 1;")
+    with read_only(tmp_path / "i.db") as asked:
+        assert incidentread.dossier(asked, night().said[0].id).reports == ()
+    with IncidentDb(tmp_path / "i.db", WORDS) as db:
+        put(db, judged())
+        with read_only(db.path) as asked:
+            assert len(incidentread.dossier(asked, night().said[0].id).reports) == 1
 
 
 def test_a_tick_without_anything_is_nothing() -> None:

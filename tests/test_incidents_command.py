@@ -25,7 +25,7 @@ from adapters.formats import incident as incident_format
 from adapters.incidentdb import IncidentDb, kept_of, read_only
 from adapters.incidentmap import ATTRIBUTION, Sketch
 from adapters.incidentread import dossier
-from adapters.samples import happened
+from adapters.samples import happened, joined, reported
 from adapters.store import AlertJournal
 from fusion.border import OTHER, PARTNER
 from fusion.record import IncidentChanged
@@ -36,10 +36,10 @@ from tests.test_incidentdb import WORDS, events, night
 
 WGS84 = Geodesic.WGS84
 EVIL = '<script>alert("x")</script>&\x1b[31m'
-TRAIL = [
+TRAIL = tuple(
     (T0_US + n * 10 * S, float(np.radians(54.2 + 0.02 * n)), float(np.radians(26.2 - 0.05 * n)), 330.0)
     for n in range(30)
-]
+)
 OSM = ROOT / "config" / "zones" / "osm"
 
 
@@ -58,7 +58,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )  # fmt: skip
     old = replace(happened(), id="a" * 16, raised_us=T0_US - 7 * 86_400 * S, title="=HYPERLINK(1)")
     with IncidentDb(file, WORDS) as db:
-        kept = kept_of(T0_US, events(), 812, "ab" * 32, {"7:1": TRAIL})
+        kept = kept_of(T0_US, [*events(), IncidentChanged(night().said[-1], (("7:1", TRAIL),))], 812, "ab" * 32)
         more = kept_of(T0_US, [IncidentChanged(evil), IncidentChanged(old)])
         assert kept is not None and more is not None
         assert db.offer([kept, more])
@@ -134,6 +134,23 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def test_reports_of_people_stand_with_their_words_and_what_became_of_them(tmp_path: Path) -> None:
+    said = replace(joined(), track="7:1", sighting=replace(reported(), words=EVIL))
+    with IncidentDb(tmp_path / "i.db", WORDS) as db:
+        kept = kept_of(T0_US, [*events(), said])
+        assert kept is not None and db.offer([kept])
+        shown = vedette("show", raised_id(), "--db", str(tmp_path / "i.db"))
+        with read_only(db.path) as asked:
+            of = dossier(asked, raised_id())
+    assert "Reports by people" in shown.output
+    assert "joined to track 5:17" in shown.output
+    assert "\x1b[31m" not in shown.output
+    page = incidentreport.report(of, None)
+    assert "&lt;script&gt;" in page and "<script>alert" not in page
+    unknown = replace(of, reports=(), incident=replace(of.incident, sightings=("G1/17",)))
+    assert "not in this database" in incidentreport.report(unknown, None)
 
 
 def test_the_report_stands_alone_with_a_map_of_the_borders_and_their_attribution(path: Path, tmp_path: Path) -> None:
