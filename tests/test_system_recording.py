@@ -30,8 +30,6 @@ from tests import shipped
 from tests.conftest import need
 from tests.running import PATIENCE_S, Ear, Mosquitto, Service, ports, vedette, write_config
 
-pytestmark = pytest.mark.alone
-
 SECONDS = 30
 T = TypeVar("T", Frame, Output)
 
