@@ -4,6 +4,7 @@ run again says the same to the bit, and the tools of others open it."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from adapters import simulate_command
 from adapters.envelope import enveloped, opened
 from adapters.formats import command
 from adapters.offline import Offline
+from adapters.outputs import DIGEST, read_digest
 from adapters.store import AlertJournal
 from adapters.wire import parse_time
 from fusion.schema import US_PER_S, Command, Frame
@@ -169,3 +171,18 @@ def test_recovered_it_opens_in_the_tools_of_npm(stand: Stand, tmp_path: Path) ->
         assert found["strange"] == 0
         assert found["schemas"]["in/R1/plots"] == "vedette.plots.v1"
         assert found["schemas"]["out/picture"] == "vedette.picture.v1"
+
+
+def test_the_command_says_the_same_under_another_hash_seed_entered_in_the_middle(stand: Stand, tmp_path: Path) -> None:
+    """Files joined by `record merge`, run by `replay --offline`: status 0, and the digests that were said last."""
+    whole = tmp_path / "whole.mcap"
+    assert vedette("record", "merge", str(whole), *map(str, stand.whole), stdout=subprocess.DEVNULL).wait(60) == 0
+    last = [read_digest(o.payload) for o in _items([whole], Output) if o.topic == DIGEST][-1]
+    done = vedette(
+        "replay", str(whole), "--offline", "--config", str(stand.config), "--from", f"+{SECONDS - 4}",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONHASHSEED": "7"},
+    )  # fmt: skip
+    said, told = done.communicate(timeout=120)
+    assert done.returncode == 0, told.decode()
+    assert b"identical" in told
+    assert said.decode().split() == ["tracks", last.tracks, "alerts", last.alerts, "incidents", last.incidents]
