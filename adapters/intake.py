@@ -15,7 +15,7 @@ import structlog
 
 from adapters.broker import Incoming, now_us
 from adapters.envelope import enveloped
-from adapters.feed import CLOCK_TOPIC, ORDERS
+from adapters.feed import CLOCK_TOPIC, ORDERS, REPLAYED
 from adapters.formats import clock
 from adapters.mqtt import Connection
 from adapters.wallclock import WallClock
@@ -129,8 +129,9 @@ class Intake:
         What a person asked for in a recording comes among its inputs, so that it keeps its place among them.
         """
         frame = self._frame(incoming, rx_us)
-        if frame.source.startswith(ORDERS):
-            frame = replace(frame, source=f"cmd/{frame.source.removeprefix(ORDERS)}")
+        order = frame.source.removeprefix(REPLAYED)
+        if order != frame.source and order.startswith(ORDERS):
+            frame = replace(frame, source=order)
             return enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation)
         if incoming.response_topic and frame.source.endswith("/sighting"):
             return enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation)

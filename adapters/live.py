@@ -33,7 +33,7 @@ from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
 from adapters.checkpoint import About, packed
 from adapters.config import Config, load_zones
 from adapters.decode import TICK
-from adapters.feed import CLOCK_TOPIC, ORDERS
+from adapters.feed import CLOCK_TOPIC, REPLAYED
 from adapters.formats import status, watermark
 from adapters.incidentdb import IncidentDb
 from adapters.intake import Arrived, Intake
@@ -362,7 +362,7 @@ class _Live:
     def _inputs(self) -> list[tuple[str, int]]:
         kinds = ("plots", "status", "met", "sighting", "registration")
         topics = [(f"{self._base}in/+/{kind}", 1) for kind in kinds]
-        recorded = [(f"{self._base}{ORDERS}+", 1)] if self._feed else []
+        recorded = [(f"{self._base}{REPLAYED}{who}/+", 1) for who in ("cmd", "partner/+/cmd") if self._feed]
         return [*topics, *recorded, (f"{self._base}{CLOCK_TOPIC}", 1)]
 
     def _word(self) -> str:
