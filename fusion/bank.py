@@ -22,10 +22,13 @@ from fusion.associate import (
     META,
     MODE3A,
     MODE3A_US,
+    NEAR,
     ODDS,
     RADAR,
     STATUS,
     UPDATE,
+    note_1,
+    note_n,
 )
 from fusion.filters.params import MODELS
 from fusion.hits import SIZES
@@ -55,6 +58,7 @@ class Bank:
         self.look_us = np.zeros((room, sensors), np.int64)
         self.rate = np.zeros((room, sensors, 3))
         self.size = np.zeros((room, SIZES))
+        self.near = np.zeros((room, NEAR))  # what the gate asks, see associate.py; follows from slab and belief
         self.callsign = np.zeros(room, "S8")
         self.serial = np.zeros(room, "S20")
         self.after = np.zeros(room, np.int64)  # grid chains, made anew each step
@@ -73,12 +77,12 @@ class Bank:
         """Slots in use, rising."""
         return np.flatnonzero(self.meta[: self.counts[TOP], STATUS] >= 0)
 
-    def release(self, slot: int) -> None:
-        """Give a slot back."""
-        self.meta[slot] = -1
-        self.callsign[slot] = b""
-        self.serial[slot] = b""
-        self.counts[HINT] = min(int(self.counts[HINT]), slot)
+    def release(self, slots: I8) -> None:
+        """Give slots back, at least one."""
+        self.meta[slots] = -1
+        self.callsign[slots] = b""
+        self.serial[slots] = b""
+        self.counts[HINT] = min(int(self.counts[HINT]), int(slots.min()))
 
     def ahead(self, slots: I8, t_us: int, table: F8) -> tuple[F8, F8, F8]:
         """State (n, 6), covariance (n, 6, 6) and mode (n, 3) of the given tracks, carried to t_us."""
@@ -112,6 +116,7 @@ class Bank:
             self.callsign[keep] = self.callsign[drop]
         if self.serial[keep] == b"":
             self.serial[keep] = self.serial[drop]
+        note_1(keep, self.slab, self.belief, self.near)
 
     def recent_plots(self) -> np.ndarray:
         """Recent plots of all radars, oldest first within each, (n,) of PLOT."""
@@ -136,6 +141,7 @@ class Bank:
         for name in _FIELDS:
             kept = np.asarray(state[name])
             getattr(self, name)[: len(kept)] = kept
+        note_n(int(self.counts[TOP]), self.slab, self.belief, self.near)
         self.recent_n[:] = np.asarray(state["recent_n"])
         self.recent_n[:, R_FIRST] = 0
         at = 0

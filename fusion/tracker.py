@@ -40,10 +40,10 @@ from fusion.existence import look_1, twins_1
 from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
-from fusion.kernels import Rec
+from fusion.kernels import PLOT, Rec
 from fusion.pressure import Pressure
 from fusion.registration import Registration, RegistrationParams
-from fusion.rows import head_of, order_1, place_n, plots_of
+from fusion.rows import head_of, order_1, place_n, plots_of, take
 from fusion.schema import (
     CLAIM as CLAIMS,
 )
@@ -65,6 +65,15 @@ SLICE_US = 250_000  # plots this close in time are associated together
 MERGE_EVERY_US = US_PER_S
 FADE_EVERY_US = 60 * US_PER_S
 RECENT_US = 30 * US_PER_S  # `Tracks.sensors` shows who fed a track this long
+# First bytes of the names in a plot, as numbers: no name begins with a zero, and numpy is slow with text.
+_NAMES = np.dtype(
+    {
+        "names": ["callsign", "serial"],
+        "formats": ["i8", "i8"],
+        "offsets": [PLOT.fields[name][1] for name in ("callsign", "serial")],  # type: ignore[index]
+        "itemsize": PLOT.itemsize,
+    }
+)
 METRES_PER_HPA = 8.3  # of pressure altitude near sea level, ICAO Doc 7488
 
 
@@ -322,33 +331,35 @@ class Tracker:
         self.registration.observe(plots, now_us)
         believed = self.registration.believed
         if not believed.all():
-            plots = plots[believed[plots["sensor"]]]
+            plots = take(plots, believed[plots["sensor"]])
         if len(self.registration.correct(plots)):
             place_n(plots, self._sites)
-        return plots[order_1(plots, SLICE_US)]
+        return take(plots, order_1(plots, SLICE_US))
 
     def _fuse(self, plots: Rec) -> None:
         landed = plots["on_ground"] == 1
         if landed.any():
             landed &= self._looks[plots["sensor"], 3] > 0.0  # claims only: they know
             self._landed(plots["address"][landed])
-            plots = plots[~landed]
+            plots = take(plots, ~landed)
         if len(plots) == 0:
             return
         bank = self._bank
         top = int(bank.counts[TOP])
-        if self._buckets.shape[1] < 2 * (top + len(plots)):
-            self._buckets = np.empty((2, 1 << (4 * (top + len(plots))).bit_length()), np.int64)
+        if self._buckets.shape[1] < top + len(plots):
+            self._buckets = np.empty((2, 1 << (top + len(plots)).bit_length()), np.int64)
         call: tuple[Any, ...] = (
             plots, SLICE_US, self._numbers, bank.slab, self._sites, self._table, *bank.per_track(), self._work,
             self._rules, *self._known(), bank.counts, self._newest_us, self._sensor_us, self._buckets[0], bank.after,
-            bank.cell,
-            bank.recent, bank.recent_n, self._stats, self._nis, self._buckets[1], bank.namesake,
+            bank.cell, bank.near, bank.recent, bank.recent_n, self._stats, self._nis, self._buckets[1], bank.namesake,
         )  # fmt: skip
         step_1(*call)
+        words = plots.view(_NAMES)
         for name, column in (("callsign", bank.callsign), ("serial", bank.serial)):
-            said = np.flatnonzero((plots[name] != b"") & (plots["slot"] >= 0))
-            column[plots["slot"][said]] = plots[name][said]
+            said = np.flatnonzero(words[name])
+            if len(said):
+                said = said[plots["slot"][said] >= 0]
+                column[plots["slot"][said]] = plots[name][said]
         self._newest_us = max(self._newest_us, int(plots["t_us"].max()))
 
     def _fade(self) -> None:
@@ -372,8 +383,8 @@ class Tracker:
             *bank.per_track(), bank.slab, self._rules, ended, in_view, self._stats,
         )  # fmt: skip
         count = int(look_1(*call))
-        for slot, seen in zip(ended[:count].tolist(), in_view[:count].tolist(), strict=True):
-            self._end(slot, "dropped" if seen else "left coverage")
+        if count:
+            self._end(ended[:count], ["dropped" if seen else "left coverage" for seen in in_view[:count].tolist()])
 
     def _merge(self) -> None:
         bank = self._bank
@@ -384,22 +395,27 @@ class Tracker:
         pairs = np.empty((len(live), 2), np.int64)
         p = self.params
         count = twins_1(
-            live, float(self._newest_us), bank.slab, self._table, bank.meta, bank.hit_us, self._looks, p.merge_m,
-            p.merge_gate, pairs,
+            live, float(self._newest_us), bank.slab, bank.near, self._table, bank.meta, bank.hit_us, self._looks,
+            p.merge_m, p.merge_gate, pairs,
         )  # fmt: skip
-        for keep, drop in pairs[:count]:
-            bank.absorb(int(keep), int(drop))
-            self._end(int(drop), "merged")
+        for keep, drop in pairs[:count].tolist():
+            bank.absorb(keep, drop)
+        if count:
+            self._end(pairs[:count, 1], ["merged"] * count)
 
     def _landed(self, addresses: np.ndarray) -> None:
         live = self._bank.live()
-        for slot in live[np.isin(self._bank.meta[live, ADDRESS], addresses[addresses >= 0])]:
-            self._end(int(slot), "landed")
+        gone = live[np.isin(self._bank.meta[live, ADDRESS], addresses[addresses >= 0])]
+        if len(gone):
+            self._end(gone, ["landed"] * len(gone))
 
-    def _end(self, slot: int, why: str) -> None:
-        if self._bank.meta[slot, STATUS] > int(TrackStatus.TENTATIVE):
-            self._dropped.append((int(self._bank.meta[slot, ID]), why))
-        self._bank.release(slot)
+    def _end(self, slots: I8, why: Sequence[str]) -> None:
+        meta = self._bank.meta[slots]
+        published = meta[:, STATUS] > int(TrackStatus.TENTATIVE)
+        self._dropped += [
+            (i, w) for i, w, said in zip(meta[:, ID].tolist(), why, published.tolist(), strict=True) if said
+        ]
+        self._bank.release(slots)
 
 
 def _rules(p: TrackerParams) -> F8:

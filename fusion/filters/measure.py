@@ -34,7 +34,7 @@ SCRATCH = ANCHOR + 12  # length of the scratch `w` as far as this file uses it
 POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
 
 
-@njit("float64(float64, float64)", cache=True, nogil=True)
+@njit("float64(float64, float64)", cache=True, nogil=True, _nrt=False)
 def _angle_1(across: float, along: float) -> float:
     """atan2(across, along), by its series where that is exact to rounding: innovations are small."""
     t = across / along if along > 0.0 else 1.0
@@ -44,7 +44,7 @@ def _angle_1(across: float, along: float) -> float:
     return t * (1.0 - q * (1 / 3 - q * (1 / 5 - q * (1 / 7 - q * (1 / 9 - q * (1 / 11))))))
 
 
-@njit("void(float64[::1], int64, float64[::1])", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1])", cache=True, nogil=True, _nrt=False)
 def anchor_1(r: F8, ro: int, w: F8) -> None:
     """What the row r[ro:] says whatever the state, worked out once for all models, into the scratch w.
 
@@ -70,7 +70,7 @@ def anchor_1(r: F8, ro: int, w: F8) -> None:
         w[ANCHOR + 9], w[ANCHOR + 10], w[ANCHOR + 11] = ecef_1(r[ro + M_A], r[ro + M_B], r[ro + M_C])
 
 
-@njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True)
+@njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True, _nrt=False)
 def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
     if math.isnan(r[ro + M_C]):
         known = False
@@ -110,7 +110,7 @@ def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
 
 
 @njit("void(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64, float64, float64[::1], int64)",
-      cache=True, nogil=True)  # fmt: skip
+      cache=True, nogil=True, _nrt=False)  # fmt: skip
 def _range_rate_1(r: F8, ro: int, sites: F8, x: F8, xo: int, steep: float, level: float, w: F8, o: int) -> None:
     """`steep` and `level`: sine and cosine of the elevation of the line of sight."""
     i = int(r[ro + M_SITE])
@@ -127,7 +127,7 @@ def _range_rate_1(r: F8, ro: int, sites: F8, x: F8, xo: int, steep: float, level
     w[o + 5] = r[ro + M_SRATE] * r[ro + M_SRATE] + across2 * r[ro + M_SB] * r[ro + M_SB]
 
 
-@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, _nrt=False)
 def _height_1(r: F8, ro: int, x: F8, xo: int, w: F8, o: int) -> None:
     lat, lon, h = geodetic_1(x[xo], x[xo + 1], x[xo + 2])
     w[o] = 0.0
@@ -142,6 +142,7 @@ def _height_1(r: F8, ro: int, x: F8, xo: int, w: F8, o: int) -> None:
     "int64(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64[::1])",
     cache=True,
     nogil=True,
+    _nrt=False,
 )
 def linearise_1(r: F8, ro: int, sites: F8, x: F8, xo: int, w: F8) -> int:
     """Components of the measurement row r[ro:] at the state x[xo:]: their number; they are written to w, LIN each.
