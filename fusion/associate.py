@@ -40,6 +40,10 @@ N_T, N_X, N_V, N_WIDE, N_FAST, N_GRASP = 0, 1, 4, 7, 8, 9
 NEAR = 10
 NOWHERE = -1  # cell of a track that has ended
 GRID = "int64[::1], int64[::1], int64[::1], float64[:, ::1]"  # first, after, cell_of, near
+# Columns of `counts`: next id; first slot never used; no free slot below; births refused, pairs left out, clusters
+# split.
+NEXT_ID, TOP, HINT, REFUSED, LEFT_OUT, SPLIT = range(6)
+COUNTS = 6
 # Columns of one pair of plot and track.
 P_SCORE, P_GAIN, P_SPEED, P_SURE = range(4)
 PAIR = 4

@@ -9,7 +9,7 @@ from numba import njit
 from fusion.filters.imm import COV, MEAN, START, TRIANGLE, correct_1, move_1
 from fusion.filters.measure import anchor_1, linearise_1
 from fusion.filters.params import M_A, M_B, M_C, M_H, M_KIND, M_SA, M_SB, M_SC, M_SH, M_SITE, M_SV, M_VE, MODELS
-from fusion.geo import ecef_1, ecef_from_polar_1, ecef_from_range_height_1, enu_axes_1, geodetic_1, up_1
+from fusion.geo import ecef_1, ecef_from_polar_1, ecef_from_range_height_1, normal_1, up_1
 from fusion.schema import F8, PlotKind
 
 POSITION = int(PlotKind.POSITION)
@@ -143,8 +143,10 @@ def born_1(r: F8, ro: int, sites: F8, v_sigma: float, s: F8, so: int) -> None:
     for i in range(TRIANGLE):
         s[p + i] = 0.0
     s[m], s[m + 1], s[m + 2] = place_1(r, ro, sites)
-    lat, lon, _ = geodetic_1(s[m], s[m + 1], s[m + 2])
-    axes = enu_axes_1(lat, lon)
+    ux, uy, uz, _ = normal_1(s[m], s[m + 1], s[m + 2])
+    level = math.sqrt(ux * ux + uy * uy)
+    cosine, sine = (ux / level, uy / level) if level > 0.0 else (1.0, 0.0)  # of the longitude
+    axes = (-sine, cosine, 0.0, -uz * cosine, -uz * sine, level, ux, uy, uz)
     position = int(r[ro + M_KIND]) == POSITION
     if position:
         height = HEIGHT_SIGMA_M if math.isnan(r[ro + M_C]) else r[ro + M_SC]

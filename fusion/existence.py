@@ -22,6 +22,7 @@ from fusion.associate import (
     CONFIRMED,
     DECAYED,
     HEIGHT,
+    HINT,
     HITS,
     ID,
     MODE3A,
@@ -233,7 +234,7 @@ def in_view_1(
 @njit(
     signature(
         "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
-        "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1]",
+        "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1], int64[::1], int64[:, ::1]",
     ),
     cache=True,
     nogil=True,
@@ -242,10 +243,11 @@ def look_1(
     top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, numbers: F8, sites: F8, cover: F8, screens: F4,
     local: F8, hot: F4,
     meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, slab: F8, rules: F8, ended: I8, in_view: B1,
-    stats: I8,
+    stats: I8, counts: I8, names: I8,
 ) -> int:  # fmt: skip
-    """Count expected looks that gave nothing, let existence decay, set status. Fills `ended` with dying slots below
-    top, and `in_view` with whether a sensor that looks by itself would see the object where it should be now.
+    """Count expected looks that gave nothing, let existence decay, set status, and end tracks below top. Of those that
+    were published fills `ended` with the ids and `in_view` with whether a sensor that looks by itself would see the
+    object where it should be now; returns their number.
 
     `sensors` (n, 4): period_us, patience_us (jitter and latency before a look counts as missed), radar, clutter.
     """
@@ -298,9 +300,15 @@ def look_1(
         if dead:
             if not confirmed:
                 nothing_1(slab, o, hit_us[slot], meta[slot, HITS], numbers, sites, hot)
-            ended[dying] = slot
-            in_view[dying] = in_view_1(slab, o, newest_us, sites, cover, screens, local, hot, size[slot], rate[slot])
-            dying += 1
+            else:
+                ended[dying] = meta[slot, ID]
+                in_view[dying] = in_view_1(
+                    slab, o, newest_us, sites, cover, screens, local, hot, size[slot], rate[slot]
+                )
+                dying += 1
+            meta[slot, :] = -1
+            names[slot, :] = 0
+            counts[HINT] = min(counts[HINT], slot)
     return dying
 
 

@@ -75,6 +75,7 @@ PLOT = np.dtype(
     align=True,
 )  # fmt: skip
 PLOTS = from_dtype(PLOT)[::1]
+WORDS = 4  # of eight bytes, callsign and serial of a plot, at its end: compiled code has no text
 Rec = NDArray[np.void]  # an array of PLOT
 
 

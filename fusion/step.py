@@ -24,17 +24,23 @@ from fusion.associate import (
     GRASP,
     GRASP_SIGMAS2,
     GRID,
+    HINT,
     HITS,
     ID,
+    LEFT_OUT,
     MOST_PAIRS,
+    NEXT_ID,
     ODDS,
     P_GAIN,
     P_SPEED,
     P_SURE,
     PAIR,
+    REFUSED,
     ROW_AT,
     SAME_SCAN,
+    SPLIT,
     STATUS,
+    TOP,
     UNSEEN,
     cluster_1,
     enter_1,
@@ -43,7 +49,7 @@ from fusion.associate import (
     row_of_1,
     wide_1,
 )
-from fusion.bank import HINT, LEFT_OUT, NEXT_ID, R_NUMBER, REFUSED, SPLIT, TOP
+from fusion.bank import R_NUMBER
 from fusion.birth import tells_velocity_1
 from fusion.clutter import (
     OLD_US,
@@ -61,7 +67,7 @@ from fusion.existence import CORE, E_GAIN, E_SPEED, TENTATIVE, mark_1
 from fusion.filters.params import M_A, M_B
 from fusion.hits import PRIOR, SIZES
 from fusion.hits import RECORD as UNMET
-from fusion.kernels import BEARING, PLOT, PLOTS, RING, SLAB, Rec, T, X, fuse_1, signature, start_1
+from fusion.kernels import BEARING, PLOT, PLOTS, RING, SLAB, WORDS, Rec, T, X, fuse_1, signature, start_1
 from fusion.reopen import ENDED, contended_1, forget_1, remember_1, reopen_1
 from fusion.schema import B1, F4, F8, I8
 
@@ -276,7 +282,7 @@ def absorb_1(
 @njit(
     signature(
         "void", PLOTS, "float64[::1], boolean[::1]", *CORE, "int64[::1], float64", GRID, PLOTS, "int64[::1]",
-        "float64[::1]",
+        "float64[::1], int64[:, ::1], float64[:, ::1]",
     ),
     cache=True,
     nogil=True,
@@ -286,14 +292,12 @@ def associate_1(
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8, newest_s: float,
     first: I8,
     after: I8, cell_of: I8, near: F8, ring: Rec, ring_n: I8,
-    nis: F8,
+    nis: F8, pair_of: I8, pair: F8,
 ) -> None:  # fmt: skip
     """Gate, cluster and fuse the plots of a group that no address placed, with those of the same scan they contend
     with."""
     n = plots.shape[0]
-    pair_plot = np.empty(MOST_PAIRS * n + 1, np.int64)
-    pair_slot = np.empty(MOST_PAIRS * n + 1, np.int64)
-    pair = np.empty((MOST_PAIRS * n + 1, PAIR))
+    pair_plot, pair_slot = pair_of[0], pair_of[1]
     held = np.empty(8 * n + 32 if ring_n[R_NUMBER] > 0 else 0, np.int64)
     left_out = np.zeros(2, np.int64)
     count = gate_1(
@@ -313,9 +317,10 @@ def associate_1(
         )  # fmt: skip
         group = group[:m]
         taken = np.zeros(m, np.bool_)
-        pair_plot = np.empty(MOST_PAIRS * m + 1, np.int64)
-        pair_slot = np.empty(MOST_PAIRS * m + 1, np.int64)
-        pair = np.empty((MOST_PAIRS * m + 1, PAIR))
+        if MOST_PAIRS * m >= pair.shape[0]:
+            pair_plot = np.empty(MOST_PAIRS * m + 1, np.int64)
+            pair_slot = np.empty(MOST_PAIRS * m + 1, np.int64)
+            pair = np.empty((MOST_PAIRS * m + 1, PAIR))
         left_out[0] = 0
         count = gate_1(
             group, sensor, taken, slab, sites, table, meta, belief, hit_us, rate, w, first, after, cell_of, near,
@@ -392,8 +397,9 @@ def group_end_1(plots: Rec, start: int, slice_us: int) -> int:
 
 @njit(
     signature(
-        "void", PLOTS, "int64, float64[:, ::1]", *CORE, "int64[::1], int64, int64[::1]", GRID,
+        "int64", PLOTS, "int64, float64[:, ::1]", *CORE, "int64[::1], int64, int64[::1]", GRID,
         PLOTS.copy(ndim=2), "int64[:, ::1], int64[:, ::1], float64[:, ::1], int64[::1], int64[::1]",
+        "int64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1]",
     ),
     cache=True,
     nogil=True,
@@ -404,12 +410,15 @@ def step_1(
     newest_us: int,
     sensor_us: I8, first: I8, after: I8,
     cell_of: I8, near: F8, rings: Rec, rings_n: I8, stats: I8, nis: F8, named: I8, namesake: I8,
-) -> None:  # fmt: skip
-    """Fuse the plots of one tick, sorted by (slice, sensor, kind, time).
+    pair_of: I8, pair: F8, words: I8, names: I8,
+) -> int:  # fmt: skip
+    """Fuse the plots of one tick, sorted by (slice, sensor, kind, time); returns the newest measured time.
 
     `numbers` (n, SENSOR) and `sensor_us` (n,) newest measured time, one row a sensor; `stats` (n, 3) hits, misses,
     innovations; `nis` (n, 4) fading sum and components, and the same of the group in hand; The grid of
-    places (`first`, `after`, `cell_of`) and the chains of addresses (`named`, `namesake`) are made here.
+    places (`first`, `after`, `cell_of`) and the chains of addresses (`named`, `namesake`) are made here. `pair_of`
+    (2, m) and `pair` (m, PAIR), m at least MOST_PAIRS a plot and one more, are scratch. `words` are the plots as
+    numbers, whose last WORDS go into `names` of the tracks that took them, where they say anything.
     """
     first[:] = -1
     named[:] = -1
@@ -444,7 +453,7 @@ def step_1(
             associate_1(
                 group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
                 screens, local, hot, counts,
-                newest_us * 1e-6, first, after, cell_of, near, rings[s], rings_n[s], nis[s, 2:],
+                newest_us * 1e-6, first, after, cell_of, near, rings[s], rings_n[s], nis[s, 2:], pair_of, pair,
             )  # fmt: skip
         passed_us = group_us - sensor_us[s]
         known_before = sensor_us[s] > 0
@@ -459,3 +468,12 @@ def step_1(
         if meta[slot, STATUS] == ENDED:
             meta[slot, STATUS] = -1
             counts[HINT] = min(counts[HINT], slot)
+    at = words.shape[1] - WORDS
+    for i in range(plots.shape[0]):
+        slot = plots[i].slot
+        if slot >= 0 and words[i, at] != 0:
+            names[slot, 0] = words[i, at]
+        if slot >= 0 and words[i, at + 1] != 0:
+            for k in range(1, WORDS):
+                names[slot, k] = words[i, at + k]
+    return newest_us

@@ -24,23 +24,29 @@ from fusion.associate import (
     HEIGHT,
     HITS,
     ID,
+    LEFT_OUT,
     MODE3A,
     MODE3A_US,
+    MOST_PAIRS,
     ODDS,
+    PAIR,
     RADAR,
+    REFUSED,
+    SPLIT,
     STATUS,
     STEP_SCRATCH,
+    TOP,
     UNSEEN,
     UPDATE,
 )
-from fusion.bank import LEFT_OUT, MOST_TRACKS, REFUSED, SPLIT, TOP, Bank
+from fusion.bank import MOST_TRACKS, Bank
 from fusion.clutter import GRID, HOT, S_CLUTTER, SENSOR, numbers_of
 from fusion.coverage import Coverage
 from fusion.existence import look_1, twins_1
 from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
-from fusion.kernels import PLOT, Rec
+from fusion.kernels import Rec
 from fusion.pressure import Pressure
 from fusion.registration import Registration, RegistrationParams
 from fusion.rows import head_of, order_1, place_n, plots_of, take
@@ -65,15 +71,6 @@ SLICE_US = 250_000  # plots this close in time are associated together
 MERGE_EVERY_US = US_PER_S
 FADE_EVERY_US = 60 * US_PER_S
 RECENT_US = 30 * US_PER_S  # `Tracks.sensors` shows who fed a track this long
-# First bytes of the names in a plot, as numbers: no name begins with a zero, and numpy is slow with text.
-_NAMES = np.dtype(
-    {
-        "names": ["callsign", "serial"],
-        "formats": ["i8", "i8"],
-        "offsets": [PLOT.fields[name][1] for name in ("callsign", "serial")],  # type: ignore[index]
-        "itemsize": PLOT.itemsize,
-    }
-)
 METRES_PER_HPA = 8.3  # of pressure altitude near sea level, ICAO Doc 7488
 
 
@@ -168,6 +165,7 @@ class Tracker:
         self._hot = np.zeros((n, GRID * GRID, HOT), np.float32)
         self._nis = np.zeros((n, 4))  # sum, degrees of freedom, both fading; and scratch of the group in hand
         self._buckets = np.empty((2, 1024), np.int64)  # of the grid, of addresses
+        self._pairs = np.empty((2, 1), np.int64), np.empty((1, PAIR))  # scratch of association
         self.pressure = Pressure(self._sensors, geoid, self.params.pressure_sigma_m)
 
     # ------------------------------------------------------------- the verbs
@@ -219,7 +217,7 @@ class Tracker:
             mode3a_us=meta[:, MODE3A_US].copy(),
             category=meta[:, CATEGORY].astype(np.int8),
             callsign=bank.callsign[slots],
-            serial=bank.serial[slots],
+            serial=bank.serial[slots].astype("S20"),
             claim_us=meta[:, CLAIM].copy(),
             radar_us=meta[:, RADAR].copy(),
             height_us=meta[:, HEIGHT].copy(),
@@ -348,19 +346,16 @@ class Tracker:
         top = int(bank.counts[TOP])
         if self._buckets.shape[1] < top + len(plots):
             self._buckets = np.empty((2, 1 << (top + len(plots)).bit_length()), np.int64)
+        most = MOST_PAIRS * len(plots) + 1
+        if len(self._pairs[1]) < most:
+            self._pairs = np.empty((2, 2 * most), np.int64), np.empty((2 * most, PAIR))
         call: tuple[Any, ...] = (
             plots, SLICE_US, self._numbers, bank.slab, self._sites, self._table, *bank.per_track(), self._work,
             self._rules, *self._known(), bank.counts, self._newest_us, self._sensor_us, self._buckets[0], bank.after,
             bank.cell, bank.near, bank.recent, bank.recent_n, self._stats, self._nis, self._buckets[1], bank.namesake,
+            *self._pairs, plots.view(np.int64).reshape(len(plots), -1), bank.names,
         )  # fmt: skip
-        step_1(*call)
-        words = plots.view(_NAMES)
-        for name, column in (("callsign", bank.callsign), ("serial", bank.serial)):
-            said = np.flatnonzero(words[name])
-            if len(said):
-                said = said[plots["slot"][said] >= 0]
-                column[plots["slot"][said]] = plots[name][said]
-        self._newest_us = max(self._newest_us, int(plots["t_us"].max()))
+        self._newest_us = int(step_1(*call))
 
     def _fade(self) -> None:
         """What coverage learnt of places fades by measured time, a minute at a time."""
@@ -380,11 +375,12 @@ class Tracker:
         ended, in_view = np.empty(top, np.int64), np.empty(top, np.bool_)
         call: tuple[Any, ...] = (
             top, self._newest_us, now_us, self._sensor_us, self._looks, self._numbers, self._sites, *self._known(),
-            *bank.per_track(), bank.slab, self._rules, ended, in_view, self._stats,
+            *bank.per_track(), bank.slab, self._rules, ended, in_view, self._stats, bank.counts,
+            bank.names,
         )  # fmt: skip
         count = int(look_1(*call))
-        if count:
-            self._end(ended[:count], ["dropped" if seen else "left coverage" for seen in in_view[:count].tolist()])
+        for number, seen in zip(ended[:count].tolist(), in_view[:count].tolist(), strict=True):
+            self._dropped.append((number, "dropped" if seen else "left coverage"))
 
     def _merge(self) -> None:
         bank = self._bank

@@ -22,7 +22,7 @@ from fusion.filters.params import (
     M_SV,
     M_VE,
 )
-from fusion.geo import ecef_1, enu_axes_1, geodetic_1
+from fusion.geo import A_M, E2, ecef_1, enu_axes_1, normal_1
 from fusion.schema import F8, PlotKind
 
 # Compiled code here takes arrays with a place in them, (array, offset), instead of slices: numba counts references to
@@ -67,14 +67,18 @@ def anchor_1(r: F8, ro: int, w: F8) -> None:
     w[ANCHOR + 7] = u1
     w[ANCHOR + 8] = u2
     if not math.isnan(r[ro + M_C]):
-        w[ANCHOR + 9], w[ANCHOR + 10], w[ANCHOR + 11] = ecef_1(r[ro + M_A], r[ro + M_B], r[ro + M_C])
+        across = A_M / math.sqrt(1.0 - E2 * u2 * u2)  # geo.ecef_1, with the sines and cosines that the axes are made of
+        out = (across + r[ro + M_C]) * n2
+        w[ANCHOR + 9] = out * e1
+        w[ANCHOR + 10] = -out * e0
+        w[ANCHOR + 11] = (across * (1.0 - E2) + r[ro + M_C]) * u2
 
 
 @njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True, _nrt=False)
 def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
     if math.isnan(r[ro + M_C]):
         known = False
-        px, py, pz = ecef_1(r[ro + M_A], r[ro + M_B], geodetic_1(x[xo], x[xo + 1], x[xo + 2])[2])
+        px, py, pz = ecef_1(r[ro + M_A], r[ro + M_B], normal_1(x[xo], x[xo + 1], x[xo + 2])[3])
     else:
         known = True
         px, py, pz = w[ANCHOR + 9], w[ANCHOR + 10], w[ANCHOR + 11]
@@ -129,11 +133,8 @@ def _range_rate_1(r: F8, ro: int, sites: F8, x: F8, xo: int, steep: float, level
 
 @njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, _nrt=False)
 def _height_1(r: F8, ro: int, x: F8, xo: int, w: F8, o: int) -> None:
-    lat, lon, h = geodetic_1(x[xo], x[xo + 1], x[xo + 2])
     w[o] = 0.0
-    w[o + 1] = math.cos(lat) * math.cos(lon)
-    w[o + 2] = math.cos(lat) * math.sin(lon)
-    w[o + 3] = math.sin(lat)
+    w[o + 1], w[o + 2], w[o + 3], h = normal_1(x[xo], x[xo + 1], x[xo + 2])
     w[o + 4] = r[ro + M_H] - h
     w[o + 5] = r[ro + M_SH] * r[ro + M_SH]
 
