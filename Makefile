@@ -12,11 +12,13 @@ PYTEST_ARGS ?=
 # The first Python that fits (numba knows 3.11 and 3.12); PYTHON=/path/to/python3.11 overrides.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
-SYSTEM_PROGRAMS := mosquitto mosquitto_sub prometheus promtool chromium openssl
-SYSTEM_PACKAGES := mosquitto mosquitto-clients prometheus chromium openssl
+SYSTEM_PROGRAMS := mosquitto mosquitto_sub prometheus promtool chromium openssl node npm
+SYSTEM_PACKAGES := mosquitto mosquitto-clients prometheus chromium openssl nodejs npm
 export PATH := $(PATH):/usr/sbin:/sbin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OPENBLAS_NUM_THREADS := 1
+# Some machines forbid bytecode for all; then every one of our hundreds of processes would compile its sources anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Turns pip's many lines into one that moves (a line for every tenth package where there is no terminal).
 PROGRESS = awk -v tty=$$([ -t 1 ] && echo 1 || echo 0) '\
@@ -40,13 +42,18 @@ demo: $(VENV)/.installed ## see it work: simulated radars, a drone, an alert (no
 	@$(BIN)/python -m adapters.warm
 	@$(BIN)/vedette demo $(ARGS)
 
-test: $(VENV)/.installed-dev system check ## everything: lint, types, import contracts, all tests
-	@echo "Tests"; $(BIN)/python -m adapters.warm
+test: $(VENV)/.installed-dev system $(VENV)/node/.installed ## everything: lint, types, import contracts, all tests
+	@# Kernels take one core for a minute or more where they are new: the other one checks meanwhile.
+	@$(BIN)/python -m adapters.warm > $(VENV)/warm.txt 2>&1 & warm=$$!; \
+	$(MAKE) check || { kill $$warm; exit 1; }; \
+	wait $$warm || { cat $(VENV)/warm.txt; exit 1; }; \
+	tail -n 1 $(VENV)/warm.txt
+	@echo "Tests"
 ifdef PYTEST_ARGS
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m alone --numprocesses 2 --dist loadfile --no-loadscope-reorder
 endif
 
 check: $(VENV)/.installed-dev ## lint, types and import contracts
@@ -57,8 +64,9 @@ check: $(VENV)/.installed-dev ## lint, types and import contracts
 bench: $(VENV)/.installed-dev ## speed, as ratios and rates of one run on this machine
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.installed-dev system ## hours: every scene whole, property tests with many times the examples
-	@VEDETTE_HYPOTHESIS=soak $(BIN)/python -m pytest $(PYTEST_ARGS)
+soak: $(VENV)/.installed-dev system $(VENV)/node/.installed ## hours, in pieces that are kept: every campaign in full, told in docs/soak.md
+	@$(BIN)/python -m adapters.warm
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 format: $(VENV)/.installed-dev ## put the code into its form
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
@@ -85,6 +93,12 @@ system: # the programs that tests use: installed when root or sudo is there, els
 		echo "Install them, then run make again:  sudo apt-get install $(SYSTEM_PACKAGES)"; \
 		exit 1; \
 	fi
+
+$(VENV)/node/.installed: tests/node/package.json
+	@echo "Installing the MCAP tools of npm, which the tests open recordings with"
+	@mkdir -p $(VENV)/node && cp tests/node/package.json $(VENV)/node/
+	@npm install --prefix $(VENV)/node --no-audit --no-fund --loglevel error > $(VENV)/npm.txt 2>&1 || { tail -20 $(VENV)/npm.txt; exit 1; }
+	@touch $@
 
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

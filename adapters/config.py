@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters import configfile, redlines
-from adapters.configfile import SensorFile, SensorsFile, ServiceFile
+from adapters.configfile import RecordFile, SensorFile, SensorsFile, ServiceFile
 from adapters.errors import UNREADABLE, ConfigError, unreadable
 from adapters.redlines import existing
 from adapters.refuse import did_you_mean, validate
@@ -96,6 +96,8 @@ class Config:
     full_ms: int
     partners: tuple[str, ...]  # neighbours who are told of alerts and their tracks; topic parts
     quarantine_bytes: int
+    record: RecordFile
+    record_dir: Path
     hash: str  # sha256 over name and content of every file that can change an answer
     files: tuple[Path, ...]  # what the hash covers
 
@@ -227,8 +229,8 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
     dem = existing(folder, service.zones.dem, "zones.dem", found) if service.zones.dem else None
     lines = redlines.read(folder, service, sensors, found)
     tracker = _tracker(folder, service.tracker, found)
-    for key, problem, cure in configfile.publish_faults(service.publish):
-        found.append(_wrong(folder, f"publish.{key}", problem, cure))
+    for key, problem, cure in configfile.service_faults(service):
+        found.append(_wrong(folder, key, problem, cure))
     if found or broker is None or lines is None or tracker is None:
         return None, [located(error) for error in found]
     files = (
@@ -264,6 +266,8 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
         full_ms=service.publish.full_ms,
         partners=tuple(service.publish.partners),
         quarantine_bytes=service.store.quarantine_bytes,
+        record=service.record,
+        record_dir=folder / (service.record.folder or Path(service.data_dir) / "recordings"),
         hash=_hash(folder, files),
         files=files,
     )

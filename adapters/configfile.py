@@ -101,6 +101,28 @@ class StoreFile(Strict):
     )
 
 
+class RecordFile(Strict):
+    """`[record]` of service.toml."""
+
+    enabled: bool = Field(default=True, description="false: nothing is recorded, and nothing can be replayed")
+    folder: str = Field(default="", description="folder of the recordings; empty: recordings/ in data_dir")
+    file_s: int = Field(
+        default=3_600, ge=10, le=86_400, description="a new file after so many seconds: one can be copied away"
+    )
+    file_bytes: int = Field(
+        default=250_000_000,
+        ge=1_000_000,
+        le=10_000_000_000,
+        description="a new file after so many bytes, where that comes first: a viewer opens it at once",
+    )
+    budget_bytes: int = Field(
+        default=20_000_000_000,
+        ge=10_000_000,
+        le=100_000_000_000_000,
+        description="most that recordings may take on disk; before that the oldest files go, and are counted",
+    )
+
+
 class ServiceFile(Strict):
     """service.toml."""
 
@@ -114,13 +136,16 @@ class ServiceFile(Strict):
     mode: Literal["peace", "tension", "exercise"] = Field(
         default="peace", description="peace, tension or exercise at the start: which texts and recipients alerts have"
     )
-    data_dir: str = Field(default="../var", min_length=1, description="folder for journal, quarantine and epoch")
+    data_dir: str = Field(
+        default="../var", min_length=1, description="folder for journal, recordings, quarantine and epoch"
+    )
     broker: BrokerFile = BrokerFile()
     http: HttpFile = HttpFile()
     publish: PublishFile = PublishFile()
     zones: ZonesFile = Field(description="a [zones] section with borders, terrain and geoid")
     rules: RulesFile = RulesFile()
     store: StoreFile = StoreFile()
+    record: RecordFile = RecordFile()
     tracker: dict[str, Any] = Field(default={}, description="numbers of fusion.tracker.TrackerParams, by name")
 
 
@@ -198,15 +223,19 @@ def tls_faults(folder: Path, broker: BrokerFile) -> list[tuple[str, str, str]]:
     return faults
 
 
-def publish_faults(publish: PublishFile) -> list[tuple[str, str, str]]:
-    """(key, problem, cure) of what the model cannot say of `[publish]`."""
+def service_faults(service: ServiceFile) -> list[tuple[str, str, str]]:
+    """(key, problem, cure) of what the model cannot say of `[publish]` and `[record]`."""
+    publish, record = service.publish, service.record
     faults = []
+    if record.budget_bytes < 2 * record.file_bytes:
+        problem = f"is {record.budget_bytes}, less than two files of record.file_bytes"
+        faults.append(("record.budget_bytes", problem, "give room for two files: one that is written, one to look at"))
     if publish.picture_ms % 100:
         cure = "take 100, 200, 300 ...: a picture comes with a tick, and ticks come every 100 ms"
-        faults.append(("picture_ms", f"is {publish.picture_ms}", cure))
+        faults.append(("publish.picture_ms", f"is {publish.picture_ms}", cure))
     for row, name in enumerate(publish.partners):
         if name in publish.partners[:row]:
-            faults.append((f"partners[{row}]", f'is "{name}" a second time', "name every neighbour once"))
+            faults.append((f"publish.partners[{row}]", f'is "{name}" a second time', "name every neighbour once"))
     return faults
 
 

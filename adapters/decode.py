@@ -6,7 +6,7 @@ Every frame ends in exactly one of: fed to the engine (whole or in part), or cou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -42,14 +42,17 @@ Refused = Callable[[Frame, str, str], None]  # frame, reason, detail
 class Door:
     """Decodes frames into an engine. `refused` is told of every refusal, for samples and the log."""
 
-    def __init__(self, engine: Engine, formats: Mapping[str, str], refused: Refused) -> None:
-        """`formats` gives each sensor's plot format by sensor id.
+    def __init__(
+        self, engine: Engine, formats: Mapping[str, str], refused: Refused, partners: Sequence[str] = ()
+    ) -> None:
+        """`formats` gives each sensor's plot format by sensor id; `partners` are the neighbours who may say `take`.
 
         Raises:
             KeyError: a format that does not exist: the configuration check has failed to see it.
         """
         self._engine = engine
         self._refused = refused
+        self._partners = tuple(partners)
         self._sensors = {spec.id: spec for spec in engine.config.sensors}
         self._unfit: list[tuple[bytes, SensorSpec, int, Invalid]] = []
         self._plots = {sensor: PLOT_FORMATS[name] for sensor, name in formats.items()}
@@ -82,6 +85,9 @@ class Door:
         if len(parts) == 2 and parts[0] == "cmd":
             self._engine.feed(command.decode(frame.payload, parts[1], frame.rx_us))
             return
+        if len(parts) == 4 and parts[0] == "partner" and parts[2] == "cmd" and parts[1] in self._partners:
+            self._engine.feed(command.decode_from(parts[1], frame.payload, parts[3], frame.rx_us))
+            return
         if len(parts) != 3 or parts[0] != "in":
             raise Invalid("unknown-topic", frame.source)
         _, sensor, what = parts
@@ -113,8 +119,7 @@ class Door:
             if len(self._unfit) < MAX_UNFIT:
                 self._unfit.append((frame.payload, spec, frame.rx_us, fault))
             raise
-        if self._engine.feed(report):
-            self._refused(frame, "future", "a report of what is to come")
+        self._engine.feed(report)
 
     def _enter_plots(self, frame: Frame, spec: SensorSpec) -> None:
         try:

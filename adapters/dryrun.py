@@ -109,7 +109,7 @@ def _engine(config: Config, zones: Zones) -> Engine:
 
 
 def _door(engine: Engine, config: Config) -> Door:
-    return Door(engine, config.formats, lambda _frame, _reason, _detail: None)
+    return Door(engine, config.formats, lambda _frame, _reason, _detail: None, config.partners)
 
 
 def _alerts(events: Iterable[Event]) -> Iterator[Alert]:
@@ -133,7 +133,7 @@ class _Book:
 
 def _is_order(frame: Frame) -> bool:
     """A command about alerts or incidents, which have other ids under other rules."""
-    return frame.source.startswith("cmd/") and frame.source != "cmd/mode"
+    return frame.source.startswith(("cmd/", "partner/")) and frame.source != "cmd/mode"
 
 
 def _obey(watch: Watch, command: Command, tracks: tuple[str, ...], now_us: int) -> list[Alert]:

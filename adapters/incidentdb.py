@@ -3,19 +3,20 @@
 `vedette run` writes it on its writer thread, after the journal and behind it: what a few ticks brought is one
 transaction. The hash-chained journal stays the primary record. From it `rebuild` makes incidents, their transitions,
 members and alerts again; what no journal holds is gone with the database: ledgers of passages, search areas, trails,
-and what people asked for as such, refusals among it (what they changed stands in the transitions).
+reports of people, and what operators asked for as such, refusals among it (what they changed stands in the
+transitions).
 
 A locked or full disk never stops anything: what was not taken is kept (at most `MAX_WAITING` items, beyond that the
 oldest fall and are counted as `lost`) and offered again a second later; `failed` counts the attempts. `max_bytes`
-bounds the file; when it is full, that is such a failure. Passages and trails of tracks that belong to no incident go
-after 30 days, when the database is opened.
+bounds the file; when it is full, that is such a failure. Passages, trails, searches and reports that belong to no
+incident go after 30 days, when the database is opened.
 """
 
 from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +27,25 @@ import msgspec
 
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
-from adapters.formats import area, withheld
+from adapters.formats import area, sighting, withheld
 from adapters.formats import incident as incident_format
 from adapters.incidentmap import search_geojson
 from adapters.wire import Names
-from fusion.record import Crowd, Incident, IncidentChanged, Passage, PassageNoted, SearchArea, SearchChanged, Withheld
+from fusion.record import (
+    Crowd,
+    Incident,
+    IncidentChanged,
+    Passage,
+    PassageNoted,
+    Point,
+    SearchArea,
+    SearchChanged,
+    SightingJudged,
+    Withheld,
+)
 from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Event, Picture
 
-VERSION = 1  # of the tables below
+VERSION = 2  # of the tables below
 MAX_WAITING = 20_000  # items kept while the disk refuses: half an hour of a busy night
 RETRY_US = US_PER_S
 BUSY_S = 0.05  # the journal waits on the same thread: a lock may not hold it up
@@ -41,8 +53,6 @@ MAX_BYTES = 8_000_000_000
 PAGE_BYTES = 4096
 TRAIL_US = 10 * US_PER_S  # a point of the trail of each member this often
 STRAY_US = 30 * 86_400 * US_PER_S  # what belongs to no incident is kept so long
-
-Point = tuple[int, float, float, float]  # t_us, lat_rad, lon_rad, height_m above the ellipsoid (NaN: not known)
 
 TABLES = """
 CREATE TABLE incidents (
@@ -87,6 +97,15 @@ CREATE TABLE trails (
   PRIMARY KEY (track, t_us)
 ) WITHOUT ROWID;
 """
+# What people reported, refusals among it: what was said, and what was answered last. Since version 2.
+REPORTS = """
+CREATE TABLE reports (
+  sensor TEXT NOT NULL, id TEXT NOT NULL, t_us INTEGER NOT NULL, rx_us INTEGER NOT NULL, ok INTEGER NOT NULL,
+  track TEXT NOT NULL, found INTEGER NOT NULL, detail TEXT NOT NULL, said TEXT NOT NULL, answer TEXT NOT NULL,
+  PRIMARY KEY (sensor, id, t_us, ok)
+) WITHOUT ROWID;
+CREATE INDEX reports_track ON reports (track);
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,32 +114,24 @@ class Kept:
 
     t_us: int
     events: tuple[Event, ...]
-    points: tuple[tuple[str, Point], ...] = ()  # trails, by track
     journal_entries: int = 0
     journal_head: str = ""
 
     @property
     def count(self) -> int:
         """Items in it."""
-        return len(self.events) + len(self.points)
+        return len(self.events)
 
 
-def kept_of(
-    t_us: int,
-    events: Iterable[Event],
-    journal_entries: int = 0,
-    journal_head: str = "",
-    trails: Mapping[str, Sequence[Point]] | None = None,
-) -> Kept | None:
-    """What to keep of one tick; None: nothing. `trails`: where members were before, when they enter an incident."""
+def kept_of(t_us: int, events: Iterable[Event], journal_entries: int = 0, journal_head: str = "") -> Kept | None:
+    """What to keep of one tick; None: nothing."""
     wanted = tuple(
         event for event in events if isinstance(event, _WANTED) or (isinstance(event, Picture) and event.full)
     )
-    points = tuple((track, point) for track, given in (trails or {}).items() for point in given)
-    return Kept(t_us, wanted, points, journal_entries, journal_head) if wanted or points else None
+    return Kept(t_us, wanted, journal_entries, journal_head) if wanted else None
 
 
-_WANTED = (IncidentChanged, AlertChanged, PassageNoted, SearchChanged, Answer)
+_WANTED = (IncidentChanged, AlertChanged, PassageNoted, SearchChanged, SightingJudged, Answer)
 
 
 class IncidentDb:
@@ -172,13 +183,16 @@ class IncidentDb:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // PAGE_BYTES)}")
-        if found == 0:
-            db.executescript(f"BEGIN IMMEDIATE;{TABLES}PRAGMA user_version = {VERSION};COMMIT;")
+        if found < VERSION:
+            missing = REPORTS if found else TABLES + REPORTS
+            db.executescript(f"BEGIN IMMEDIATE;{missing}PRAGMA user_version = {VERSION};COMMIT;")
         strays = ("passages", "trails", "searches")
         newest = max(db.execute(f"SELECT max(t_us) FROM {table}").fetchone()[0] or 0 for table in strays)
         for table in strays:
             stray = "t_us < ? AND track NOT IN (SELECT track FROM members)"
             db.execute(f"DELETE FROM {table} WHERE {stray}", (newest - STRAY_US,))
+        unjoined = "rx_us < ? AND track NOT IN (SELECT track FROM members)"  # by our clock: theirs may be anything
+        db.execute(f"DELETE FROM reports WHERE {unjoined}", (newest - STRAY_US,))
         query = "SELECT track FROM members JOIN incidents ON id = incident WHERE state != 'closed' ORDER BY track"
         self._watched = {track: -1 for (track,) in db.execute(query)}
 
@@ -219,7 +233,6 @@ class IncidentDb:
             for kept in batch:
                 for event in kept.events:
                     self._one(self._db, event, kept, watched)
-                self._db.executemany(_PUT["trails"], [(track, *_point(point)) for track, point in kept.points])
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -236,6 +249,8 @@ class IncidentDb:
             db.execute(_PUT["passages"], _passage_row(event.passage))
         elif isinstance(event, SearchChanged):
             db.execute(_PUT["searches"], _search_row(event.area))
+        elif isinstance(event, SightingJudged):
+            db.execute(_PUT["reports"], _report_row(event, self._names))
         elif isinstance(event, Answer):
             db.execute(_PUT["actions"], (None, kept.t_us, *_action(event)))
         elif isinstance(event, Picture) and watched:
@@ -251,6 +266,7 @@ class IncidentDb:
         db.execute(_PUT["transitions"], (i.id, i.number, i.t_us, i.change, i.severity, *journal, record))
         members = [(i.id, m.track, n, m.alert_us) for n, m in enumerate(i.members)]
         db.executemany(_PUT["members"], members)
+        db.executemany(_PUT["trails"], [(track, *_point(point)) for track, points in event.before for point in points])
         for member in i.members:
             if i.state == "closed":
                 watched.pop(member.track, None)
@@ -280,7 +296,7 @@ _PUT = {
     name: _put(name, columns)
     for name, columns in (
         ("incidents", 13), ("transitions", 8), ("members", 4), ("alerts", 9), ("passages", 7), ("actions", 11),
-        ("searches", 6), ("trails", 5),
+        ("searches", 6), ("trails", 5), ("reports", 10),
     )
 }  # fmt: skip
 
@@ -308,6 +324,12 @@ def _passage_row(p: Passage) -> tuple[Any, ...]:
 def _search_row(area: SearchArea) -> tuple[Any, ...]:
     geojson = msgspec.json.encode(search_geojson(area)).decode()
     return area.track, area.lost_us, area.t_us, area.ended, area.why, geojson
+
+
+def _report_row(judged: SightingJudged, names: Names) -> tuple[Any, ...]:
+    s = judged.sighting
+    said = (sighting.encode(s).decode(), sighting.answer(judged, names, 0).decode())
+    return s.sensor, s.id, s.t_us, s.rx_us, judged.ok, judged.track, s.found, judged.detail, *said
 
 
 def _action(answer: Answer) -> tuple[Any, ...]:

@@ -10,8 +10,7 @@ import msgspec
 
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
-from adapters.incidentdb import Point
-from fusion.record import Incident
+from fusion.record import Incident, Point, cited_as
 from fusion.schema import Alert
 
 MAX_LISTED = 10_000
@@ -53,6 +52,19 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What a person reported, and what became of it."""
+
+    name: str  # as an incident cites it
+    t_us: int
+    reporter: str
+    words: str
+    found: bool
+    track: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dossier:
     """Everything the database has of one incident."""
 
@@ -63,6 +75,7 @@ class Dossier:
     actions: tuple[Action, ...]  # in order of time
     searches: tuple[dict[str, Any], ...]  # GeoJSON, the newest of every loss
     trails: dict[str, tuple[Point, ...]]  # by track, in order of joining
+    reports: tuple[Report, ...] = ()  # by people, that belong to its members, in order of time
 
 
 def incidents(db: sqlite3.Connection, wanted: Filters) -> list[Incident]:
@@ -113,11 +126,25 @@ def dossier(db: sqlite3.Connection, incident: str) -> Dossier:
         _actions(db, incident, [alert.id for alert in known]),
         tuple(msgspec.json.decode(row["geojson"]) for row in searches),
         {track: _trail(db, track) for track in tracks},
+        tuple(_report(row) for row in _reports(db, tracks)),
     )
 
 
 def _of_tracks(db: sqlite3.Connection, query: str, tracks: list[str]) -> list[sqlite3.Row]:
     return db.execute(query.format(", ".join("?" * len(tracks))), tracks).fetchall()
+
+
+def _reports(db: sqlite3.Connection, tracks: list[str]) -> list[sqlite3.Row]:
+    if db.execute("PRAGMA user_version").fetchone()[0] < 2:  # that has none of them
+        return []
+    return _of_tracks(db, "SELECT * FROM reports WHERE track IN ({}) AND ok ORDER BY t_us, sensor, id", tracks)
+
+
+def _report(row: sqlite3.Row) -> Report:
+    said = msgspec.json.decode(row["said"])
+    name = cited_as(row["sensor"], row["id"])
+    who = (said.get("reporter", ""), said.get("words", ""))
+    return Report(name, row["t_us"], *who, bool(row["found"]), row["track"], row["detail"])
 
 
 def _transition(row: sqlite3.Row) -> Transition:

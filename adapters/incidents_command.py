@@ -197,7 +197,7 @@ def rebuild(
     """Make the incident database anew from the journal.
 
     Incidents, transitions, members and alerts come back. What only the database held does not: states passed, search
-    areas, trails, and the actions of operators as such: what they changed stands in the transitions.
+    areas, trails, reports by people, and the actions of operators as such: what they changed stands in the transitions.
 
     \b
     Example:

@@ -38,7 +38,7 @@ def sections(of: Dossier) -> list[Section]:
         Section("Sensors", ("alert", "track", "seen by", "closes when"), _sensors(of)),
         Section("Operator actions", ("time", "who", "what", "reason", "answer"), _actions(of)),
         Section("Searches", ("track", "lost", "how", "contour", "area"), _searches(of)),
-        Section("Reports by people", ("report",), tuple((name,) for name in incident.sightings)),
+        Section("Reports by people", ("report", "time", "by", "in words", "what became of it"), _reports(of)),
         Section("Journal", (), _journal(of)),
     ]
     return [part for part in parts if part.rows]
@@ -199,6 +199,18 @@ def _searches(of: Dossier) -> tuple[tuple[str, ...], ...]:
             area = f"{contour['area_m2'] / 1e6:,.1f} km2" if contour else ""
             rows.append((seen["track"], when(seen["lost_time_us"]), seen["why"], share, area))
     return tuple(rows)
+
+
+def _reports(of: Dossier) -> tuple[tuple[str, ...], ...]:
+    known = [
+        (r.name, when(r.t_us), r.reporter, r.words, f"{'a find on the ground: ' if r.found else ''}{r.detail}")
+        for r in of.reports
+    ]
+    names = [row[0] for row in known]
+    return (
+        *known,
+        *((name, "", "", "", "not in this database") for name in of.incident.sightings if name not in names),
+    )
 
 
 def _journal(of: Dossier) -> tuple[tuple[str, ...], ...]:

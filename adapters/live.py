@@ -5,9 +5,11 @@ commands) and `alerts`. One engine thread fuses, one writer thread syncs the ale
 bytes. The order of one tick is the promise of the service:
 
     frames of the tick -> engine -> alerts journalled and synced -> alerts published -> pictures -> inputs acknowledged
+                      `-> recorded, before anything of the tick is published
 
-A crash anywhere in it leaves the inputs unacknowledged: the broker sends them again. A start is a cold start: the
-epoch of the track ids is raised, and alerts that the journal holds open are closed by name.
+A crash anywhere in it leaves the inputs unacknowledged: the broker sends them again. A start goes on from the newest
+checkpoint and what was recorded after it (adapters/starting.py). Where that cannot be, it is a cold one: the epoch of
+the track ids is raised, and alerts that the journal holds open are closed by name.
 """
 
 from __future__ import annotations
@@ -25,23 +27,31 @@ from typing import TypeVar
 import structlog
 import uvloop
 
-from adapters import http
+from adapters import checkpoint, http, startframe
 from adapters.alertline import AlertLine
 from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
+from adapters.checkpoint import About, packed
 from adapters.config import Config, load_zones
 from adapters.decode import TICK
+from adapters.feed import CLOCK_TOPIC, REPLAYED
 from adapters.formats import status, watermark
 from adapters.incidentdb import IncidentDb
-from adapters.intake import CLOCK_TOPIC, Arrived, Intake
+from adapters.intake import Arrived, Intake
 from adapters.keeping import Keeper, closed_incident, left_of
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.outbox import Turn, joined
+from adapters.outputs import CHECKPOINT, transitions
+from adapters.payloadschema import schemas
+from adapters.recorder import Recorder
 from adapters.service import Core, Spent, names_of
+from adapters.starting import Saver, start
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
 from fusion.zones import Zones
+from replay.log import START
+from replay.mcapfile import Output
 
 STATUS_EVERY_US = US_PER_S
 FAREWELL_S = 1.0
@@ -92,10 +102,18 @@ class _Live:
         self._base = f"vedette/v1/{config.site}/"
         self._metrics = Metrics(config_hash=config.hash)
         self._quarantine = Quarantine(folder.quarantine_path, config.quarantine_bytes)
-        self._epoch = folder.raise_epoch()
-        self._core = Core(config, zones, self._epoch, self._refused)
+        self._start = start(config, zones, folder, self._refused, self._feed)
+        self._epoch, self._core = self._start.epoch, self._start.core
         self._engine_thread = ThreadPoolExecutor(1, "engine")
         self._writer_thread = ThreadPoolExecutor(1, "writer")
+        self._sync_thread = ThreadPoolExecutor(1, "sync")  # a slow disk delays no tick
+        self._recorder = Recorder(config.record_dir, config.record, schemas(), self._sync_thread)
+        self._frames = self._start.seq  # numbered so far: as recorded, so that a replay sees what is missing
+        self._begun = False  # the start is recorded
+        self._saver = Saver(None if self._feed else folder.checkpoint_path, config.hash, self._sync_thread)
+        self._tick = Frame(0, -1, TICK, b"")  # the newest
+        self._outputs: list[Output] = []  # said before there was a recording
+        self._unrecorded = ""  # why, as last logged
         self._stop = asyncio.Event()
         self._ready = False
         self._turned_s = 0.0  # when the last tick was through
@@ -119,6 +137,7 @@ class _Live:
 
         will = Will(f"{self._base}status", status.will(self._config.site))
         commands = [(f"{self._base}cmd/+", 1)]
+        commands += [(f"{self._base}partner/{name}/cmd/+", 1) for name in self._config.partners]
         self._in = Connection(broker, self._inputs(), name="in", on_change=noting("in"))
         self._out = Connection(broker, commands, will=will, name="out", birth=self._born, on_change=noting("out"))
         self._alerts = AlertLine(
@@ -148,8 +167,9 @@ class _Live:
             finally:
                 await _end([*tasks, stopped])
                 self._keeper.keep_rest(self._writer_thread)
-                self._engine_thread.shutdown()
-                self._writer_thread.shutdown()
+                self._writer_thread.submit(self._recorder.close)
+                for thread in (self._engine_thread, self._writer_thread, self._sync_thread):
+                    thread.shutdown()
 
     # --- ticks ---
 
@@ -157,29 +177,65 @@ class _Live:
         await self._alerts.link.wait_connected()
         left = left_of(self._journal.entries())
         await self._alerts.send(self._core.outbox.cleared(left.closed_alerts, left.closed_incidents))
-        await self._close(left.open_alerts, left.open_incidents, "the service started anew")
+        if self._start.reason:
+            await self._close(left.open_alerts, left.open_incidents, self._start.reason)
+        else:
+            await self._go_on(left.newest_us)
         self._turned_s = time.monotonic()
         self._ready = True
         async for arrived in self._intake.by_feed() if self._feed else self._intake.by_clock():
             if arrived.anew:
                 await self._start_anew()
+            if not self._begun:
+                await self._begin(arrived.frames[0].rx_us if arrived.frames else arrived.tick_us)
             if arrived.tick_us < 0:
-                await self._on_engine(self._core.enter, arrived.frames)
+                frames = self._numbered(arrived.frames)
+                recorded = self._on_writer(self._recorder.write, frames, frames[-1].rx_us if frames else -1)
+                await self._on_engine(self._core.enter, frames)
+                await recorded
                 arrived.acknowledge()
             else:
                 await self._turn(arrived)
 
+    async def _go_on(self, journalled_us: int) -> None:
+        """Say what was recorded and never journalled: the journal takes the alerts of a tick whole or not at all."""
+        for tick_us, events, turn in self._start.turns:
+            if tick_us // 1000 * 1000 > journalled_us:
+                await self._publish_alerts(turn)
+                self._keep(tick_us, events)
+        self._start.turns.clear()
+
+    async def _begin(self, t_us: int) -> None:
+        """The first frame of a run says who started with what; one that goes on says it beside its frames."""
+        self._begun = True
+        said = Frame(0, max(t_us, 0), START, startframe.encode(self._config, self._epoch, max(t_us, 0)))
+        if self._start.reason:
+            await self._on_writer(self._recorder.begin, self._epoch, self._numbered([said])[0])
+        else:
+            await self._on_writer(self._recorder.go_on, self._epoch, said)
+
+    def _numbered(self, frames: Sequence[Frame], until_us: int = 2**62) -> list[Frame]:
+        """Frames as they are recorded: numbered without a gap, none of them later than its tick."""
+        first = self._frames + 1
+        self._frames += len(frames)
+        return [replace(f, seq=first + n, rx_us=min(f.rx_us, until_us)) for n, f in enumerate(frames)]
+
     async def _turn(self, arrived: Arrived) -> None:
         tick_us = arrived.tick_us
-        frames = [f if f.rx_us <= tick_us else replace(f, rx_us=tick_us) for f in arrived.frames]
-        tick = Frame(self._intake.number(), tick_us, TICK, b"")
+        *frames, tick = self._numbered([*arrived.frames, Frame(0, tick_us, TICK, b"")], tick_us)
+        recorded = self._on_writer(self._recorder.write, [*frames, tick], tick_us)
         events, turn, spent = await self._on_engine(self._core.work, frames, tick)
+        await recorded
         await self._publish_alerts(turn)
         self._keep(tick_us, events)
+        self._on_writer(self._recorder.say, [*self._outputs, *turn.outputs])
+        self._outputs = []
         start_s = time.perf_counter()
         unsent = await self._send([*self._answers, *turn.others], "picture")
         self._answers = [m for m in unsent if m.qos and not m.retain][:ANSWERS_MAX]
         arrived.acknowledge()
+        self._tick = tick
+        await self._checkpoint()
         sent_s = time.perf_counter() - start_s
         if tick_us - self._status_us >= STATUS_EVERY_US:
             self._status_us = tick_us
@@ -187,13 +243,29 @@ class _Live:
         self._measure(events, turn, spent, sent_s)
         self._turned_s = time.monotonic()
 
+    async def _checkpoint(self) -> None:
+        """Keep the state, where it is due: for the next start, and as a place at which the recording can be entered."""
+        saver, tick_us = self._saver, self._tick.rx_us
+        is_due, in_recording = saver.is_due(tick_us), saver.is_due_in_recording(tick_us, self._recorder.is_fresh)
+        if not is_due and not in_recording:
+            return
+        state, about = await self._on_engine(saver.freeze, self._core), saver.about(self._epoch, self._tick)
+        if in_recording:
+            self._recorder.is_fresh = False
+            self._on_writer(self._record_checkpoint, about, state)
+        if is_due:
+            saver.keep(about, state)
+
+    def _record_checkpoint(self, about: About, state: bytes) -> None:
+        payload = checkpoint.message(packed(about, state), about.tick_us)
+        self._recorder.say([Output(about.tick_us, CHECKPOINT, payload)])
+
     async def _publish_alerts(self, turn: Turn) -> None:
         """Journal, sync, then publish."""
         if not turn.journal:
             return
         start_s = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer_thread, self._journal.append, turn.journal)
+        await self._on_writer(self._journal.append, turn.journal)
         await self._alerts.send(turn.alerts)
         self._metrics.stage("alert", time.perf_counter() - start_s)
         for changed in turn.changed:
@@ -214,8 +286,10 @@ class _Live:
             AlertChanged(replace(a, state="closed", t_us=when_us, close_reason=reason)) for a in alerts
         ]
         closed += [IncidentChanged(closed_incident(i, when_us, reason)) for i in incidents]
-        await self._publish_alerts(self._core.outbox.turn(closed))
+        turn = self._core.outbox.turn(closed)
+        await self._publish_alerts(turn)
         self._keep(when_us, closed)
+        self._outputs += transitions(when_us, turn.journal)
 
     async def _start_anew(self) -> None:
         """Another replay began: its tracks are other tracks, so the picture begins anew, with an epoch of its own."""
@@ -224,8 +298,13 @@ class _Live:
         await self._close(engine.open_alerts(), engine.incidents.open_incidents(), "another replay began")
         self._epoch = self._folder.raise_epoch()
         self._core = Core(self._config, self._zones, self._epoch, self._refused)
+        self._start.reason = "another replay began"
         self._status_us = 0
+        self._begun = False
         self._watermarks.clear()
+
+    def _on_writer(self, work: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._writer_thread, work, *arguments)
 
     async def _on_engine(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._engine_thread, work, *arguments)
@@ -282,7 +361,8 @@ class _Live:
     def _inputs(self) -> list[tuple[str, int]]:
         kinds = ("plots", "status", "met", "sighting", "registration")
         topics = [(f"{self._base}in/+/{kind}", 1) for kind in kinds]
-        return [*topics, (f"{self._base}{CLOCK_TOPIC}", 1)]
+        recorded = [(f"{self._base}{REPLAYED}{who}/+", 1) for who in ("cmd", "partner/+/cmd") if self._feed]
+        return [*topics, *recorded, (f"{self._base}{CLOCK_TOPIC}", 1)]
 
     def _word(self) -> str:
         if not self._ready:
@@ -314,7 +394,13 @@ class _Live:
         )
 
     def _status_message(self) -> Outgoing:
-        return Outgoing(f"{self._base}status", self._status(self._word()), qos=1, retain=True)
+        return Outgoing(f"{self._base}status", self._status(self._word(), self._recording()), qos=1, retain=True)
+
+    def _recording(self) -> str:
+        """What is wrong with the recording and the checkpoints, "" while nothing is."""
+        faults = [f"not recorded: {self._recorder.problem}"] if self._recorder.problem else []
+        faults += [f"no checkpoint: {self._saver.problem}"] if self._saver.problem else []
+        return "; ".join(faults)
 
     def _is_ready(self) -> tuple[bool, str]:
         if not self._ready:
@@ -323,7 +409,7 @@ class _Live:
         if not self._feed and silent_s > SILENT_S:
             return False, f"no tick for {silent_s:.0f} s"
         down = [f"{link.name}: {link.problem}" for link in self._links if not link.connected]
-        return not down, "; ".join(down) or "ready"
+        return not down, "; ".join([*(down or ["ready"]), *filter(None, [self._recording()])])
 
     def _link_changed(self, name: str, up: bool, why: str) -> None:
         self._metrics.broker(name, up)
@@ -341,6 +427,11 @@ class _Live:
     def _measure(self, events: Sequence[Event], turn: Turn, spent: Spent, sent_s: float) -> None:
         """Between two ticks, when the engine rests."""
         engine, metrics = self._core.engine, self._metrics
+        metrics.recording(self._recorder)
+        if self._recorder.problem != self._unrecorded:
+            self._unrecorded = self._recorder.problem
+            say = _log.error if self._unrecorded else _log.info
+            say("nothing is recorded" if self._unrecorded else "recording again", problem=self._unrecorded)
         stages = (("decode", spent.decode_s), ("fuse", spent.fuse_s), ("encode", spent.encode_s), ("publish", sent_s))
         for name, seconds in stages:
             metrics.stage(name, seconds)

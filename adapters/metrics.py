@@ -10,7 +10,9 @@ import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,6 +32,9 @@ from fusion.record import Incident
 from fusion.schema import US_PER_S, Counters, Health, TrackStatus
 from fusion.sensorbias import SensorBias
 from fusion.tracker import TrackerLimits
+
+if TYPE_CHECKING:
+    from adapters.recorder import Recorder
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, with its start time, that nothing here reads
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -147,6 +152,11 @@ class Metrics:
         """What is added to pressure heights."""
         self._live.pressure = estimate
 
+    def recording(self, recorder: Recorder) -> None:
+        """What was recorded, what no disk took, and what gave way to the budget, since the start."""
+        counts = (recorder.frames, recorder.lost, recorder.files_deleted)
+        self._live.recording = Recording(not recorder.problem, *counts, recorder.folder_bytes)
+
     def limits(self, limits: TrackerLimits) -> None:
         """How often the tracker reached one of its limits, since the start."""
         self._live.limits = limits
@@ -230,6 +240,17 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The recorder's numbers at one moment."""
+
+    up: bool = True
+    frames: int = 0
+    lost: int = 0
+    files_deleted: int = 0
+    folder_bytes: int = 0
+
+
 class _Live(Collector):
     """Turns the latest accounting and sensor health into metrics at the moment of a scrape."""
 
@@ -239,6 +260,7 @@ class _Live(Collector):
         self.incidents = (0, 0, 0)
         self.integrity = (0, 0, 0)
         self.limits = TrackerLimits(0, 0, 0)
+        self.recording = Recording()
         self.given_up: tuple[int, ...] = (0,) * len(GIVEN_UP)
         self.reports: dict[str, int] = {}
         self.pressure: PressureEstimate | None = None
@@ -278,6 +300,7 @@ class _Live(Collector):
             "vedette_claims_unwatched", "Claims not checked, because too many identities are alive.", value=unwatched
         )
         yield from _limits(self.limits)
+        yield from _recording(self.recording)
         yield from _memory(self.given_up, self.reports)
         if self.pressure is not None:
             yield from _pressure(self.pressure)
@@ -289,6 +312,20 @@ def _limits(limits: TrackerLimits) -> Iterable[Metric]:
         ("tracks_refused", "Plots that could have started a track in a table that was full.", limits.refused),
         ("pairs_left_out", "Pairs of plot and track beyond the sixteen best of a plot.", limits.pairs_left_out),
         ("clusters_split", "Clusters too large for the best joint explanation, cut into parts.", limits.clusters_split),
+    )
+    for name, text, value in numbers:
+        yield CounterMetricFamily(f"vedette_{name}", text, value=value)
+
+
+def _recording(now: Recording) -> Iterable[Metric]:
+    up = "1 while frames are recorded, 0 while the disk refuses."
+    yield GaugeMetricFamily("vedette_recorder_up", up, value=int(now.up))
+    held = "Bytes of recordings on disk when the newest file began."
+    yield GaugeMetricFamily("vedette_recordings_bytes", held, value=now.folder_bytes)
+    numbers = (
+        ("frames_recorded", "Frames recorded, ticks included.", now.frames),
+        ("frames_unrecorded", "Frames that no disk took: a replay lacks them.", now.lost),
+        ("recordings_deleted", "Oldest recordings deleted to stay within the budget.", now.files_deleted),
     )
     for name, text, value in numbers:
         yield CounterMetricFamily(f"vedette_{name}", text, value=value)

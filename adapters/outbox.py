@@ -19,7 +19,9 @@ turn is replaced by its newer state: the waiting list is never longer than the p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +54,6 @@ from fusion.record import (
     Withheld,
 )
 from fusion.schema import (
-    F8,
     I8,
     US_PER_S,
     Alert,
@@ -64,6 +65,8 @@ from fusion.schema import (
     Picture,
     SensorSpec,
 )
+from fusion.trail import low_and_slow
+from replay.mcapfile import Output
 
 FULL_EVERY_S = 5
 EXPIRY_S = 15  # three missed repeats: what the broker still holds then is not the picture any more
@@ -72,9 +75,12 @@ LEDGER_EVERY_US = 300 * US_PER_S  # it changes a few times in an hour
 LEDGER_EXPIRY_S = 600
 SEARCH_EXPIRY_S = 600  # it is told every minute
 LEDGERS_PER_TICK = 50  # at 60 us each: 3 ms of a tick; the first entries of a thousand tracks are out in two seconds
-LOW_SLOW = 0.5  # probability of both words from which a track is worth 1 Hz
 
 
+_STATE = (
+    "_full_slot _seq _parts _shown_us _alerted _waiting _per_tick _epoch _notable _ledgers _ledger_told_us "
+    "_ledgers_waiting _health _interference _crowds"
+).split()
 Unfit = tuple[bytes, SensorSpec, int, Invalid]  # a report that was refused: payload, sensor, arrival, why
 
 
@@ -86,6 +92,8 @@ class Turn:
     journal: list[bytes] = field(default_factory=list)
     changed: list[Alert] = field(default_factory=list)
     others: list[Outgoing] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)  # the parts of a whole one, for the recording
+    outputs: list[Output] = field(default_factory=list)  # what is recorded of all this
     arrivals_us: list[I8] = field(default_factory=list)  # of plots that a picture shows for the first time
     ages_us: list[I8] = field(default_factory=list)  # of the same plots: measurement to this picture
 
@@ -115,6 +123,16 @@ class Outbox:
         self._health: dict[str, tuple[str, int]] = {}
         self._interference: dict[int, int] = {}  # by number: when it was last told
         self._crowds: dict[int, int] = {}  # the same
+
+    def snapshot(self) -> dict[str, Any]:
+        """What "on change", "every 5 s" and rising numbers need to go on from; for `restore` of an equal outbox."""
+        return {name: deepcopy(getattr(self, name)) for name in _STATE} | {"mode": self._names.mode}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `snapshot`."""
+        for name in _STATE:
+            setattr(self, name, deepcopy(state[name]))
+        self._names = replace(self._names, mode=state["mode"])
 
     def turn(self, events: Sequence[Event]) -> Turn:
         """The messages of one tick, in the order to send them."""
@@ -225,10 +243,11 @@ class Outbox:
                 out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
 
     def _search(self, area: SearchArea) -> list[Outgoing]:
-        topic, payload = f"{self._base}search/{area.track}", search.encode(area, self._names, self._next())
+        topics, payload = self._everywhere(f"search/{area.track}"), search.encode(area, self._names, self._next())
         if not area.ended:
-            return [Outgoing(topic, payload, qos=1, retain=True, expiry_s=SEARCH_EXPIRY_S)]
-        return [Outgoing(topic, payload, qos=1), Outgoing(topic, b"", qos=1, retain=True)]
+            return [Outgoing(topic, payload, qos=1, retain=True, expiry_s=SEARCH_EXPIRY_S) for topic in topics]
+        last = [Outgoing(topic, payload, qos=1) for topic in topics]
+        return [*last, *(Outgoing(topic, b"", qos=1, retain=True) for topic in topics)]
 
     def _interfered(self, event: Interference, out: Turn) -> None:
         over = event.state == "over"
@@ -286,6 +305,7 @@ class Outbox:
         out.others += [Outgoing(f"{self._base}picture-delta", part, qos=0) for part in parts]
         if not shown.full:
             return
+        out.pictures = parts
         slot = shown.t_us // self._full_us
         if slot != self._full_slot:
             self._full_slot = slot
@@ -304,7 +324,7 @@ class Outbox:
     def _queue_tracks(self, shown: Picture, second: int) -> None:
         """Choose the single tracks to publish in this second."""
         tracks, assessment = shown.tracks, shown.assessment
-        watched = ~assessment.cooperative | (_both(assessment.p_low, assessment.p_slow) >= LOW_SLOW)
+        watched = ~assessment.cooperative | low_and_slow(assessment)
         due = watched | (tracks.id % FULL_EVERY_S == second % FULL_EVERY_S)
         notable = tracks.status.astype(np.int64) * 4 + assessment.cooperative * 2 + assessment.contradicted
         for row, (counter, now) in enumerate(zip(tracks.id.tolist(), notable.tolist(), strict=True)):
@@ -334,11 +354,6 @@ class Outbox:
 
 def _replies(replies: Sequence[sighting.Reply | None]) -> list[Outgoing]:
     return [Outgoing(r.topic, r.payload, qos=1, correlation=r.correlation) for r in replies if r is not None]
-
-
-def _both(p_low: F8, p_slow: F8) -> F8:
-    """Probability of low and slow, taken as independent; unknown height counts as low: it must be watched."""
-    return np.where(np.isnan(p_low), 1.0, p_low) * p_slow
 
 
 def joined(columns_us: Sequence[I8]) -> I8:

@@ -6,9 +6,9 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,11 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from adapters import feed
 from adapters.broker import BrokerSettings, PublishDenied
 from adapters.errors import ConfigError
-from adapters.wire import rfc3339
-from fusion.schema import US_PER_S, Frame
+from adapters.wire import parse_time, rfc3339
+from fusion.schema import US_PER_S, Frame, Invalid
 from replay import log, player
+from replay.mcapread import Item
+from replay.recording import Contents, contents, frames
 
 SAY_EVERY_S = 10.0  # where there is no terminal to draw a bar on
+T = TypeVar("T")
 CATCH_UP_S = 20.0  # longest silence of a service that is still working
 
 
@@ -31,11 +34,15 @@ def replay(
     speed: str = "1",
     wait: bool = True,
     err: TextIO | None = None,
+    start: str = "",
+    end: str = "",
+    loop: bool = False,
 ) -> int:
     """Publish the frames of `path` under `vedette/v1/{site}/`, with ticks every 100 ms of feed time on `in/clock`.
 
     `vedette run --clock feed` on the same broker takes its time from them. With `wait` it ends when the service has
-    shown everything; without a service it ends when the broker has everything.
+    shown everything; without a service it ends when the broker has everything. `start` and `end` choose a part (a time,
+    or +SECONDS after the beginning); with `loop` it begins again for ever, and the service with it.
 
     Returns:
         0; 1 when the broker does not answer, refuses, or the service stopped showing anything new.
@@ -44,55 +51,131 @@ def replay(
         ConfigError: the file cannot be read or is not a frame log, or the speed is none.
     """
     out = sys.stderr if err is None else err
-    try:
-        factor = player.parse_speed(speed)
-    except ValueError as error:
-        raise ConfigError("--speed", speed, str(error), "give 1, 10 or max") from error
-    found, frames = recording(path)
+    factor = parsed(speed)
+    found, _ = recording(path)
+    from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
     out.write(_what(path, found, speed) + "\n")
     try:
-        return asyncio.run(_replay(frames, found, settings, site, factor, wait, out))
+        while True:
+            played = (f for f in recording(path)[1] if f.rx_us >= from_us and (to_us < 0 or f.rx_us <= to_us))
+            code = asyncio.run(_replay(played, found, settings, site, factor, wait, out))
+            if code or not loop:
+                return code
     except KeyboardInterrupt:
         out.write("stopped\n")
         return 1
 
 
-def recording(path: Path) -> tuple[log.Summary, Iterator[Frame]]:
-    """What a frame log holds, and its frames, with ticks every 100 ms where it has none of its own.
+def offline(
+    path: Path, folder: Path, speed: str = "max", err: TextIO | None = None, start: str = "", end: str = ""
+) -> int:
+    """Run a recording through an engine of this process; 1 where it does not say what the service said.
+
+    Raises:
+        ConfigError: the file cannot be read, the configuration is wrong, or the speed is none.
+    """
+    from adapters import config as configuration
+    from adapters.offline import Offline
+    from adapters.record_command import piece
+
+    out = sys.stderr if err is None else err
+    factor = parsed(speed)
+    found, _ = recording(path)
+    from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
+    out.write(_what(path, found, speed) + "\n")
+    loaded = configuration.load(folder)
+    run = Offline(loaded, configuration.load_zones(loaded))
+    with _Shown(found, out) as shown:
+        if found.ticks:
+            run.run(_paced(piece(path, from_us, to_us), factor, shown))
+        else:
+            run.run(_paced(recording(path)[1], factor, shown))
+    verdict = run.verdict
+    for note in verdict.notes:
+        out.write(f"note: {note}\n")
+    out.write(f"{verdict.frames} frames, {verdict.ticks} ticks; {verdict.words()}\n")
+    for name in ("tracks", "alerts", "incidents"):
+        print(f"{name} {getattr(verdict.digest, name)}")
+    return 1 if verdict.differs_us >= 0 else 0
+
+
+def _paced(items: Iterable[Item], factor: float, shown: _Shown) -> Iterator[Item]:
+    """Items when they are due: outputs at once after their tick."""
+    begun_s, first_us, sent = time.monotonic(), -1, 0
+    for item in items:
+        if isinstance(item, Frame):
+            sent += 1
+            first_us = item.rx_us if first_us < 0 else first_us
+            wait_s = begun_s + (item.rx_us - first_us) / US_PER_S / factor - time.monotonic()
+            if wait_s > 0:
+                time.sleep(wait_s)
+            shown.newest(item, sent)
+        yield item
+
+
+def parsed(speed: str) -> float:
+    """The factor of a speed. Raises ConfigError."""
+    try:
+        return player.parse_speed(speed)
+    except ValueError as error:
+        raise ConfigError("--speed", speed, str(error), "give 1, 10 or max") from error
+
+
+def moment(text: str, option: str, first_us: int) -> int:
+    """A time of a recording, microseconds UTC; -1 for none.
+
+    Raises:
+        ConfigError: neither RFC 3339 nor seconds after the beginning.
+    """
+    if not text:
+        return -1
+    try:
+        return first_us + round(float(text[1:]) * US_PER_S) if text.startswith("+") else parse_time(text)
+    except (Invalid, ValueError, OverflowError):
+        cure = "give a time such as 2026-11-26T02:10:00Z, or +90 for 90 s after the beginning"
+        raise ConfigError("command line", option, f"is {text!r}", cure) from None
+
+
+def recording(path: Path) -> tuple[Contents, Iterator[Frame]]:
+    """What a recording holds, and its frames, with ticks every 100 ms where it has none of its own.
 
     Raises:
         ConfigError: the file cannot be read or is not a frame log.
     """
-    found = _summary(path)
-    return found, log.read(path) if found.ticks else player.with_ticks(log.read(path))
+    found = readable(path, contents)
+    if not found.frames:
+        raise ConfigError(str(path), "file", "no frames in it", "record or simulate one first")
+    return found, frames(path) if found.ticks else player.with_ticks(frames(path))
 
 
-def _summary(path: Path) -> log.Summary:
+def readable(path: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of a recording.
+
+    Raises:
+        ConfigError: the file cannot be read or written, or is no recording.
+    """
     try:
-        found = log.summary(path)
+        return read(path)
     except log.BadLog as error:
         cure = "give a whole, undamaged frame log"
         raise ConfigError(str(path), f"line {error.line}", error.problem, cure) from error
     except OSError as error:
         raise ConfigError(str(path), "file", error.strerror or str(error), "give a file that can be read") from error
-    if not found.frames:
-        raise ConfigError(str(path), "file", "no frames in it", "record or simulate one first")
-    return found
 
 
-def _what(path: Path, found: log.Summary, speed: str) -> str:
+def _what(path: Path, found: Contents, speed: str) -> str:
     ticks = f"{found.ticks} ticks" if found.ticks else "no ticks: one every 100 ms is added"
     factor = player.parse_speed(speed)
     pace = "as fast as it goes" if math.isinf(factor) else f"{factor:g} times real time"
     return (
         f"{path}: {found.frames} frames ({ticks}) from {rfc3339(found.first_us)} to {rfc3339(found.last_us)}, "
-        f"{found.duration_s:.0f} s of feed, {pace}"
+        f"{found.duration_s:.0f} s of feed, {pace}" + ("" if found.damage.harmless else f"; {found.damage.words()}")
     )
 
 
 async def _replay(
     frames: Iterator[Frame],
-    found: log.Summary,
+    found: Contents,
     settings: BrokerSettings,
     site: str,
     factor: float,
@@ -127,7 +210,7 @@ async def _replay(
 class _Shown:
     """A progress bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, found: log.Summary, out: TextIO) -> None:
+    def __init__(self, found: Contents, out: TextIO) -> None:
         self._found, self._out = found, out
         self._bar: Progress | None = None
         self._said_s = time.monotonic()

@@ -91,6 +91,20 @@ class WordsFile(Strict):
     first_seen_m: float | None = Field(
         default=None, ge=0, le=500_000, description="first seen this deep inside may still have come from outside"
     )
+    first_seen_s: float | None = Field(
+        default=None, ge=0, le=3_600, description="and no deeper than it flies in this time, seconds"
+    )
+    first_seen_always_m: float | None = Field(
+        default=None, ge=0, le=500_000, description="or this deep, however slow it flies"
+    )
+    origin_s: float | None = Field(
+        default=None, ge=0, le=600, description="time after which where it came from stands, seconds"
+    )
+    p_unpowered: Probability | None = Field(
+        default=None, description="mean probability from which it is unpowered: birds, balloon, echo, paraglider"
+    )
+    p_bird: Probability | None = Field(default=None, description="mean probability from which it is birdlike")
+    p_soaring: Probability | None = Field(default=None, description="mean probability from which it is soaring")
     live_s: float | None = Field(default=None, ge=1, le=30, description="age up to which an identity is live, seconds")
 
 

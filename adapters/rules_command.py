@@ -106,7 +106,7 @@ def diff(
 
 @rules.command("dry-run")
 def dry_run(
-    recording: Annotated[Path, typer.Argument(help="Frame log: .jsonl, .jsonl.gz or .jsonl.zst.")],
+    recording: Annotated[Path, typer.Argument(help="Recording: .mcap, .jsonl, .jsonl.gz or .jsonl.zst.")],
     other: Annotated[str, typer.Option("--rules", help="The rules to try: file, BASE+OVERLAY, or folder.")],
     config: Annotated[Path, typer.Option("--config", "-c", help="Folder with the rules in force.")] = Path("config"),
     as_json: Json = False,

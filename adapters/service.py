@@ -9,15 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.broker import Outgoing
 from adapters.config import Config, load_coverage
 from adapters.decode import TICK, Door, Refused
 from adapters.outbox import Outbox, Turn
+from adapters.outputs import Digest, Outputs
 from adapters.wire import Names
 from fusion.engine import Engine, EngineConfig
 from fusion.schema import Event, Frame
 from fusion.zones import Zones
+from replay.log import START
 
 Sink = Callable[[Frame, list[Event]], None]  # the tick, and what followed from it
 
@@ -53,7 +56,7 @@ def run(frames: Iterable[Frame], engine: Engine, door: Door, sink: Sink) -> None
     for frame in frames:
         if frame.source == TICK:
             sink(frame, engine.tick(frame.rx_us))
-        else:
+        elif frame.source != START:
             door.enter(frame)
 
 
@@ -71,8 +74,21 @@ class Core:
 
     def __init__(self, config: Config, zones: Zones, epoch: int, refused: Refused) -> None:
         self.engine = engine_of(config, zones, epoch)
-        self.door = Door(self.engine, config.formats, refused)
+        self.door = Door(self.engine, config.formats, refused, config.partners)
         self.outbox = Outbox(names_of(config, zones), config.full_ms * 1000, config.partners)
+        self.outputs = Outputs()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that can change what comes later, between two ticks."""
+        digest = self.outputs.digest
+        told = (digest.tracks, digest.alerts, digest.incidents)
+        return {"engine": self.engine.snapshot(), "outbox": self.outbox.snapshot(), "digest": told}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `snapshot` of a core of the same configuration and epoch."""
+        self.engine.restore(state["engine"])
+        self.outbox.restore(state["outbox"])
+        self.outputs = Outputs(Digest(*state["digest"]))
 
     def enter(self, frames: Sequence[Frame]) -> None:
         """Take frames in ahead of their tick: a recording may hold more between two ticks than the broker hands out."""
@@ -100,4 +116,5 @@ class Core:
         fused_s = time.perf_counter()
         turn = self.outbox.turn(events)
         turn.others += self.outbox.refusals(self.door.take_unfit())
+        turn.outputs = self.outputs.of(tick.rx_us, events, turn)
         return events, turn, Spent(decoded_s - start_s, fused_s - decoded_s, time.perf_counter() - fused_s)

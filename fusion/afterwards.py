@@ -15,7 +15,7 @@ import numpy as np
 from fusion.crowds import Crowds
 from fusion.lost import Lost
 from fusion.outlook import Forecast
-from fusion.record import SearchArea, SearchChanged, Sighting, SightingJudged
+from fusion.record import Incident, Point, SearchArea, SearchChanged, Sighting, SightingJudged
 from fusion.schema import US_PER_S, Alert, Assessment, Met, Tracks
 from fusion.sightings import Event, Sightings
 from fusion.trail import Trails
@@ -62,6 +62,19 @@ class Afterwards:
             self.trails.end(dropped, epoch)
             alone = [item for item, crowd in zip(ordered, of.tolist(), strict=True) if crowd < 0]
             self._events += self.lost.ended(alone, epoch, now_us)
+
+    def before(self, incident: Incident) -> tuple[tuple[str, tuple[Point, ...]], ...]:
+        """Where the objects had been that have just entered this incident, as far as it is remembered."""
+        if incident.change not in ("raised", "reopened", "joined") or not incident.members:
+            return ()
+        newest_us = max(member.alert_us for member in incident.members)
+        entered = [m.track for m in incident.members if incident.change != "joined" or m.alert_us == newest_us]
+        trails = [(track, self.trails.of(int(track.rpartition(":")[2]))) for track in entered]
+        return tuple(
+            (track, tuple(zip(*(c.tolist() for c in (t.t_us, t.lat_rad, t.lon_rad, t.height_m)), strict=True)))
+            for track, t in trails
+            if t is not None and self.trails.name(t.track_id) == track
+        )
 
     def take(self) -> list[Event]:
         """What happened since the last call, in order."""

@@ -28,6 +28,7 @@ from fusion import integrity
 from fusion.declared import Declared
 from fusion.describe import Tables, describe
 from fusion.dwell import Dwell
+from fusion.likeness import Likeness
 from fusion.orders import MAX_TEXT, refusal
 from fusion.outlook import Forecast
 from fusion.record import Withheld
@@ -102,6 +103,7 @@ class Watch:
         self._retell = False  # the mode has changed since the last look
         self._epoch = -1
         self._dwell = Dwell(ruleset)
+        self._likeness = Likeness()
         self._open: dict[int, _Open] = {}  # by track id
         self._said: dict[int, tuple[str, str, str]] = {}  # by track id: identity, by whom, reason
         order = sorted(range(len(ruleset.rules)), key=lambda i: (ruleset.rules[i].severity, i))
@@ -123,8 +125,9 @@ class Watch:
         """Look at the picture: every alert closed, then raised (the most severe first), then updated by it."""
         changed = self._change_epoch(tracks.epoch, now_us)
         a = assessment
-        at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, now_us)
-        scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes, forecast)
+        at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, a.speed_mps - a.sigma_speed_mps, now_us)
+        like = self._likeness.look(tracks, a.p_classes)
+        scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes, forecast, like)
         published = (tracks.status != TrackStatus.TENTATIVE)[:, None]
         volume = self._notified.within(tracks, a)
         crowd = self._crowded(tracks.id, crowd)
@@ -205,6 +208,7 @@ class Watch:
             "refused": self.refused,
             "mode": [self.mode, self._retell],
             "dwell": self._dwell.snapshot(),
+            "likeness": self._likeness.snapshot(),
             "open": [[asdict(item.alert), item.track_id, item.sent_us, item.plot_us] for item in self._in_order()],
             "withholding": self.withholding.snapshot(),
             "said": [[track_id, *self._said[track_id]] for track_id in sorted(self._said)],
@@ -216,6 +220,7 @@ class Watch:
         self.refused = state["refused"]
         self.mode, self._retell = state["mode"]
         self._dwell.restore(state["dwell"])
+        self._likeness.restore(state["likeness"])
         self.withholding.restore(state["withholding"])
         columns = {(rule.id, rule.version): i for i, rule in enumerate(self.ruleset.rules)}
         self._open = {}
@@ -234,6 +239,7 @@ class Watch:
             return []
         changed = [self._close(item.track_id, "tracks were numbered anew", now_us) for item in self._in_order()]
         self._dwell.clear()
+        self._likeness.clear()
         self._said.clear()
         self._withheld += self.withholding.clear("tracks were numbered anew", now_us)
         self._epoch = epoch

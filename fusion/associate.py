@@ -18,6 +18,7 @@ import math
 import numpy as np
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.birth import pair_1
 from fusion.clutter import S_CLAIM, S_INDEX, S_PERIOD_US, S_RADAR, density_1
 from fusion.filters.params import ROW
@@ -40,8 +41,7 @@ N_T, N_X, N_V, N_WIDE, N_FAST, N_GRASP = 0, 1, 4, 7, 8, 9
 NEAR = 10
 NOWHERE = -1  # cell of a track that has ended
 GRID = "int64[::1], int64[::1], int64[::1], float64[:, ::1]"  # first, after, cell_of, near
-# Columns of `counts`: next id; first slot never used; no free slot below; births refused, pairs left out, clusters
-# split.
+# Columns of `counts`: next id; first slot never used; no free slot below; births refused, pairs left out, splits.
 NEXT_ID, TOP, HINT, REFUSED, LEFT_OUT, SPLIT = range(6)
 COUNTS = 6
 # Columns of one pair of plot and track.
@@ -68,13 +68,13 @@ ROW_AT = SCRATCH  # where the row of the plot in hand stands in the scratch, beh
 STEP_SCRATCH = ROW_AT + ROW
 
 
-@njit("float64(float64)", cache=True, nogil=True, _nrt=False)
+@njit("float64(float64)", cache=True, nogil=True, **BARE)
 def log_probability_1(odds: float) -> float:
     """Log of the probability whose log-odds are given."""
     return -math.log1p(math.exp(-odds)) if odds > -30.0 else odds
 
 
-@njit(signature("void", PLOTS, "int64, float64[::1]"), cache=True, nogil=True, _nrt=False)
+@njit(signature("void", PLOTS, "int64, float64[::1]"), cache=True, nogil=True, **BARE)
 def row_of_1(plots: Rec, i: int, w: F8) -> None:
     """The measurement row of plot i into w[ROW_AT:]."""
     row = plots[i].row
@@ -82,25 +82,25 @@ def row_of_1(plots: Rec, i: int, w: F8) -> None:
         w[ROW_AT + k] = row[k]
 
 
-@njit("UniTuple(int64, 3)(float64, float64, float64)", cache=True, nogil=True, _nrt=False)
+@njit("UniTuple(int64, 3)(float64, float64, float64)", cache=True, nogil=True, **BARE)
 def cell_1(x: float, y: float, z: float) -> tuple[int, int, int]:
     """The grid cell on the ground below an ECEF place; numbers from 0 up."""
     f = EARTH_M / (CELL_M * math.sqrt(x * x + y * y + z * z))
     return int(x * f + OFFSET), int(y * f + OFFSET), int(z * f + OFFSET)
 
 
-@njit("int64(int64, int64, int64)", cache=True, nogil=True, _nrt=False)
+@njit("int64(int64, int64, int64)", cache=True, nogil=True, **BARE)
 def _number_1(a: int, b: int, c: int) -> int:
     return a << 40 | b << 20 | c
 
 
-@njit("int64(int64, int64)", cache=True, nogil=True, _nrt=False)
+@njit("int64(int64, int64)", cache=True, nogil=True, **BARE)
 def _bucket_1(cell: int, mask: int) -> int:
     h = cell * 0x9E3779B97F4A7C1
     return (h ^ (h >> 29)) & mask
 
 
-@njit("void(int64, int64, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True, _nrt=False)
+@njit("void(int64, int64, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
 def _chain_1(slot: int, cell: int, first: I8, after: I8, cell_of: I8) -> None:
     bucket = _bucket_1(cell, first.shape[0] - 1)
     cell_of[slot] = cell
@@ -108,7 +108,7 @@ def _chain_1(slot: int, cell: int, first: I8, after: I8, cell_of: I8) -> None:
     first[bucket] = slot
 
 
-@njit("void(int64, float64[::1], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True, _nrt=False)
+@njit("void(int64, float64[::1], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
 def note_1(slot: int, slab: F8, belief: F8, near: F8) -> None:
     """Bring the row of a track in `near` up to date."""
     o = slot * SLAB + T
@@ -117,14 +117,14 @@ def note_1(slot: int, slab: F8, belief: F8, near: F8) -> None:
     near[slot, N_GRASP] = belief[slot, GRASP]
 
 
-@njit("void(int64, float64[::1], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True, _nrt=False)
+@njit("void(int64, float64[::1], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
 def note_n(top: int, slab: F8, belief: F8, near: F8) -> None:
     """Bring `near` up to date for all slots below top."""
     for slot in range(top):
         note_1(slot, slab, belief, near)
 
 
-@njit("void(int64, float64[:, ::1], int64, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True, _nrt=False)
+@njit("void(int64, float64[:, ::1], int64, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
 def enter_1(slot: int, near: F8, t_us: int, first: I8, after: I8, cell_of: I8) -> None:
     """Chain a track into its grid cell at t_us."""
     dt_s = (t_us - near[slot, N_T]) * 1e-6
@@ -135,12 +135,12 @@ def enter_1(slot: int, near: F8, t_us: int, first: I8, after: I8, cell_of: I8) -
     _chain_1(slot, _number_1(a, b, c), first, after, cell_of)
 
 
-@njit("float64(float64, float64, float64)", cache=True, nogil=True, _nrt=False)
+@njit("float64(float64, float64, float64)", cache=True, nogil=True, **BARE)
 def _spread_1(wide: float, fast: float, dt_s: float) -> float:
     return float(wide + dt_s * dt_s * fast + 4.0 * abs(dt_s) ** 3 + 100.0)
 
 
-@njit("float64(float64[::1], int64, float64)", cache=True, nogil=True, _nrt=False)
+@njit("float64(float64[::1], int64, float64)", cache=True, nogil=True, **BARE)
 def wide_1(slab: F8, o: int, dt_s: float) -> float:
     """Square of a generous sigma of a track's place along the ground after dt_s."""
     return _spread_1(slab[o + WIDE], slab[o + FAST_WIDE], dt_s)
@@ -150,7 +150,7 @@ def wide_1(slab: F8, o: int, dt_s: float) -> float:
     signature("float64", PLOTS, "int64, float64[::1], int64, int64[:, ::1]"),
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def code_1(plots: Rec, i: int, sensor: F8, slot: int, meta: I8) -> float:
     """What Mode 3/A codes say for or against a pair."""
@@ -166,7 +166,7 @@ def code_1(plots: Rec, i: int, sensor: F8, slot: int, meta: I8) -> float:
         "int64[:, ::1], float64[:, :, ::1], float64[::1], float64[:, ::1], int64",
     ),
     cache=True,
-    nogil=True, _nrt=False,
+    nogil=True, **BARE,
 )  # fmt: skip
 def weigh_1(
     plots: Rec, i: int, sensor: F8, slot: int, false_plots: float, slab: F8, sites: F8, table: F8, meta: I8, belief: F8,
@@ -197,7 +197,7 @@ def weigh_1(
     return score
 
 
-@njit("void(int64, int64, int64[::1], float64[:, ::1])", cache=True, nogil=True, _nrt=False)
+@njit("void(int64, int64, int64[::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
 def _outdo_1(start: int, n: int, pair_slot: I8, pair: F8) -> None:
     """Let pair n take the place of the worst of the pairs start .. n - 1, where it scores higher."""
     worst = start
@@ -217,7 +217,7 @@ def _outdo_1(start: int, n: int, pair_slot: I8, pair: F8) -> None:
         "int64[::1], int64[::1], float64[:, ::1], int64[::1], int64[::1], float32[:, :, ::1]",
     ),
     cache=True,
-    nogil=True, _nrt=False,
+    nogil=True, **BARE,
 )  # fmt: skip
 def gate_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, rate: F8,
@@ -286,7 +286,7 @@ def gate_1(
     return n
 
 
-@njit("int64(int64[::1], int64)", cache=True, nogil=True, _nrt=False)
+@njit("int64(int64[::1], int64)", cache=True, nogil=True, **BARE)
 def _root_1(parent: I8, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -447,7 +447,7 @@ def _solve_1(members: I8, pair_plot: I8, column: I8, pair: F8, chosen: I8) -> in
     return 1 if rows.shape[0] > MOST_EXACT else 0
 
 
-@njit("boolean(int64, int64[::1], int64[::1])", cache=True, nogil=True, _nrt=False)
+@njit("boolean(int64, int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
 def _alone_1(count: int, pair_plot: I8, pair_slot: I8) -> bool:
     """True where no two of a few pairs share a plot or a track; many pairs are not looked at."""
     if count > 24:

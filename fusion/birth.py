@@ -6,6 +6,7 @@ import math
 
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.filters.imm import COV, MEAN, START, TRIANGLE, correct_1, move_1
 from fusion.filters.measure import anchor_1, linearise_1
 from fusion.filters.params import M_A, M_B, M_C, M_H, M_KIND, M_SA, M_SB, M_SC, M_SH, M_SITE, M_SV, M_VE, MODELS
@@ -26,7 +27,7 @@ EFFECTIVE_EARTH_M = 8_500_000.0  # 4/3 of the radius
 SCALES = (12.0, 40.0, 100.0, 200.0)
 
 
-@njit("float64(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True, _nrt=False)
+@njit("float64(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True, **BARE)
 def height_prior_1(r: F8, ro: int, sites: F8) -> float:
     """Ellipsoid height to assume for a plot that carries none."""
     if int(r[ro + M_KIND]) == POSITION:
@@ -36,13 +37,13 @@ def height_prior_1(r: F8, ro: int, sites: F8) -> float:
     return float(min(beyond * beyond / (2.0 * EFFECTIVE_EARTH_M) + HEIGHT_PRIOR_M, 12_000.0))
 
 
-@njit("boolean(float64[::1], int64)", cache=True, nogil=True, _nrt=False)
+@njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def tells_velocity_1(r: F8, ro: int) -> bool:
     """True where the plot itself says how the object moves over ground."""
     return int(r[ro + M_KIND]) == POSITION and not math.isnan(r[ro + M_VE])
 
 
-@njit("boolean(float64[::1], int64)", cache=True, nogil=True, _nrt=False)
+@njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def by_elevation_1(r: F8, ro: int) -> bool:
     """True where a polar row knows its height best by elevation, not by pressure or prior."""
     return not math.isnan(r[ro + M_C]) and (
@@ -50,7 +51,7 @@ def by_elevation_1(r: F8, ro: int) -> bool:
     )
 
 
-@njit("UniTuple(float64, 3)(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True, _nrt=False)
+@njit("UniTuple(float64, 3)(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True, **BARE)
 def place_1(r: F8, ro: int, sites: F8) -> tuple[float, float, float]:
     """Where a row of kind POSITION or POLAR points, ECEF; unknown height by its prior."""
     if int(r[ro + M_KIND]) == POSITION:
@@ -63,7 +64,7 @@ def place_1(r: F8, ro: int, sites: F8) -> tuple[float, float, float]:
     return ecef_from_range_height_1(site, reach, r[ro + M_B], height)
 
 
-@njit("float64(float64[::1], int64)", cache=True, nogil=True, _nrt=False)
+@njit("float64(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def reach_1(r: F8, ro: int) -> float:
     """How far along the ground the object may be from `place_1`, m, one generous sigma, both axes together."""
     if int(r[ro + M_KIND]) == POSITION:
@@ -82,7 +83,7 @@ def reach_1(r: F8, ro: int) -> float:
     "void(float64[::1], int64, int64, int64, float64, float64, float64, float64)",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def _add_1(p: F8, first: int, second: int, third: int, square: float, ex: float, ey: float, ez: float) -> None:
     """Add square * e e^T to a 3 x 3 block of a packed covariance whose rows begin at these places."""
@@ -98,7 +99,7 @@ def _add_1(p: F8, first: int, second: int, third: int, square: float, ex: float,
     "void(float64[::1], int64, float64[:, ::1], float64[::1], int64, int64)",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def _spread_1(r: F8, ro: int, sites: F8, s: F8, m: int, p: int) -> None:
     """Covariance of the place of a polar plot: along the ray, to its right, and across both."""
@@ -131,7 +132,7 @@ def _spread_1(r: F8, ro: int, sites: F8, s: F8, m: int, p: int) -> None:
     "void(float64[::1], int64, float64[:, ::1], float64, float64[::1], int64)",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def born_1(r: F8, ro: int, sites: F8, v_sigma: float, s: F8, so: int) -> None:
     """Model 0 of the state s[so:] from one plot of kind POSITION or POLAR; velocity unknown to `v_sigma` (m/s per
@@ -168,7 +169,7 @@ def born_1(r: F8, ro: int, sites: F8, v_sigma: float, s: F8, so: int) -> None:
     "void(float64[::1], int64, float64[:, ::1], float64, float64[::1], float64[::1], int64)",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def born_all_1(r: F8, ro: int, sites: F8, v_sigma: float, table: F8, s: F8, so: int) -> None:
     """All models of the state s[so:] from one plot, with the mode probabilities of a new track."""
@@ -186,7 +187,7 @@ def born_all_1(r: F8, ro: int, sites: F8, v_sigma: float, table: F8, s: F8, so: 
     "UniTuple(float64, 4)(float64[::1], int64, float64, float64[::1], int64, float64[:, ::1], float64[::1], int64)",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def pair_1(
     first: F8, fo: int, dt_s: float, r: F8, ro: int, sites: F8, w: F8, so: int

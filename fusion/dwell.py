@@ -13,6 +13,7 @@ import numpy as np
 from fusion.rules import Rule, RuleSet
 from fusion.schema import B1, F8, I4, I8, US_PER_S
 
+FAR_M = 1e9  # further than anything
 FORGET_US = 120 * US_PER_S  # a track that left the table without a word is forgotten after this
 
 
@@ -31,14 +32,22 @@ class Dwell:
         width = len(self.rules)
         self.id: I8 = np.empty(0, np.int64)  # (m,)
         self.seen_us: I8 = np.empty(0, np.int64)  # (m,) last in the table
-        self.from_outside: B1 = np.empty(0, np.bool_)  # (m,)
+        self.out: B1 = np.empty(0, np.bool_)  # (m,) it was clearly outside, near the border
+        self.from_outside: B1 = np.empty(0, np.bool_)  # (m,) or may have come over it before it was first seen
+        self.first_us: I8 = np.empty(0, np.int64)  # (m,) first in the table
+        self.first_m: F8 = np.empty(0)  # (m,) how deep inside it was then; FAR_M: not near the border
         self.true_us: I8 = np.empty((0, width), np.int64)  # (m, rules) since when `when` holds without a break
         self.false_us: I8 = np.empty((0, width), np.int64)  # (m, rules) since when `keep` does not hold
         self.muted: B1 = np.empty((0, width), np.bool_)  # (m, rules) a person closed it; until it has cleared
         self.episode: I4 = np.empty((0, width), np.int32)  # (m, rules) times raised
 
-    def align(self, ids: I8, distance_m: F8, p_inside: F8, now_us: int) -> I8:
-        """Add rows for new ids and bring the memory of origin up to date; (n,) the row of each id here."""
+    def align(self, ids: I8, distance_m: F8, p_inside: F8, speed_mps: F8, now_us: int) -> I8:
+        """Add rows for new ids and bring the memory of origin up to date; (n,) the row of each id here.
+
+        An object whose first place is just within can have come over the border before it was seen: no deeper than
+        `first_seen_m`, and (beyond `first_seen_always_m`) than it flies in `first_seen_s` at `speed_mps`. That is what
+        it surely has: the first plots make paragliders fast. What is known after `origin_s` stands.
+        """
         new = ids[~np.isin(ids, self.id, assume_unique=True)]
         if len(new):
             self._insert(new, now_us)
@@ -46,9 +55,14 @@ class Dwell:
         first = np.isin(ids, new, assume_unique=True)
         near = distance_m <= self.words.near_m
         clearly_out = (p_inside <= self.words.p_outside) & near
-        # An object whose first place is outside, or just within, can have come over the border before it was seen.
-        arrived = first & near & (-distance_m <= self.words.first_seen_m)
-        self.from_outside[at] |= clearly_out | arrived
+        self.first_m[at] = np.where(first, np.where(near, -distance_m, FAR_M), self.first_m[at])
+        self.out[at] |= clearly_out
+        words = self.words
+        flown_m = np.fmax(speed_mps * words.first_seen_s, words.first_seen_always_m)
+        reach_m = np.minimum(flown_m, words.first_seen_m)
+        young = now_us - self.first_us[at] <= self.words.origin_s * US_PER_S
+        came = np.where(young, self.first_m[at] <= reach_m, self.from_outside[at])
+        self.from_outside[at] = self.out[at] | came
         self.seen_us[at] = now_us
         return at
 
@@ -95,7 +109,10 @@ class Dwell:
             "rules": [_key(rule) for rule in self.rules],
             "id": self.id.tolist(),
             "seen_us": self.seen_us.tolist(),
+            "out": self.out.tolist(),
             "from_outside": self.from_outside.tolist(),
+            "first_us": self.first_us.tolist(),
+            "first_m": self.first_m.tolist(),
             "true_us": self.true_us.tolist(),
             "false_us": self.false_us.tolist(),
             "muted": self.muted.tolist(),
@@ -107,7 +124,8 @@ class Dwell:
         self.clear()
         self._insert(np.array(state["id"], np.int64), 0)
         self.seen_us = np.array(state["seen_us"], np.int64)
-        self.from_outside = np.array(state["from_outside"], np.bool_)
+        self.from_outside, self.out = (np.array(state[name], np.bool_) for name in ("from_outside", "out"))
+        self.first_us, self.first_m = np.array(state["first_us"], np.int64), np.array(state["first_m"], np.float64)
         for column, rule in enumerate(self.rules):
             if _key(rule) not in state["rules"] or not len(self.id):
                 continue
@@ -121,14 +139,28 @@ class Dwell:
         order = np.argsort(ids, kind="stable")
         self.id = ids[order]
         self.seen_us = np.concatenate([self.seen_us, np.full(len(new), now_us, np.int64)])[order]
+        self.out = np.concatenate([self.out, np.zeros(len(new), np.bool_)])[order]
         self.from_outside = np.concatenate([self.from_outside, np.zeros(len(new), np.bool_)])[order]
+        self.first_us = np.concatenate([self.first_us, np.full(len(new), now_us, np.int64)])[order]
+        self.first_m = np.concatenate([self.first_m, np.full(len(new), FAR_M)])[order]
         self.true_us = np.concatenate([self.true_us, blank])[order]
         self.false_us = np.concatenate([self.false_us, blank])[order]
         self.muted = np.concatenate([self.muted, np.zeros(blank.shape, np.bool_)])[order]
         self.episode = np.concatenate([self.episode, np.zeros(blank.shape, np.int32)])[order]
 
     def _keep(self, rows: B1) -> None:
-        for name in ("id", "seen_us", "from_outside", "true_us", "false_us", "muted", "episode"):
+        for name in (
+            "id",
+            "seen_us",
+            "out",
+            "from_outside",
+            "first_us",
+            "first_m",
+            "true_us",
+            "false_us",
+            "muted",
+            "episode",
+        ):
             setattr(self, name, getattr(self, name)[rows])
 
 

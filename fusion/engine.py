@@ -124,10 +124,7 @@ class Engine:
             self._commands.append(item)
         elif isinstance(item, Sighting):
             self.afterwards.sightings.feed(item)
-            reason, _ = self.afterwards.sightings.fault(item)
-            if reason:
-                self.counters.reject(reason)  # its sender hears it with the next look
-                return int(reason == "future")
+            return 0  # counted when it is judged: its sender hears of it with that look
         else:
             if item.t_us > item.rx_us + self.order.future_us:
                 self.counters.reject("future")
@@ -253,6 +250,16 @@ class Engine:
         self.counters.received += 1
         self.counters.used += 1
 
+    def _count_reports(self) -> None:
+        for fate in self.afterwards.sightings.drain_fates():
+            if fate == "used":
+                self._used_message()
+            elif fate == "duplicate":
+                self.counters.received += 1
+                self.counters.duplicate += 1
+            else:
+                self.counters.reject(fate)
+
     def _answer(self, now_us: int) -> list[Event]:
         events: list[Event] = []
         for command in self._commands:
@@ -261,7 +268,7 @@ class Engine:
                 continue
             answer, changed, told = self.incidents.command(command, self.watch, now_us)
             events += [AlertChanged(alert) for alert in changed]
-            events += [IncidentChanged(incident) for incident in told]
+            events += [IncidentChanged(incident, self.afterwards.before(incident)) for incident in told]
             events.append(answer)
         self._commands.clear()
         return events
@@ -293,6 +300,7 @@ class Engine:
         crowds = self.crowds.step(tracks, assessment, now_us) if between else []
         changed = self.watch.step(tracks, assessment, now_us, forecast, self.crowds.member(tracks.id))
         self.afterwards.look(tracks, assessment, forecast, self.watch.open_alerts(), now_us)
+        self._count_reports()
         self.afterwards.ended(self._dropped, tracks.epoch, now_us, self.crowds)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
         events: list[Event] = [*(AlertChanged(a) for a in changed), *self.watch.drain_withheld()]
@@ -304,7 +312,7 @@ class Engine:
         events += after
         heard = Heard(changed, dropped, passed, areas(after), cited(after, self.afterwards.sightings.params.p_found))
         told = self.incidents.step(tracks, assessment, heard, now_us)
-        events += [IncidentChanged(incident) for incident in told]
+        events += [IncidentChanged(incident, self.afterwards.before(incident)) for incident in told]
         self.ledger.ended(dropped)
         self._dropped.clear()
         slot = now_us // self.config.full_us

@@ -38,6 +38,7 @@ from fusion.associate import (
     log_probability_1,
     wide_1,
 )
+from fusion.bare import BARE
 from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR, S_RANGE, heat_1
 from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, view_1
 from fusion.filters.params import M_C, M_H, MODELS
@@ -66,7 +67,7 @@ E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_COAST, E_SIGMA
 RULES = 10
 
 
-@njit("float64(float64, float64, float64)", cache=True, nogil=True, _nrt=False)
+@njit("float64(float64, float64, float64)", cache=True, nogil=True, **BARE)
 def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
     """Log-odds of existence after dt_s in which the object may have left."""
     lives = math.exp(log_probability_1(odds) - dt_s / survive_s)
@@ -77,7 +78,7 @@ def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
     signature("float64", "int64, int64", PER_TRACK, "float64[:, ::1]", KNOWN, "float64, float64, float64, boolean"),
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def settle_look_1(
     slot: int, s: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sites: F8, cover: F8,
@@ -107,7 +108,7 @@ def settle_look_1(
     "float64(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1])",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def missed_1(slot: int, since_us: int, hit_us: I8, look_us: I8, rate: F8, cover: F8) -> float:
     """Log-odds of existence that looks younger than since_us cost a track: 0 when plots come in order."""
@@ -133,7 +134,7 @@ def missed_1(slot: int, since_us: int, hit_us: I8, look_us: I8, rate: F8, cover:
     ),
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def mark_1(
     slot: int, plots: Rec, i: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sensor: F8,
@@ -188,7 +189,7 @@ def mark_1(
 
 
 @njit("boolean(int64, float64[::1], int64, boolean, int64[:, ::1], float64[:, ::1], float64[::1])",
-      cache=True, nogil=True, _nrt=False)  # fmt: skip
+      cache=True, nogil=True, **BARE)  # fmt: skip
 def dead_1(slot: int, slab: F8, newest_us: int, due_now: bool, meta: I8, belief: F8, rules: F8) -> bool:
     """Does this track end: unlikely, too wide, forgotten, or of claims that fell silent?"""
     confirmed = meta[slot, STATUS] != TENTATIVE
@@ -218,7 +219,7 @@ def nothing_1(slab: F8, o: int, hit_us: I8, hits: int, numbers: F8, sites: F8, h
     f"boolean(float64[::1], int64, int64, {TABLE}, {KNOWN}, float64[::1], {TABLE})",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def in_view_1(
     slab: F8, o: int, now_us: int, sites: F8, cover: F8, screens: F4, local: F8, hot: F4, size: F8, records: F8
@@ -316,7 +317,7 @@ def look_1(
     "float64(float64[::1], float64[::1], float64[:, ::1], float64[:, ::1], int64)",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
     """Squared Mahalanobis distance of two states' places (o = 0) or velocities (o = 3)."""
@@ -342,7 +343,7 @@ def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
     return float(square / det)
 
 
-@njit("boolean(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])", cache=True, nogil=True, _nrt=False)
+@njit("boolean(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
 def apart_1(sa: int, sb: int, meta: I8, hit_us: I8, sensors: F8) -> bool:
     """True where two tracks cannot be one object: other addresses, other codes, or both fed by one radar, as each
     object of a group is; of two tracks of one object, one starves."""

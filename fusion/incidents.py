@@ -50,8 +50,9 @@ from fusion.casefile import (
     weigh,
 )
 from fusion.grouping import NOWHERE, GroupParams, Groups, Mark
+from fusion.lost import GIVEN_UP
 from fusion.orders import MAX_TEXT, refusal
-from fusion.record import Incident, Passage, SearchArea, Sighting
+from fusion.record import Incident, Passage, SearchArea, Sighting, cited_as
 from fusion.schema import US_PER_S, Alert, Answer, Assessment, Command, Tracks, TrackStatus
 
 UPDATE_US = 5 * US_PER_S  # an incident is told anew at most this often, unless something happened
@@ -59,7 +60,6 @@ PLACE_US = US_PER_S  # the places of its members are looked up this often
 ENDED = "track ended: "  # how an alert says it, see fusion/alerts.py
 NOT_LOST = ("merged",)  # how a track ends whose object is still seen, as another track
 ON_GROUND = "found on the ground"  # the state of an object that a person found
-GIVEN_UP = "given up"  # how a search says that nothing was found
 _ALERT_ORDER = {"raised": 0, "acknowledged": 1, "updated": 2, "closed": 3}
 
 
@@ -329,7 +329,7 @@ class Incidents:
         case = self._case_of(track)
         if case is None:
             return
-        name = f"{report.sensor}/{report.id}"
+        name = cited_as(report.sensor, report.id)
         if name not in case.told.sightings and len(case.told.sightings) < MAX_SIGHTINGS:
             case.told = replace(case.told, sightings=(*case.told.sightings, name))
             case.fresh = True

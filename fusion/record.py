@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import numpy as np
 
+Point = tuple[int, float, float, float]  # t_us, lat_rad, lon_rad, height_m above the ellipsoid (NaN: not known)
+
 
 class PassageKind(StrEnum):
     """What happened between a track and the states under it."""
@@ -103,6 +105,11 @@ class Sighting:
     sigma_t_s: float = 60.0  # of the time: people look at the clock afterwards
     response_topic: str = ""  # where the sender wants to hear what became of it
     correlation: bytes = b""
+
+
+def cited_as(sensor: str, report: str) -> str:
+    """How an incident cites a report by its sensor and id."""
+    return f"{sensor}/{report}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +261,7 @@ class IncidentChanged:
     """An incident was raised or changed: journalled, then published."""
 
     incident: Incident
+    before: tuple[tuple[str, tuple[Point, ...]], ...] = ()  # by track: where who has just entered it had been, to keep
 
 
 # What is remembered of flights, of all that an engine says.

@@ -11,6 +11,7 @@ from numba import njit
 
 from fusion.associate import GRID, HITS, ID, NOWHERE, ODDS, ROW_AT, STATUS, note_1, row_of_1
 from fusion.bank import MOST_RECENT, R_FIRST, R_NUMBER
+from fusion.bare import BARE
 from fusion.clutter import S_INDEX
 from fusion.existence import CORE, TENTATIVE
 from fusion.kernels import PLOTS, SLAB, Rec, signature, undo_1
@@ -19,7 +20,7 @@ from fusion.schema import F4, F8, I8
 ENDED = -2  # status of a slot whose track ended within this step: not to be given out before the next
 
 
-@njit(signature("int64", PLOTS, "int64, float64[::1]", *CORE, GRID), cache=True, nogil=True, _nrt=False)
+@njit(signature("int64", PLOTS, "int64, float64[::1]", *CORE, GRID), cache=True, nogil=True, **BARE)
 def take_back_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4,
@@ -47,7 +48,7 @@ def take_back_1(
     return 1
 
 
-@njit(signature("int64", PLOTS, "int64[::1], int64, int64, int64"), cache=True, nogil=True, _nrt=False)
+@njit(signature("int64", PLOTS, "int64[::1], int64, int64, int64"), cache=True, nogil=True, **BARE)
 def holder_1(ring: Rec, ring_n: I8, slot: int, track: int, t_us: int) -> int:
     """Place in the ring of the recent plot that a track took at t_us, or -1."""
     for k in range(ring_n[R_NUMBER] - 1, -1, -1):
@@ -61,7 +62,7 @@ def holder_1(ring: Rec, ring_n: I8, slot: int, track: int, t_us: int) -> int:
     signature("int64", "float64[::1], int64[:, ::1], int64[:, ::1]", PLOTS, "int64[::1], int64[::1], int64"),
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def contended_1(sensor: F8, meta: I8, hit_us: I8, ring: Rec, ring_n: I8, held: I8, count: int) -> int:
     """Turn slots of contended tracks into places in the ring of the plots that they took, each once; their number."""
@@ -79,7 +80,7 @@ def contended_1(sensor: F8, meta: I8, hit_us: I8, ring: Rec, ring_n: I8, held: I
     return n
 
 
-@njit(signature("void", PLOTS, PLOTS, "int64[::1]"), cache=True, nogil=True, _nrt=False)
+@njit(signature("void", PLOTS, PLOTS, "int64[::1]"), cache=True, nogil=True, **BARE)
 def remember_1(plots: Rec, ring: Rec, ring_n: I8) -> None:
     """Put plots behind the recent ones of their radar."""
     for i in range(plots.shape[0]):
@@ -90,7 +91,7 @@ def remember_1(plots: Rec, ring: Rec, ring_n: I8) -> None:
         ring_n[R_NUMBER] += 1
 
 
-@njit(signature("void", "int64", PLOTS, "int64[::1]"), cache=True, nogil=True, _nrt=False)
+@njit(signature("void", "int64", PLOTS, "int64[::1]"), cache=True, nogil=True, **BARE)
 def forget_1(until_us: int, ring: Rec, ring_n: I8) -> None:
     """Drop recent plots that are older, oldest first."""
     while ring_n[R_NUMBER] > 0 and ring[ring_n[R_FIRST]].t_us <= until_us:

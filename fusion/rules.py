@@ -36,6 +36,12 @@ class Words:
     p_outside: float = 0.2  # at most this probability of being within is clearly outside, so that noise at the
     # border does not turn a local flight into one that came from outside
     first_seen_m: float = 10_000.0  # first seen within the border by at most this may have come from outside unseen
+    first_seen_s: float = 240.0  # ... as deep as it flies in this time, unseen: 10 km at 42 m/s, 2.6 km at 11 m/s
+    first_seen_always_m: float = 2_000.0  # ... or this deep, however slow: what hovers came before it was seen
+    origin_s: float = 30.0  # ... by the speed known this long after it was first seen; before, by what is known then
+    p_unpowered: float = 0.3  # mean probability from which it is like birds, balloons, echoes, paragliders
+    p_bird: float = 0.2  # the same of birds alone
+    p_soaring: float = 0.2  # the same of a paraglider: smaller, since one flown in must be told
     live_s: float = 30.0  # a claim or a reply older than this is no live identity: six turns of a 5 s radar
 
 
@@ -95,6 +101,9 @@ _SPECS = (
     _number("probability_slow", "", "probability_slow", "probability of being slow"),
     _number("probability_low", "", "probability_low", "probability of being low"),
     _number("class_probability", "", "class_probability", "probability of the class named; unknown when none is"),
+    _number("probability_unpowered", "", "probability_unpowered", "mean over minutes of being one of `unpowered`"),
+    _number("probability_bird", "", "probability_bird", "mean over minutes of being a flock of birds"),
+    _number("probability_soaring", "", "probability_soaring", "mean over minutes of being a paraglider"),
     _number("age", "s", "age_s", "time since the first plot"),
     _number("data_age", "s", "data_age_s", "time since the last plot"),
     _number("plots", "", "plots", "number of plots fused"),
@@ -103,7 +112,10 @@ _SPECS = (
     _flag("near", "outside the border by at most words.near_m"),
     _flag("inside", "within the border, unless it was seen only within (departed inside and never out)"),
     _flag("within_border", "within the border, wherever it came from"),
-    _flag("from_outside", "was seen outside near the border, or first seen within words.first_seen_m of it"),
+    _flag("from_outside", "was seen outside near the border, or first seen no deeper than it may have come unseen"),
+    _flag("unpowered", "like birds, a balloon, a fixed echo or a paraglider, for minutes: words.p_unpowered"),
+    _flag("birdlike", "like a flock of birds, for minutes: words.p_bird"),
+    _flag("soaring", "like a paraglider, for minutes: words.p_soaring"),
     _flag("exempt", "cooperative, or within a declared volume"),
     _flag("cooperative", "a live cooperative identity that radar does not contradict"),
     _flag("contradicted", "its own report of itself is contradicted"),
@@ -121,6 +133,7 @@ _SPECS = (
     ),
 )
 QUANTITIES: Mapping[str, QuantitySpec] = {spec.name: spec for spec in _SPECS}
+_LIKE = {"unpowered": "probability_unpowered", "birdlike": "probability_bird", "soaring": "probability_soaring"}
 CLASS_NAMES = classes.NAMES
 ORDERINGS = ("<=", ">=", "<", ">")
 SENTENCE = "{object}, {identity}, {place}, {motion}, {height}{crossing}; {seen}."  # of a rule that brings none
@@ -316,6 +329,9 @@ def with_words(scene: Scene, words: Words) -> Scene:
     flags.setdefault("near", _flag_where(outside & (distance <= words.near_m), ~np.isnan(within) & ~np.isnan(distance)))
     both = flags["within_border"] * flags.get("from_outside", blank)
     flags.setdefault("inside", np.where(flags["within_border"] == 0.0, 0.0, both))
+    for word, part in (("unpowered", words.p_unpowered), ("birdlike", words.p_bird), ("soaring", words.p_soaring)):
+        like = numbers.get(_LIKE[word], np.zeros(scene.n))  # without evidence it is none of these
+        flags.setdefault(word, (like >= part).astype(np.float64))
     flags.setdefault("exempt", flags.get("cooperative", blank))  # `exempted` adds notified activities
     return Scene(scene.n, numbers, sigmas, flags, scene.names)
 
@@ -332,8 +348,12 @@ def scene_of(
     ruleset: RuleSet,
     codes: Sequence[str],
     forecast: Forecast | None = None,
+    likeness: Mapping[str, F8] | None = None,
 ) -> Scene:
-    """Every quantity of every row. `from_outside` (n,) is what the watch remembers of where each object came from."""
+    """Every quantity of every row. `from_outside` (n,) is what the watch remembers of where each object came from.
+
+    `likeness`: what it remembers of what each looked like (fusion/likeness.py).
+    """
     a = assessment
     f = outlook.blank(len(tracks)) if forecast is None else forecast
     t_us = tracks.t_us
@@ -355,6 +375,7 @@ def scene_of(
         "plots": tracks.hits.astype(np.float64),
         "depth": np.where(a.distance_m <= 0.0, -a.distance_m, np.nan),
         **_numbers_ahead(f),
+        **(likeness or dict.fromkeys(_LIKE.values(), np.zeros(len(tracks)))),
     }
     sigmas = {
         "speed": a.sigma_speed_mps,

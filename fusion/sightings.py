@@ -25,7 +25,7 @@ from scipy.special import ndtr
 
 from fusion import geo
 from fusion.lost import Lost, Search, density_per_m2
-from fusion.record import Match, SearchChanged, Sighting, SightingJudged
+from fusion.record import Match, SearchChanged, Sighting, SightingJudged, cited_as
 from fusion.schema import F8, US_PER_S
 from fusion.trail import Trails
 from fusion.whereabouts import Last, cloud
@@ -86,6 +86,7 @@ class Sightings:
         self._waiting: list[Sighting] = []
         self._tentative: dict[str, tuple[Sighting, int]] = {}  # by name: the report, when it was last looked at
         self._known: dict[str, SightingJudged] = {}
+        self._fates: list[str] = []
 
     def feed(self, report: Sighting) -> None:
         """Store a report for the next step; with too many waiting the sensor that has most of them is refused some."""
@@ -107,7 +108,12 @@ class Sightings:
             events += self._judge(report, trails, lost, now_us)
         return events + self._look_again(trails, lost, now_us)
 
-    def fault(self, report: Sighting) -> tuple[str, str]:
+    def drain_fates(self) -> list[str]:
+        """What became of every report judged since the last call: "used", "duplicate", or why it was refused."""
+        fates, self._fates = self._fates, []
+        return fates
+
+    def _fault(self, report: Sighting) -> tuple[str, str]:
         """Why a report is refused whatever else is known: a countable reason and its sentence; empty when it is not."""
         if report.t_us > report.rx_us + self.params.future_s * US_PER_S:
             ahead_s = (report.t_us - report.rx_us) / US_PER_S
@@ -134,19 +140,22 @@ class Sightings:
         name = name_of(report)
         known = self._known.get(name)
         if known is not None and _content(known.sighting) == _content(report):
+            self._fates.append("duplicate")
             return [replace(known, sighting=report, t_us=now_us)]
         if known is not None:
             return [self._refuse(report, now_us, "id-used", "another report of this sensor had this id")]
-        reason, detail = self.fault(report)
+        reason, detail = self._fault(report)
         if reason:
             return [self._refuse(report, now_us, reason, detail)]
         events = self._find(report, trails, lost, now_us) if report.found else self._see(report, trails, lost, now_us)
+        self._fates.append("used")
         self._known[name] = next(e for e in events if isinstance(e, SightingJudged))
         while len(self._known) > self.params.most_known:
             del self._known[next(iter(self._known))]
         return events
 
     def _refuse(self, report: Sighting, now_us: int, reason: str, detail: str) -> SightingJudged:
+        self._fates.append(reason)
         self.refused[reason] = self.refused.get(reason, 0) + 1
         return SightingJudged(report, now_us, False, f"{reason}: {detail}")
 
@@ -270,7 +279,7 @@ class Sightings:
 
 def name_of(report: Sighting) -> str:
     """How a report is cited, and a tentative object named."""
-    return f"sighting {report.sensor}/{report.id}"
+    return f"sighting {cited_as(report.sensor, report.id)}"
 
 
 def _content(report: Sighting) -> str:

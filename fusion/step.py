@@ -50,6 +50,7 @@ from fusion.associate import (
     wide_1,
 )
 from fusion.bank import R_NUMBER
+from fusion.bare import BARE
 from fusion.birth import tells_velocity_1
 from fusion.clutter import (
     OLD_US,
@@ -80,7 +81,7 @@ LEAST_SURE = 1.0  # a doubtful association takes this much of a track's gain at 
 RECORD = from_dtype(PLOT)
 
 
-@njit("int64(int64[::1], int64[:, ::1])", cache=True, nogil=True, _nrt=False)
+@njit("int64(int64[::1], int64[:, ::1])", cache=True, nogil=True, **BARE)
 def slot_1(counts: I8, meta: I8) -> int:
     """The lowest free slot, or -1 when the table is full."""
     slot = counts[HINT]
@@ -97,7 +98,7 @@ def slot_1(counts: I8, meta: I8) -> int:
     signature("void", PLOTS, "int64, float64[::1]", *CORE, "int64[::1], float64", GRID),
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def begin_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
@@ -162,7 +163,7 @@ def begin_1(
     ),
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def by_address_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
@@ -221,7 +222,7 @@ def by_address_1(
         "int64[::1], int64[::1], float64[:, ::1], int64[::1], float64", GRID, "float64[::1]",
     ),
     cache=True,
-    nogil=True, _nrt=False,
+    nogil=True, **BARE,
 )  # fmt: skip
 def absorb_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
@@ -381,7 +382,7 @@ def book_1(plots: Rec, sensor: F8, meta: I8, slab: F8, passed_s: float, stats: I
     learn_1(sensor, plots, false, 1.0, passed_s)
 
 
-@njit(signature("int64", PLOTS, "int64, int64"), cache=True, nogil=True, _nrt=False)
+@njit(signature("int64", PLOTS, "int64, int64"), cache=True, nogil=True, **BARE)
 def group_end_1(plots: Rec, start: int, slice_us: int) -> int:
     """End of the group that begins at `start`: one slice, sensor and kind."""
     end = start + 1

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fusion import geo
-from fusion.schema import F4, F8, I4, I8, US_PER_S, Assessment, Tracks
+from fusion.schema import B1, F4, F8, I4, I8, US_PER_S, Assessment, Tracks
 
 PAGE = 32  # points: five minutes at one every 10 s
 PAGES = 32_768
@@ -31,7 +31,7 @@ TURN_US = 3 * US_PER_S  # and of one that turns, not more often than this
 TURN_RAD = float(np.radians(15.0))  # since the last point: the chord of such an arc is 0.4 % short
 KEEP_US = (HOUR_US // 2, HOUR_US // 2, HOUR_US, HOUR_US)  # after the last point, by worth
 COOPERATIVE, OTHER, LOW_SLOW, ALERTED = range(4)  # worth
-LOW_SLOW_P = 0.5  # probability of low and slow from which a track counts as such; unknown height counts as low
+LOW_SLOW_P = 0.5  # probability of low and slow from which a track counts as such
 GAP_US = 45 * US_PER_S  # between two points further apart than this nobody knows where it was
 _TRACK = "id worth first last used count last_us last_course update_us ended".split()
 _POINT = "t_us lat_rad lon_rad height_m speed_mps course_rad sigma_m".split()
@@ -309,6 +309,11 @@ def _wrapped(angle_rad: F8) -> F8:
     return np.asarray(np.mod(angle_rad + np.pi, 2 * np.pi) - np.pi, np.float64)
 
 
+def low_and_slow(a: Assessment) -> B1:
+    """(n,) both words, taken as independent, with `LOW_SLOW_P`; unknown height counts as low: it must be watched."""
+    both: B1 = np.where(np.isnan(a.p_low), 1.0, a.p_low) * a.p_slow >= LOW_SLOW_P
+    return both
+
+
 def _worth(a: Assessment) -> I8:
-    both = np.where(np.isnan(a.p_low), 1.0, a.p_low) * a.p_slow >= LOW_SLOW_P
-    return np.where(a.cooperative, COOPERATIVE, np.where(both, LOW_SLOW, OTHER)).astype(np.int64)
+    return np.where(a.cooperative, COOPERATIVE, np.where(low_and_slow(a), LOW_SLOW, OTHER)).astype(np.int64)

@@ -19,6 +19,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import shapely
 from scipy.special import ndtr
 
 from fusion.declared import Declared, Volume
@@ -37,26 +38,23 @@ class Notified:
         self.volumes = declared.volumes
         self._p_within = declared.p_within
         self._geoid = geoid
-        self._boxes = [tuple(np.radians(volume.shape.bounds).tolist()) for volume in declared.volumes]
+        self._tree = shapely.STRtree([shapely.box(*np.radians(volume.shape.bounds)) for volume in declared.volumes])
         self._held: list[Protected] = [build([Area(v.id, v.id, "other", 3, v.shape)]) for v in declared.volumes]
 
     def within(self, tracks: Tracks, a: Assessment) -> I2:
         """(n,) the first volume that holds each object with enough probability, in order of the file; -1 none."""
         found = np.full(len(tracks), -1, np.int16)
-        for index, volume in enumerate(self.volumes):
-            if not volume.from_us <= tracks.t_us < volume.until_us:
-                continue
-            rows = np.flatnonzero((found < 0) & self._near(index, a))
-            if len(rows):
-                rows = rows[_named(volume, tracks, a)[rows]]
+        if not self.volumes:
+            return found
+        row, near = self._tree.query(shapely.points(a.lon_rad, a.lat_rad))
+        for index in np.unique(near).tolist():
+            volume = self.volumes[index]
+            if volume.from_us <= tracks.t_us < volume.until_us:
+                rows = np.sort(row[near == index])
+                rows = rows[(found[rows] < 0) & _named(volume, tracks, a)[rows]]
                 sure = self._probability(index, a, rows) >= self._p_within
                 found[rows[sure]] = index
         return found
-
-    def _near(self, index: int, a: Assessment) -> B1:
-        west, south, east, north = self._boxes[index]
-        inside = (a.lat_rad >= south) & (a.lat_rad <= north) & (a.lon_rad >= west) & (a.lon_rad <= east)
-        return np.asarray(inside, np.bool_)
 
     def _probability(self, index: int, a: Assessment, rows: I8) -> F8:
         """(rows,) at most this probable: within its polygon and between floor and ceiling."""

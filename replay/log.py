@@ -26,6 +26,7 @@ import zstandard
 from fusion.schema import Frame
 
 TICK = "tick"  # the source of a clock frame
+START = "start"  # the source of the first frame of a run: epoch, configuration, versions; it is for readers
 MAX_LINE_BYTES = 524_288  # a 64 KiB payload of control characters, each escaped to six bytes, and its base64, fit in
 _MAX_US = 2**53  # exact in float64 and in JavaScript
 

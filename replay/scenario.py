@@ -6,6 +6,7 @@ Unknown keys, wrong types, numbers out of range and references to nothing are re
 
 from __future__ import annotations
 
+import datetime
 import math
 import tomllib
 from pathlib import Path
@@ -43,7 +44,7 @@ from replay.scenefile import (
 )
 from replay.traffic import Traffic
 
-__all__ = ["BadScenario", "Expect", "Plan", "SimObject", "SimSensor", "Transponder", "load_plan", "names"]
+__all__ = ["BadScenario", "Expect", "Plan", "SimObject", "SimSensor", "Transponder", "load_plan", "names", "theatre"]
 
 SHIPPED = Path(__file__).parent / "scenarios"
 THEATRES = SHIPPED / "theatres"
@@ -94,6 +95,17 @@ def load_plan(name_or_path: str | Path, seed: int | None = None, total: int | No
             raise BadScenario(str(name_or_path), "scenario", "not known", cure)
     parsed = _placed(path, _parse(path, PlanFile))
     return _plan(path, parsed, parsed.seed if seed is None else seed, total)
+
+
+def theatre(name: str, start: datetime.datetime, duration_s: float, seed: int) -> Plan:
+    """The sensors of a shipped theatre, at work from `start` (with a time zone), with nothing in the air.
+
+    Raises:
+        BadScenario: there is no such theatre.
+    """
+    bare = PlanFile(title=name, about=[], start=start, duration_s=duration_s, seed=seed, theatre=name)
+    path = THEATRES / f"{name}.toml"
+    return _plan(path, msgspec.structs.replace(_placed(path, bare), traffic=[]), seed, None)
 
 
 def _parse(path: Path, kind: type[_File]) -> _File:

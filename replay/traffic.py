@@ -102,7 +102,7 @@ def _of_class(
             for flight in company.group(lead, size, rng) if size > 1 else [lead]:
                 if number >= MAX_OF_CLASS:
                     return
-                yield _object(traffic, block, spec, number, flight, rng)
+                yield dressed(traffic.name, block, spec, number, flight, rng)
                 number += 1
             from_s += LONGEST_S if _moves(spec.name) else lasts_s
         made += size
@@ -130,12 +130,11 @@ def _start(
     return Start(lat, lon, heading, from_s, ground_m, traffic.wind_east_mps * gust, traffic.wind_north_mps * gust)
 
 
-def _object(
-    traffic: Traffic, block: int, spec: ClassSpec, number: int, flight: Flight, rng: np.random.Generator
-) -> SimObject:
+def dressed(name: str, block: int, spec: ClassSpec, number: int, flight: Flight, rng: np.random.Generator) -> SimObject:
+    """A flight with the echo and the voice of its class. Block, class and number make its address: give each once."""
     says, beacon, link = _voice(spec, block, number, rng)
     return SimObject(
-        id=f"{traffic.name}-{spec.name}-{number}",
+        id=f"{name}-{spec.name}-{number}",
         flight=thin(flight),
         rcs_m2=objects.draw_rcs(spec, rng),
         transponder=says,

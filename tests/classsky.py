@@ -14,6 +14,7 @@ import numpy as np
 from fusion import classes
 from fusion.engine import Engine, EngineConfig
 from fusion.schema import F8, US_PER_S, Assessment, ObjectClass, Picture, Tracks
+from fusion.zones import ZoneFacts
 from replay import traffic
 from replay.plan import SimObject
 from replay.scenario import load_plan
@@ -124,17 +125,21 @@ def watch(scene: Scenario, seconds: float) -> Iterator[Look]:
 
 
 def owners(picture: Picture, truth: Truth) -> np.ndarray:
+    """(n,) row of the object that each track of a picture is on, -1 none."""
+    return paired(picture.tracks, picture.assessment, truth)
+
+
+def paired(tracks: Tracks, a: Assessment | ZoneFacts, truth: Truth) -> np.ndarray:
     """(n,) row of the object that each track is on, -1 none: nearest in place, and in velocity."""
-    n = len(picture.tracks)
+    n = len(tracks)
     real = np.array([not {"ghost", "replayed"} & set(fault.split(",")) for fault in truth.fault], np.bool_)
     if not n or not real.any():
         return np.full(n, -1)
-    a = picture.assessment
     up = truth.xyz_m / np.linalg.norm(truth.xyz_m, axis=1)[:, None]
-    apart = picture.tracks.state[:, None, :3] - truth.xyz_m[None]
+    apart = tracks.state[:, None, :3] - truth.xyz_m[None]
     height = np.einsum("nkd,kd->nk", apart, up)
     flat = np.sqrt(np.maximum((apart**2).sum(axis=2) - height**2, 0.0))
-    speed: F8 = np.linalg.norm(picture.tracks.state[:, None, 3:] - truth.velocity_mps[None], axis=2)
+    speed: F8 = np.linalg.norm(tracks.state[:, None, 3:] - truth.velocity_mps[None], axis=2)
     away = flat + SECONDS_APART * speed
     away += np.where(a.height_known[:, None], np.maximum(np.abs(height) - 3.0 * a.sigma_height_m[:, None], 0.0), 0.0)
     best = np.where(real, away, np.inf).argmin(axis=1)

@@ -5,8 +5,8 @@ take the fixture `data`. Without recordings they are left out before the run and
 ("NOT RUN: n real-data tests"). Where VEDETTE_DATA names a folder, or VEDETTE_REQUIRE_DATA is set, they always run and a
 missing recording is a failure.
 
-Mosquitto, Prometheus, Chromium and OpenSSL are needed, not optional: a missing one is a failure with the line that
-installs it.
+Mosquitto, Prometheus, Chromium, OpenSSL and Node are needed, not optional: a missing one is a failure with the line
+that installs it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from adapters import log
+from adapters import lean, log
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE_OF = {  # program -> Debian package
@@ -30,17 +30,20 @@ PACKAGE_OF = {  # program -> Debian package
     "promtool": "prometheus",
     "chromium": "chromium",
     "openssl": "openssl",
+    "node": "nodejs",
+    "npm": "npm",
 }
 # Debian puts servers where an ordinary account does not look.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 # Tests and the commands that they start share one cache of compiled kernels, the user's own.
 log.prepare_numerics()
+lean.install_with_numba()
 # Output is compared as text, so nothing may colour it.
 os.environ.setdefault("NO_COLOR", "1")
 
 # Timing faults on a busy machine are no finding; the seed is fixed so that a red run is red again.
 settings.register_profile("vedette", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("soak", deadline=None, max_examples=20_000, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("VEDETTE_HYPOTHESIS", "vedette"))
 
 _NOT_RUN = pytest.StashKey[list[str]]()

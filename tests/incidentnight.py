@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,7 @@ def report(track: str, found: bool = False) -> tuple[str, Sighting]:
 RING = ((0.951, 0.441), (0.952, 0.441), (0.952, 0.442), (0.951, 0.441))
 
 
+@cache
 def eventful() -> tuple[Night, list[Event]]:
     """A swarm of two that crosses, is acknowledged, handed over, lost and closed; everything that follows from it."""
     night = Night()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,10 @@ def night() -> Night:
 
 
 def go_on(night: Night, until_s: float, *reports: Sighting | Met) -> list[Event]:
+    return and_on(night, until_s, *reports)[0]
+
+
+def and_on(night: Night, until_s: float, *reports: Sighting | Met) -> tuple[list[Event], Engine]:
     """Another engine goes on from there."""
     engine, _, now_us, after = night
     other = Engine(engine.config)
@@ -52,7 +57,7 @@ def go_on(night: Night, until_s: float, *reports: Sighting | Met) -> list[Event]
             other.feed(waiting.pop(0))
         told += other.tick(tick_us)
     assert other.counters.balance() == 0
-    return told
+    return told, other
 
 
 def report(night: Night, after_s: float = 0.0) -> Sighting:
@@ -71,6 +76,37 @@ def test_a_report_joins_its_track_and_is_cited_by_the_incident(night: Night) -> 
     assert answer.ok
     incidents = [e.incident for e in told if isinstance(e, IncidentChanged)]
     assert any("G1/17" in i.sightings and answer.track in [m.track for m in i.members] for i in incidents)
+
+
+def test_every_report_is_counted_once_as_what_became_of_it(night: Night) -> None:
+    seen = report(night)
+    given = (
+        seen,
+        seen,
+        replace(seen, words="another"),
+        replace(report(night, after_s=600.0), id="3"),
+        replace(seen, id="2", lat_rad=0.1),
+    )
+    told, engine = and_on(night, SEEN_S + 2.0, *given)
+    _, without = and_on(night, SEEN_S + 2.0)
+    assert [e.ok for e in told if isinstance(e, SightingJudged)].count(True) == 2
+    counts, base = engine.counters, without.counters
+    assert (counts.used - base.used, counts.duplicate - base.duplicate) == (1, 1)
+    assert counts.rejected == {"id-used": 1, "future": 1, "outside-area": 1}
+    assert counts.received - base.received == len(given)
+
+
+def test_an_incident_brings_where_its_object_had_been(night: Night) -> None:
+    _, events, _, _ = night
+    raised = next(e for e in events if isinstance(e, IncidentChanged))
+    ((track, points),) = raised.before
+    assert track == raised.incident.members[0].track
+    times = [point[0] for point in points]
+    assert times == sorted(times)
+    assert len(points) >= 2
+    assert raised.incident.members[0].first_plot_us <= times[0] < times[-1] <= raised.incident.raised_us
+    later = [e.before for e in events if isinstance(e, IncidentChanged) and e.incident.change == "updated"]
+    assert later and not any(later)
 
 
 def test_a_report_of_what_is_to_come_is_counted_and_answered(night: Night) -> None:

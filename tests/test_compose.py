@@ -25,8 +25,6 @@ from tests.conftest import ROOT, need
 from tests.mosquitto import free_port
 from tests.running import Service
 
-pytestmark = pytest.mark.alone
-
 CONFIG = ROOT / "config"
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "Dockerfile"
@@ -295,6 +293,9 @@ def test_a_neighbour_hears_what_is_meant_for_it_and_nothing_else(broker: Broker)
     assert broker.hears("R1", "vedette/v1/home/partner/R1/track/+")
     assert not broker.hears("R1", "vedette/v1/home/partner/R2/track/0:1")
     assert not broker.publish("R1", "vedette/v1/home/partner/R1/track/0:1")
+    assert broker.publish("R1", "vedette/v1/home/partner/R1/cmd/take")
+    assert not broker.publish("R1", "vedette/v1/home/partner/R2/cmd/take")
+    assert not broker.publish("R1", "vedette/v1/home/partner/R1/cmd/close")
 
 
 def test_an_operator_sees_all_and_commands_only(broker: Broker) -> None:

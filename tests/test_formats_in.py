@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -364,6 +365,16 @@ def test_a_command_about_an_incident_arrives_as_it_was_sent(verb: str) -> None:
     assert command.decode(command.encode(sent), verb, 5) == sent
     answer = json.loads(command.encode_answer(Answer(sent, True, "done"), wire.Names("lt"), 12))
     assert (answer["incident_id"], "alert_id" in answer) == ("fedcba9876543210", False)
+
+
+def test_a_neighbour_takes_in_its_own_name_and_says_nothing_else() -> None:
+    said = Command(5, "take", "", "Kpt. Berzins", incident_id="fedcba9876543210", to="PL")
+    assert command.decode_from("LV", command.encode(said), "take", 5) == replace(
+        said, to="LV", operator="LV: Kpt. Berzins"
+    )
+    assert reason(lambda p, *_: command.decode_from("LV", p, "close", 5), command.encode(said)) == "unknown-command"
+    about_an_alert = command.encode(replace(said, incident_id="", alert_id="fedcba9876543210"))
+    assert reason(lambda p, *_: command.decode_from("LV", p, "take", 5), about_an_alert) == "missing-field"
 
 
 def test_a_command_is_about_one_thing() -> None:

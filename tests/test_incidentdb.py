@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,23 +16,27 @@ from adapters import incidentdb, incidentread
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
+from adapters.formats import sighting
 from adapters.incidentdb import IncidentDb, kept_of, read_only, rebuild
 from adapters.incidentread import Filters
-from adapters.samples import NOW_US, happened
+from adapters.samples import NOW_US, happened, joined, reported
 from adapters.store import AlertJournal
 from adapters.wire import Names
 from fusion.identity import assess
-from fusion.record import (
-    IncidentChanged,
-    PassageKind,
-    PassageNoted,
-)
-from fusion.schema import Answer, Command, Event, Picture
+from fusion.record import IncidentChanged, PassageKind, PassageNoted, SightingJudged
+from fusion.schema import Answer, Command, Event, Picture, SensorKind, SensorSpec
 from tests.airpicture import CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
-from tests.incidentnight import RULES, beside, eventful, passage
+from tests.incidentnight import RULES, Night, beside, eventful, passage
 
 WORDS = Names("test", CODES, NAMES, SENSOR_IDS)
-NIGHT, EVENTS = eventful()
+
+
+def night() -> Night:
+    return eventful()[0]
+
+
+def events() -> list[Event]:
+    return eventful()[1]
 
 
 @pytest.fixture
@@ -51,15 +57,15 @@ def put(db: IncidentDb, *events: Event, t_us: int = NOW_US, **more: object) -> b
 
 
 def test_everything_of_an_incident_comes_out_as_it_went_in(db: IncidentDb) -> None:
-    assert put(db, *EVENTS, journal_entries=812, journal_head="ab" * 32)
+    assert put(db, *events(), journal_entries=812, journal_head="ab" * 32)
     with read_only(db.path) as asked:
         (told,) = incidentread.incidents(asked, Filters())
         got = incidentread.dossier(asked, told.id)
-        assert incidentread.first_told(asked, told.id) == NIGHT.said[0]
-    assert told == got.incident == NIGHT.said[-1]
-    assert [item.incident for item in got.transitions] == NIGHT.said
+        assert incidentread.first_told(asked, told.id) == night().said[0]
+    assert told == got.incident == night().said[-1]
+    assert [item.incident for item in got.transitions] == night().said
     assert {(item.journal_entries, item.journal_head) for item in got.transitions} == {(812, "ab" * 32)}
-    newest = {alert.id: alert for alert in NIGHT.alerts}
+    newest = {alert.id: alert for alert in night().alerts}
     assert {alert.id: repr(alert) for alert in got.alerts} == {name: repr(alert) for name, alert in newest.items()}
     assert [(item["track"], item["kind"], item["state"]) for item in got.passages] == [
         ("7:1", "first", "BY"), ("7:1", "enter", "LT"),
@@ -75,13 +81,13 @@ def test_everything_of_an_incident_comes_out_as_it_went_in(db: IncidentDb) -> No
 
 
 def test_a_trail_is_kept_for_members_every_ten_seconds_while_the_incident_is_open(db: IncidentDb) -> None:
-    put(db, IncidentChanged(NIGHT.said[0]), trails={"7:1": [(T0_US - S, 0.9, 0.4, np.nan)]})
+    put(db, IncidentChanged(night().said[0], (("7:1", ((T0_US - S, 0.9, 0.4, np.nan),)),)))
     for second in range(35):
         put(db, shown(T0_US + second * S), shown(T0_US + second * S, full=False))
-    put(db, IncidentChanged(NIGHT.said[-1]))
+    put(db, IncidentChanged(night().said[-1]))
     put(db, shown(T0_US + 100 * S))
     with read_only(db.path) as asked:
-        trails = incidentread.dossier(asked, NIGHT.said[0].id).trails
+        trails = incidentread.dossier(asked, night().said[0].id).trails
         assert asked.execute("SELECT DISTINCT track FROM trails").fetchall()[0][0] == "7:1"
     assert [(point[0] - T0_US) // S for point in trails["7:1"]] == [-1, 0, 10, 20, 30]
     assert np.isnan(trails["7:1"][0][3])
@@ -124,7 +130,7 @@ def test_a_tick_is_one_transaction_or_nothing(db: IncidentDb, monkeypatch: pytes
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(incidentdb, "_search_row", broken)
-    assert not put(db, *EVENTS)
+    assert not put(db, *events())
     with read_only(db.path) as asked:
         assert incidentread.incidents(asked, Filters()) == []
     monkeypatch.undo()
@@ -138,16 +144,16 @@ def test_a_tick_is_one_transaction_or_nothing(db: IncidentDb, monkeypatch: pytes
 def test_a_locked_database_costs_a_moment_and_nothing_is_lost(db: IncidentDb) -> None:
     other = sqlite3.connect(db.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert not put(db, *EVENTS[:4])
-    assert put(db, *EVENTS[4:], t_us=NOW_US + S // 10), "not tried again before a second is over"
-    assert not put(db, *EVENTS[:1], t_us=NOW_US + 2 * S)
+    assert not put(db, *events()[:4])
+    assert put(db, *events()[4:], t_us=NOW_US + S // 10), "not tried again before a second is over"
+    assert not put(db, *events()[:1], t_us=NOW_US + 2 * S)
     assert db.failed == 2
     assert "locked" in db.problem
     other.execute("ROLLBACK")
-    assert put(db, *EVENTS[:1], t_us=NOW_US + 4 * S)
+    assert put(db, *events()[:1], t_us=NOW_US + 4 * S)
     with read_only(db.path) as asked:
         (told,) = incidentread.incidents(asked, Filters())
-        assert [t.incident for t in incidentread.dossier(asked, told.id).transitions] == NIGHT.said
+        assert [t.incident for t in incidentread.dossier(asked, told.id).transitions] == night().said
 
 
 def test_a_lock_at_the_start_stops_nothing(tmp_path: Path) -> None:
@@ -158,19 +164,19 @@ def test_a_lock_at_the_start_stops_nothing(tmp_path: Path) -> None:
     other.execute("BEGIN EXCLUSIVE")
     with IncidentDb(path, WORDS) as db:
         assert (db.failed, "locked" in db.problem) == (1, True)
-        assert not put(db, *EVENTS)
+        assert not put(db, *events())
         other.execute("ROLLBACK")
-        assert put(db, EVENTS[0], t_us=NOW_US + 2 * S)
+        assert put(db, events()[0], t_us=NOW_US + 2 * S)
         with read_only(path) as asked:
-            assert incidentread.incidents(asked, Filters()) == [NIGHT.said[-1]]
+            assert incidentread.incidents(asked, Filters()) == [night().said[-1]]
 
 
 def test_a_full_disk_is_counted_and_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incidentdb, "MAX_WAITING", 50)
     with IncidentDb(tmp_path / "small.db", WORDS, max_bytes=600_000) as db:
-        put(db, IncidentChanged(NIGHT.said[0]), t_us=NOW_US - 9 * S)
+        put(db, IncidentChanged(night().said[0]), t_us=NOW_US - 9 * S)
         for n in range(100):
-            put(db, *EVENTS[-30:], *(replaced(n, k) for k in range(10)), t_us=NOW_US + 2 * n * S)
+            put(db, *events()[-30:], *(replaced(n, k) for k in range(10)), t_us=NOW_US + 2 * n * S)
         assert db.failed > 10
         assert "full" in db.problem
         assert db.lost > 0
@@ -187,12 +193,15 @@ def test_a_later_version_and_what_is_no_database_are_refused_with_a_cure(tmp_pat
     path = tmp_path / "later.db"
     with IncidentDb(path, WORDS):
         pass
+    later_version = incidentdb.VERSION + 1
     later = sqlite3.connect(path)
-    later.execute(f"PRAGMA user_version = {incidentdb.VERSION + 1}")
+    later.execute(f"PRAGMA user_version = {later_version}")
     later.close()
-    with pytest.raises(ConfigError, match=r"is 2, newer than 1. Cure: start the later Vedette"):
+    with pytest.raises(
+        ConfigError, match=rf"is {later_version}, newer than {incidentdb.VERSION}. Cure: start the later Vedette"
+    ):
         IncidentDb(path, WORDS).open()
-    with pytest.raises(ConfigError, match=r"is 2, expected 1 to 1"):
+    with pytest.raises(ConfigError, match=rf"is {later_version}, expected 1 to {incidentdb.VERSION}"):
         read_only(path)
     path.write_bytes(b"not a database, and longer than a header of one" * 100)
     with pytest.raises(ConfigError, match=r"cannot be used \(file is not a database\)"):
@@ -203,16 +212,16 @@ def test_a_later_version_and_what_is_no_database_are_refused_with_a_cure(tmp_pat
 
 def test_opening_again_goes_on_with_the_trails_of_what_is_open(tmp_path: Path) -> None:
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
-        put(db, IncidentChanged(NIGHT.said[0]))
+        put(db, IncidentChanged(night().said[0]))
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
         put(db, shown(T0_US))
         with read_only(db.path) as asked:
-            assert len(incidentread.dossier(asked, NIGHT.said[0].id).trails["7:1"]) == 1
+            assert len(incidentread.dossier(asked, night().said[0].id).trails["7:1"]) == 1
 
 
 def test_passages_of_nobody_go_after_a_month(tmp_path: Path) -> None:
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
-        put(db, *EVENTS)
+        put(db, *events())
         entry = passage("7:10", 1, PassageKind.FIRST, "BY", T0_US + incidentdb.STRAY_US + 9 * S)
         put(db, PassageNoted(entry, (entry,)))
     with IncidentDb(tmp_path / "i.db", WORDS) as db, read_only(db.path) as asked:
@@ -222,12 +231,12 @@ def test_passages_of_nobody_go_after_a_month(tmp_path: Path) -> None:
 
 def test_the_journal_makes_it_anew(tmp_path: Path, db: IncidentDb) -> None:
     """Incidents, transitions, members and alerts are the same; passages, searches and refused commands are not."""
-    put(db, *EVENTS)
+    put(db, *events())
     with AlertJournal(tmp_path / "alerts.jsonl") as journal:
-        journal.append(alert_format.encode(item, WORDS, 1) for item in NIGHT.alerts)
-        journal.append(incident_format.encode(item, WORDS, 1) for item in NIGHT.said)
+        journal.append(alert_format.encode(item, WORDS, 1) for item in night().alerts)
+        journal.append(incident_format.encode(item, WORDS, 1) for item in night().said)
         with IncidentDb(tmp_path / "anew.db", WORDS) as anew:
-            assert rebuild(anew, journal.entries()) == (len(NIGHT.alerts), len(NIGHT.said))
+            assert rebuild(anew, journal.entries()) == (len(night().alerts), len(night().said))
     with read_only(db.path) as old, read_only(tmp_path / "anew.db") as new:
         for table in ("incidents", "members", "alerts"):
             query = f"SELECT * FROM {table} ORDER BY 1, 2"
@@ -235,6 +244,44 @@ def test_the_journal_makes_it_anew(tmp_path: Path, db: IncidentDb) -> None:
         query = "SELECT incident, number, record FROM transitions ORDER BY 1, 2"
         assert [tuple(row) for row in new.execute(query)] == [tuple(row) for row in old.execute(query)]
         assert new.execute("SELECT count(*) FROM passages").fetchone()[0] == 0
+
+
+def judged(**changed: Any) -> SightingJudged:
+    guard = replace(reported(), words="grey <b>", **changed)
+    return replace(joined(), sighting=guard, track="7:1")
+
+
+def test_reports_are_kept_with_their_words_and_refusals_beside_what_they_did_not_overwrite(db: IncidentDb) -> None:
+    used = judged()
+    put(db, *events(), used, replace(judged(found=True), ok=False, detail="id-used: another", track=""))
+    with read_only(db.path) as asked:
+        (got,) = incidentread.dossier(asked, night().said[0].id).reports
+        rows = asked.execute("SELECT ok, detail, said FROM reports ORDER BY ok").fetchall()
+    assert (got.name, got.t_us, got.words, got.track) == ("G1/17", reported().t_us, "grey <b>", "7:1")
+    assert [tuple(row)[:2] for row in rows] == [(0, "id-used: another"), (1, used.detail)]
+    kept = sighting.decode(rows[1]["said"].encode(), SensorSpec("G1", 0, SensorKind.SIGHTING), used.sighting.rx_us)
+    assert repr(kept) == repr(used.sighting)
+
+
+def test_a_report_whose_clock_is_years_ahead_makes_nothing_else_old(tmp_path: Path) -> None:
+    with IncidentDb(tmp_path / "i.db", WORDS) as db:
+        put(db, *events(), judged(), replace(judged(id="9", t_us=NOW_US * 2), ok=False, track=""))
+    with IncidentDb(tmp_path / "i.db", WORDS) as db, read_only(db.path) as asked:
+        assert asked.execute("SELECT count(*) FROM reports").fetchone()[0] == 2
+        assert asked.execute("SELECT count(*) FROM passages").fetchone()[0] > 0
+
+
+def test_a_database_without_reports_can_be_read_and_gets_them_when_it_is_opened(tmp_path: Path) -> None:
+    with IncidentDb(tmp_path / "i.db", WORDS) as db:
+        put(db, *events())
+    with closing(sqlite3.connect(tmp_path / "i.db")) as before:
+        before.executescript("DROP TABLE reports; PRAGMA user_version = 1;")
+    with read_only(tmp_path / "i.db") as asked:
+        assert incidentread.dossier(asked, night().said[0].id).reports == ()
+    with IncidentDb(tmp_path / "i.db", WORDS) as db:
+        put(db, judged())
+        with read_only(db.path) as asked:
+            assert len(incidentread.dossier(asked, night().said[0].id).reports) == 1
 
 
 def test_a_tick_without_anything_is_nothing() -> None:

@@ -25,25 +25,27 @@ from adapters.formats import incident as incident_format
 from adapters.incidentdb import IncidentDb, kept_of, read_only
 from adapters.incidentmap import ATTRIBUTION, Sketch
 from adapters.incidentread import dossier
-from adapters.samples import happened
+from adapters.samples import happened, joined, reported
 from adapters.store import AlertJournal
 from fusion.border import OTHER, PARTNER
 from fusion.record import IncidentChanged
 from fusion.schema import AlertChanged
 from tests.airpicture import T0_US, S
 from tests.conftest import ROOT
-from tests.incidentnight import eventful
-from tests.test_incidentdb import WORDS
+from tests.test_incidentdb import WORDS, events, night
 
-NIGHT, EVENTS = eventful()
 WGS84 = Geodesic.WGS84
-ID = NIGHT.said[0].id
 EVIL = '<script>alert("x")</script>&\x1b[31m'
-TRAIL = [
+TRAIL = tuple(
     (T0_US + n * 10 * S, float(np.radians(54.2 + 0.02 * n)), float(np.radians(26.2 - 0.05 * n)), 330.0)
     for n in range(30)
-]
+)
 OSM = ROOT / "config" / "zones" / "osm"
+
+
+def raised_id() -> str:
+    """The incident of the eventful night."""
+    return night().said[0].id
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )  # fmt: skip
     old = replace(happened(), id="a" * 16, raised_us=T0_US - 7 * 86_400 * S, title="=HYPERLINK(1)")
     with IncidentDb(file, WORDS) as db:
-        kept = kept_of(T0_US, EVENTS, 812, "ab" * 32, {"7:1": TRAIL})
+        kept = kept_of(T0_US, [*events(), IncidentChanged(night().said[-1], (("7:1", TRAIL),))], 812, "ab" * 32)
         more = kept_of(T0_US, [IncidentChanged(evil), IncidentChanged(old)])
         assert kept is not None and more is not None
         assert db.offer([kept, more])
@@ -82,7 +84,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_the_list_is_filtered_and_cannot_command_a_terminal(path: Path) -> None:
     run = vedette("list", "--db", str(path))
     lines = run.stdout.splitlines()
-    assert [line[:16] for line in lines] == ["a" * 16, "e" * 16, ID]
+    assert [line[:16] for line in lines] == ["a" * 16, "e" * 16, raised_id()]
     assert "\x1b" not in run.stdout
     assert "acknowledged by J. Petraitis" in lines[0]
     for given, count in (
@@ -93,7 +95,7 @@ def test_the_list_is_filtered_and_cannot_command_a_terminal(path: Path) -> None:
 
 
 def test_a_record_in_words_has_clock_states_numbers_people_and_journal(path: Path) -> None:
-    told = vedette("show", ID[:6], "--db", str(path)).stdout
+    told = vedette("show", raised_id()[:6], "--db", str(path)).stdout
     for title in ("Reaction clock", "Timeline", "Objects", "States passed", "Rules and numbers", "Sensors", "Searches"):
         assert f"\n{title}\n" in told
     assert re.search(r"confirmed +2026-11-23 06:14:50 UTC +10\.0 s", told)
@@ -134,9 +136,26 @@ class Reader(HTMLParser):
         self.text += data
 
 
+def test_reports_of_people_stand_with_their_words_and_what_became_of_them(tmp_path: Path) -> None:
+    said = replace(joined(), track="7:1", sighting=replace(reported(), words=EVIL))
+    with IncidentDb(tmp_path / "i.db", WORDS) as db:
+        kept = kept_of(T0_US, [*events(), said])
+        assert kept is not None and db.offer([kept])
+        shown = vedette("show", raised_id(), "--db", str(tmp_path / "i.db"))
+        with read_only(db.path) as asked:
+            of = dossier(asked, raised_id())
+    assert "Reports by people" in shown.output
+    assert "joined to track 5:17" in shown.output
+    assert "\x1b[31m" not in shown.output
+    page = incidentreport.report(of, None)
+    assert "&lt;script&gt;" in page and "<script>alert" not in page
+    unknown = replace(of, reports=(), incident=replace(of.incident, sightings=("G1/17",)))
+    assert "not in this database" in incidentreport.report(unknown, None)
+
+
 def test_the_report_stands_alone_with_a_map_of_the_borders_and_their_attribution(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
-    assert vedette("export", ID, "--db", str(path), "--out", str(out)).exit_code == 0
+    assert vedette("export", raised_id(), "--db", str(path), "--out", str(out)).exit_code == 0
     page = out.read_text(encoding="utf-8")
     read = Reader(page)
     assert read.open == []
@@ -163,7 +182,7 @@ def test_the_report_stands_alone_with_a_map_of_the_borders_and_their_attribution
 )
 def test_a_report_of_what_is_not_real_says_so_at_the_top(path: Path, marks: dict[str, Any], words: str) -> None:
     with read_only(path) as db:
-        of = dossier(db, ID)
+        of = dossier(db, raised_id())
     given = {"simulated": False, "mode": "peace", **marks}
     page = incidentreport.report(replace(of, incident=replace(of.incident, **given)), None)
     assert re.findall(r'<p class="mark">([^<]*)</p>', page) == [words][: bool(words)]
@@ -184,7 +203,7 @@ def test_geojson_is_in_the_order_of_the_standard_and_holds_every_place(path: Pat
     (line,) = [item for item in features if item["properties"]["kind"] == "trail"]
     assert line["geometry"]["coordinates"][0] == [26.2, 54.2, 330.0]
     assert len(line["geometry"]["coordinates"]) == len(line["properties"]["times"]) == 30
-    kinds = [item["properties"]["kind"] for item in features if item["properties"]["incident"] == ID]
+    kinds = [item["properties"]["kind"] for item in features if item["properties"]["incident"] == raised_id()]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "trail": 1, "last-place": 2, "alert": 4, "last-seen": 1, "search": 1,
     }  # fmt: skip
@@ -194,7 +213,7 @@ def test_geojson_is_in_the_order_of_the_standard_and_holds_every_place(path: Pat
 
 def test_csv_has_a_line_an_incident_and_runs_nothing(path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(vedette("export", "--all", "--format", "csv", "--db", str(path)).stdout)))
-    assert [row["incident"] for row in rows] == ["a" * 16, "e" * 16, ID]
+    assert [row["incident"] for row in rows] == ["a" * 16, "e" * 16, raised_id()]
     assert rows[0]["title"] == "'=HYPERLINK(1)"
     assert (rows[2]["first_plot_to_confirmed_s"], rows[2]["acknowledged_to_taken_s"]) == ("10.0", "0.0")
     assert (rows[2]["handed_to"], rows[2]["objects_count"], rows[2]["state"]) == ("LV", "2", "closed")
@@ -239,16 +258,16 @@ def test_borders_of_a_box_lie_in_it_and_name_their_states() -> None:
 
 def test_a_database_made_anew_shows_the_same(path: Path, tmp_path: Path) -> None:
     with AlertJournal(tmp_path / "alerts.jsonl") as journal:
-        journal.append(alert_format.encode(e.alert, WORDS, 1) for e in EVENTS if isinstance(e, AlertChanged))
-        journal.append(incident_format.encode(e.incident, WORDS, 1) for e in EVENTS if isinstance(e, IncidentChanged))
+        journal.append(alert_format.encode(e.alert, WORDS, 1) for e in events() if isinstance(e, AlertChanged))
+        journal.append(incident_format.encode(e.incident, WORDS, 1) for e in events() if isinstance(e, IncidentChanged))
     anew = tmp_path / "anew.db"
     run = vedette("rebuild", str(tmp_path / "alerts.jsonl"), str(anew))
-    assert (run.exit_code, run.stdout.split()[0]) == (0, str(len(NIGHT.alerts)))
+    assert (run.exit_code, run.stdout.split()[0]) == (0, str(len(night().alerts)))
     assert vedette("rebuild", str(tmp_path / "alerts.jsonl"), str(anew)).exit_code == 2
     with read_only(path) as old, read_only(anew) as new:
-        assert dossier(new, ID).incident == dossier(old, ID).incident
-        assert "Borders" not in incidentreport.report(dossier(new, ID), None)
-    assert "made anew" in vedette("show", ID, "--db", str(anew)).stdout
+        assert dossier(new, raised_id()).incident == dossier(old, raised_id()).incident
+        assert "Borders" not in incidentreport.report(dossier(new, raised_id()), None)
+    assert "made anew" in vedette("show", raised_id(), "--db", str(anew)).stdout
 
 
 @pytest.mark.parametrize(
@@ -270,7 +289,7 @@ def test_wrong_questions_are_refused_with_a_cure(path: Path, arguments: list[str
 
 def test_the_map_of_something_near_a_border_shows_that_border(path: Path) -> None:
     with read_only(path) as db:
-        of = dossier(db, ID)
+        of = dossier(db, raised_id())
     here = of.alerts[0]
     told = tuple(replace(q, value=-20_000.0) if q.name == "distance_m" else q for q in here.quantities)
     assert any(q.name == "distance_m" for q in told)

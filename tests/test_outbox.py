@@ -449,15 +449,16 @@ def test_interference_is_told_every_five_seconds_and_taken_off_when_it_is_over()
 
 
 def test_a_search_is_kept_as_it_grows_and_taken_off_when_it_ends() -> None:
-    broker, box = Broker(), Outbox(NAMES)
+    broker, box = Broker(), Outbox(NAMES, partners=("LV",))
     broker.turn(box.turn([SearchChanged(sought()), SearchChanged(replace(sought(), number=10))]))
-    assert broker.below("search/") == ["search/5:17"]
+    assert broker.below("") == ["partner/LV/search/5:17", "search/5:17"]
+    assert broker.kept["partner/LV/search/5:17"].payload == broker.kept["search/5:17"].payload
     assert search.decode(broker.kept["search/5:17"].payload).number == 10
     broker.take(box.again([], [], [sought()]))
     assert search.decode(broker.kept["search/5:17"].payload) == sought()
     said = broker.turn(box.turn([SearchChanged(replace(sought(), number=11, ended=True, why="found: by a patrol"))]))
     assert search.decode(said[0].payload).why == "found: by a patrol"
-    assert broker.below("search/") == []
+    assert broker.below("") == []
 
 
 def test_a_person_hears_what_became_of_a_report_only_where_asked() -> None:

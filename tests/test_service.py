@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,8 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     scenario = Scenario.load("lithuania-2025-07-28")
     with Mosquitto(folder / "broker") as broker:
         formats = simulate_command.formats(scenario)
-        config = write_config(folder / "config", broker.port, scenario.sensors, formats, http_port)
+        neighbours = '[publish]\npartners = ["LV", "PL"]'
+        config = write_config(folder / "config", broker.port, scenario.sensors, formats, http_port, neighbours)
         with Service(config, http_port) as service, Ear(broker.port, "#") as ear:
             yield Stand(broker, service, ear, config)
 
@@ -86,6 +87,7 @@ BAD: tuple[tuple[str, str, bytes], ...] = (
     ("unknown-command", "cmd/fire", b"{}"),
     ("wrong-schema", "cmd/close", b"{}"),
     ("wrong-schema", "in/R1/met", b"{}"),
+    ("unknown-command", "partner/LV/cmd/close", b"{}"),
 )
 
 
@@ -121,6 +123,9 @@ def test_a_repeated_message_is_a_duplicate_and_the_watermark_says_so(stand: Stan
     for seq in (0, 1, 1, 3):
         stand.ear.publish("in/R1/plots", radar_message(seq, boot=77))
     stand.ear.wait_for(lambda ear: any(m["boot"] == 77 and m["seq"] == 1 for m in ear.of("in/R1/watermark")))
+    deadline = time.monotonic() + 20  # the numbers follow a moment after what was sent
+    while stand.service.metric("vedette_items_duplicate_total") < 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert stand.service.metric("vedette_items_duplicate_total") >= 1
     stand.ear.publish("in/R1/plots", radar_message(2, boot=77))
     stand.ear.wait_for(lambda ear: any(m["boot"] == 77 and m["seq"] == 3 for m in ear.of("in/R1/watermark")))
@@ -160,7 +165,7 @@ def test_a_replayed_message_is_refused_by_a_live_service(stand: Stand) -> None:
 def test_the_whole_path_live(stand: Stand) -> None:
     """The drone of the shipped scenario, as live sensors send it: track, alert, command, answer, restart."""
     address = f"127.0.0.1:{stand.broker.port}"
-    options = ("--publish", "--broker", address, "--site", "test", "--seconds", "60")
+    options = ("--publish", "--broker", address, "--site", "test", "--seconds", "90")
     sender = vedette("simulate", "lithuania-2025-07-28", *options)
     try:
         stand.ear.wait_for(lambda ear: any(a["state"] == "raised" for a in ear.of("alert-log")))
@@ -169,8 +174,10 @@ def test_the_whole_path_live(stand: Stand) -> None:
         assert "Lithuania" in raised["sentence"]
         _topics(stand, raised)
         _acknowledge(stand, raised["id"])
+        _hand_over(stand, raised["track"])
         _latency(stand)
-        again = _kill_and_restart(stand, raised["id"])
+        _kill_and_go_on(stand, raised)
+        again = _kill_and_start_cold(stand, raised["id"])
         _kill_the_broker(stand, again)
     finally:
         sender.terminate()
@@ -186,7 +193,7 @@ def _topics(stand: Stand, raised: dict[str, str]) -> None:
         held = {topic for topic, payload, retained in late.heard if retained and payload}
     assert {f"alert/{raised['id']}", "status", "sensor/A1/health", "sensor/R1/health", "picture/0"} <= held
     for topic, payload, _ in stand.ear.heard:
-        if payload and not topic.startswith(("in/", "cmd/")):
+        if payload and not topic.startswith(("in/", "cmd/")) and "/cmd/" not in topic:
             text = payload.decode("utf-8")
             assert text.startswith('{"schema":"vedette.'), (topic, text[:80])
             assert "NaN" not in text
@@ -201,6 +208,23 @@ def _acknowledge(stand: Stand, alert_id: str) -> None:
     stand.ear.wait_for(lambda ear: any(a["state"] == "acknowledged" for a in ear.of("alert-log")), 10)
 
 
+def _hand_over(stand: Stand, track: str) -> None:
+    """To a neighbour, who sees the incident, is the only one who can take it, and is told so where it asked."""
+    incident_id = next(i["id"] for i in stand.ear.of("incident/") if track in [m["track"] for m in i["members"]])
+    asked = Command(now_us(), "hand-over", "", "J. Petraitis", "flies to Latvia", incident_id=incident_id, to="LV")
+    stand.ear.publish("cmd/hand-over", command.encode(asked))
+    seen = f"partner/LV/incident/{incident_id}"
+    stand.ear.wait_for(lambda ear: any(i["state"] == "handed-over" for i in ear.of(seen)), 10)
+    taken = command.encode(replace(asked, verb="take", operator="Kpt. Berzins", to="PL", reason=""))
+    for name in ("PL", "LV"):
+        stand.ear.publish(f"partner/{name}/cmd/take", taken, f"{BASE}answer/{name}/1", b"43")
+    stand.ear.wait_for(lambda ear: bool(ear.of("answer/PL/1") and ear.of("answer/LV/1")), 10)
+    (refused,), (done,) = (stand.ear.of(f"answer/{name}/1") for name in ("PL", "LV"))
+    assert (refused["ok"], refused["detail"]) == (False, "handed over to LV, not to PL")
+    assert done["ok"] is True
+    stand.ear.wait_for(lambda ear: any(i.get("taken_by") == "LV: Kpt. Berzins" for i in ear.of(seen)), 10)
+
+
 def _latency(stand: Stand) -> None:
     """Pictures come ten times a second."""
     deltas = stand.ear.of("picture-delta")
@@ -209,20 +233,45 @@ def _latency(stand: Stand) -> None:
     assert np.median(gaps_s) == pytest.approx(0.1, abs=0.03)
 
 
-def _kill_and_restart(stand: Stand, alert_id: str) -> str:
-    """kill -9: the last will says so; a cold start closes by name what it cannot follow, and raises it again."""
+def _kill_and_go_on(stand: Stand, raised: dict[str, str]) -> None:
+    """kill -9: the last will says so; the service goes on with the same tracks, and raises nothing twice."""
     _all_heard(stand)
     seen = len(stand.ear.of("alert-log"))
     stand.service.kill()
     stand.ear.wait_for(lambda ear: ear.of("status")[-1]["state"] == "offline", 20)
+    shown = len(stand.ear.of("picture-delta"))
     stand.service.start()
     stand.ear.wait_for(lambda ear: ear.of("status")[-1]["state"] == "live", 20)
 
-    def closed(ear: Ear) -> bool:
-        after = ear.of("alert-log")[seen:]
-        return any(a["id"] == alert_id and a["state"] == "closed" for a in after)
+    def followed(ear: Ear) -> bool:
+        return any(t["id"] == raised["track"] for p in ear.of("picture-delta")[shown:] for t in p.get("tracks", ()))
 
-    stand.ear.wait_for(closed, 20)
+    stand.ear.wait_for(followed, 20)
+    after = stand.ear.of("alert-log")[seen:]
+    assert not [a for a in after if a["state"] == "raised" and a["track"] == raised["track"]]
+    assert not [a for a in after if a["id"] == raised["id"] and a["state"] == "closed"]
+    assert "going on from the checkpoint" in stand.service.log.read_text(encoding="utf-8")
+
+
+def _kill_and_start_cold(stand: Stand, alert_id: str) -> str:
+    """With a damaged checkpoint a start is a cold one: it closes by name what it cannot follow, and raises it again."""
+    _all_heard(stand)
+    seen = len(stand.ear.of("alert-log"))
+    stand.service.kill()
+    path = stand.config / "var" / "checkpoint"
+    spoilt = bytearray(path.read_bytes())
+    spoilt[len(spoilt) // 2] ^= 4
+    path.write_bytes(spoilt)
+    stand.service.start()
+    stand.ear.wait_for(lambda ear: ear.of("status")[-1]["state"] == "live", 20)
+
+    def closed(ear: Ear) -> list[str]:
+        after = ear.of("alert-log")[seen:]
+        return [a["close_reason"] for a in after if a["id"] == alert_id and a["state"] == "closed"]
+
+    stand.ear.wait_for(lambda ear: bool(closed(ear)), 20)
+    assert "picture reset" in closed(stand.ear)[0]
+    assert "damaged" in closed(stand.ear)[0]
     stand.ear.wait_for(lambda ear: any(a["state"] == "raised" for a in ear.of("alert-log")[seen:]))
     again = next(a for a in stand.ear.of("alert-log")[seen:] if a["state"] == "raised")
     assert again["id"] != alert_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,12 @@ FILES = list(project_files())
 PYTHON = [path for path in FILES if path.suffix == ".py"]
 CORE = [path for path in PYTHON if path.relative_to(ROOT).parts[0] == "fusion"]
 SOURCES = [path for path in PYTHON if path.relative_to(ROOT).parts[0] in PACKAGES]
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PYTHON}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """What a file says, parsed once and only by who looks."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def at(path: Path, node: ast.AST | int) -> str:
@@ -53,7 +59,7 @@ def text_lines() -> Iterator[tuple[Path, int, str]]:
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every function of a file, methods and inner ones too."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -110,11 +116,11 @@ def test_text_is_clean() -> None:
 
 
 def test_public_things_are_documented() -> None:
-    bare = [at(path, 1) for path in SOURCES if path.name != "__init__.py" and not ast.get_docstring(TREES[path])]
+    bare = [at(path, 1) for path in SOURCES if path.name != "__init__.py" and not ast.get_docstring(tree(path))]
     bare += [
         f"{at(path, node)} {node.name}"
         for path in SOURCES
-        for node in TREES[path].body
+        for node in tree(path).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         if not node.name.startswith("_") and not ast.get_docstring(node)
     ]
@@ -158,9 +164,9 @@ def _orderless(tree: ast.AST) -> Iterator[ast.AST]:
 @pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_core_is_repeatable(path: Path) -> None:
     """No luck, no order of a set, no hash of an object: what reaches output depends on input alone."""
-    orderless = {id(node) for node in _orderless(TREES[path])}
+    orderless = {id(node) for node in _orderless(tree(path))}
     faults = []
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
         if (isinstance(node, ast.Set | ast.SetComp) or name in {"set", "frozenset"}) and id(node) not in orderless:
             faults.append(f"{at(path, node)} a set: its order is not ours")
@@ -173,7 +179,7 @@ def test_core_is_repeatable(path: Path) -> None:
 
 def compiled(path: Path) -> Iterator[tuple[ast.FunctionDef, ast.expr]]:
     """Functions of a file that numba compiles, each with its decorator."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef):
             for decorator in node.decorator_list:
                 name = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
@@ -208,7 +214,7 @@ def test_fast_maths_is_named_nowhere_in_code() -> None:
     found = [
         at(path, node)
         for path in SOURCES
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(tree(path))
         if (isinstance(node, ast.keyword) and node.arg in {"fastmath", "parallel"})
         or (isinstance(node, ast.Constant) and node.value in ("fastmath", "parallel"))
     ]
@@ -224,7 +230,7 @@ def test_units_stand_last_in_schema_names() -> None:
     }  # fmt: skip
     faults = [
         f"{at(ROOT / 'fusion/schema.py', field)} {field.target.id}"
-        for node in TREES[ROOT / "fusion" / "schema.py"].body
+        for node in tree(ROOT / "fusion" / "schema.py").body
         if isinstance(node, ast.ClassDef)
         for field in node.body
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)

@@ -5,8 +5,9 @@
 
 The verb is the last level of the topic: acknowledge, identify, close, hand-over, take, mode. A command is about an
 alert (`alert_id`) or about an incident (`incident_id`), which acknowledges, identifies or closes all its alerts; only
-an incident is handed over (`to` whom) and taken. `cmd/mode` is about the whole service: `to` is peace, tension or
-exercise. What an object *is* only a person may say.
+an incident is handed over (`to` whom) and taken: by the neighbour itself on `partner/{neighbour}/cmd/take`, where its
+account vouches for it, or by an operator who heard of it in another way. `cmd/mode` is about the whole service: `to` is
+peace, tension or exercise. What an object *is* only a person may say.
 
 Response topic and correlation data travel beside the payload in MQTT: `adapters/envelope.py` keeps them with it.
 """
@@ -14,6 +15,7 @@ Response topic and correlation data travel beside the payload in MQTT: `adapters
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import msgspec
@@ -72,6 +74,20 @@ def decode(payload: bytes, verb: str, rx_us: int) -> Command:
         incident_id=message.incident_id,
         to=message.to.strip(),
     )
+
+
+def decode_from(neighbour: str, payload: bytes, verb: str, rx_us: int) -> Command:
+    """What a neighbour says under its own account, on `partner/{neighbour}/cmd/take`: for itself, and nothing else.
+
+    Raises:
+        Invalid: as `decode`; unknown-command for every other verb, missing-field for what is not about an incident.
+    """
+    if verb != "take":
+        raise Invalid("unknown-command", f"a neighbour takes what was handed over to it, {verb[:60]} is not its to say")
+    given = decode(payload, verb, rx_us)
+    if not given.incident_id:
+        raise Invalid("missing-field", "incident_id")
+    return replace(given, to=neighbour, operator=f"{neighbour}: {given.operator}")
 
 
 def encode(command: Command) -> bytes:

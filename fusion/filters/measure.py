@@ -6,6 +6,7 @@ import math
 
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.filters.params import (
     M_A,
     M_B,
@@ -34,7 +35,7 @@ SCRATCH = ANCHOR + 12  # length of the scratch `w` as far as this file uses it
 POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
 
 
-@njit("float64(float64, float64)", cache=True, nogil=True, _nrt=False)
+@njit("float64(float64, float64)", cache=True, nogil=True, **BARE)
 def _angle_1(across: float, along: float) -> float:
     """atan2(across, along), by its series where that is exact to rounding: innovations are small."""
     t = across / along if along > 0.0 else 1.0
@@ -44,7 +45,7 @@ def _angle_1(across: float, along: float) -> float:
     return t * (1.0 - q * (1 / 3 - q * (1 / 5 - q * (1 / 7 - q * (1 / 9 - q * (1 / 11))))))
 
 
-@njit("void(float64[::1], int64, float64[::1])", cache=True, nogil=True, _nrt=False)
+@njit("void(float64[::1], int64, float64[::1])", cache=True, nogil=True, **BARE)
 def anchor_1(r: F8, ro: int, w: F8) -> None:
     """What the row r[ro:] says whatever the state, worked out once for all models, into the scratch w.
 
@@ -74,7 +75,7 @@ def anchor_1(r: F8, ro: int, w: F8) -> None:
         w[ANCHOR + 11] = (across * (1.0 - E2) + r[ro + M_C]) * u2
 
 
-@njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True, _nrt=False)
+@njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True, **BARE)
 def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
     if math.isnan(r[ro + M_C]):
         known = False
@@ -114,7 +115,7 @@ def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
 
 
 @njit("void(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64, float64, float64[::1], int64)",
-      cache=True, nogil=True, _nrt=False)  # fmt: skip
+      cache=True, nogil=True, **BARE)  # fmt: skip
 def _range_rate_1(r: F8, ro: int, sites: F8, x: F8, xo: int, steep: float, level: float, w: F8, o: int) -> None:
     """`steep` and `level`: sine and cosine of the elevation of the line of sight."""
     i = int(r[ro + M_SITE])
@@ -131,7 +132,7 @@ def _range_rate_1(r: F8, ro: int, sites: F8, x: F8, xo: int, steep: float, level
     w[o + 5] = r[ro + M_SRATE] * r[ro + M_SRATE] + across2 * r[ro + M_SB] * r[ro + M_SB]
 
 
-@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, _nrt=False)
+@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _height_1(r: F8, ro: int, x: F8, xo: int, w: F8, o: int) -> None:
     w[o] = 0.0
     w[o + 1], w[o + 2], w[o + 3], h = normal_1(x[xo], x[xo + 1], x[xo + 2])
@@ -143,7 +144,7 @@ def _height_1(r: F8, ro: int, x: F8, xo: int, w: F8, o: int) -> None:
     "int64(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64[::1])",
     cache=True,
     nogil=True,
-    _nrt=False,
+    **BARE,
 )
 def linearise_1(r: F8, ro: int, sites: F8, x: F8, xo: int, w: F8) -> int:
     """Components of the measurement row r[ro:] at the state x[xo:]: their number; they are written to w, LIN each.

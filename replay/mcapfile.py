@@ -1,0 +1,261 @@
+"""A recording on disk while it is written: MCAP in chunks of 64 KiB, and beside it what no chunk holds yet.
+
+    20261126T164500.000000Z-e12.mcap        chunks, each compressed and with a check sum; a summary when it is finished
+    20261126T164500.000000Z-e12.mcap.tail   what came since the newest chunk, without chunks; gone when it is finished
+
+Chunks of one tick would be small and would hardly compress; a chunk that waits in memory would be lost by kill -9. So
+every flush writes to the tail, one write for a tick, and a full chunk takes the place of the tail. A crash between the
+two leaves frames in both: their numbers tell. Every byte is written twice, once of it into a file of at most a chunk.
+
+A frame is a message on the channel of its source: `log_time` its arrival in nanoseconds, `sequence` the low 32 bits of
+its number. Order in the file is the order of frames. What the service said stands on channels below `out/`. What does
+not fit into this (an empty tick is one that does) goes as a whole line of `replay/log.py` on the channel `frames`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from mcap.data_stream import RecordBuilder
+from mcap.records import Channel, Header, McapRecord, Message, Schema
+from mcap.writer import MCAP0_MAGIC, CompressionType, Writer
+
+from fusion.schema import Frame
+from replay.log import TICK, encode_line
+
+CHUNK_BYTES = 65_536
+CHANNELS_MAX = 1_000  # sources with a channel of their own; more can only be rubbish, and go as lines
+MESSAGE_BYTES = 31  # of a message record beside its data
+OUTPUT = "out/"
+LINES = "frames"  # the channel of whole lines
+PROFILE = "vedette"
+LIBRARY = "vedette, first frame "  # of the header
+TAIL = ".tail"
+HIGH = 2**32  # what the 32 bits of a message's number count
+STEP_MAX = 2**31  # from one frame's number to the next; further steps go as lines
+
+NamedSchema = tuple[str, bytes]  # name, JSON schema
+SchemaOf = Callable[[str, bytes], NamedSchema | None]  # of a topic, by its first payload
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the service said at tick time `t_us`; `topic` without `out/`."""
+
+    t_us: int
+    topic: str
+    payload: bytes
+
+
+def tick_data(rx_us: int) -> bytes:
+    """What stands in the file for the empty payload of a tick, so that viewers of JSON show it."""
+    return b'{"time_us":%d}' % rx_us
+
+
+def tail_of(path: Path) -> Path:
+    """The file beside a recording that holds what no chunk holds yet."""
+    return path.with_name(path.name + TAIL)
+
+
+class McapWriter:
+    """Writes one recording. `flush` hands all of it to the operating system.
+
+    After an OSError it can only be abandoned: the file is torn, and reads like one after a crash.
+    """
+
+    def __init__(self, path: Path, schema_of: SchemaOf = lambda _topic, _payload: None, first_seq: int = 0) -> None:
+        """`first_seq`: number of the first frame, which the header tells, so that a lost beginning can be counted.
+
+        Raises:
+            OSError: the file is there already or cannot be made.
+        """
+        self.path = path
+        self.frames = 0
+        self._schema_of = schema_of
+        self._main = _Sink(path)
+        try:
+            self._tail = _Tail(tail_of(path))
+        except OSError:
+            self._main.close()
+            raise
+        self._writer = Writer(self._main, chunk_size=2**40, compression=CompressionType.ZSTD)  # type: ignore[arg-type]
+        self._writer.start(profile=PROFILE, library=f"{LIBRARY}{first_seq}")
+        self._records = RecordBuilder()
+        self._channels: dict[str, int] = {}
+        self._schemas: dict[str, int] = {}
+        self._newest = first_seq - 1  # number of the newest frame
+        self._outputs = 0
+        self._chunk_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """On disk and on its way there."""
+        return self._main.size + self._tail.size + self._chunk_bytes
+
+    def add(self, frame: Frame) -> None:
+        """Append one frame. Raises ValueError when its `seq` does not rise."""
+        if frame.seq <= self._newest:
+            raise ValueError(f"seq {frame.seq} does not rise above {self._newest}")
+        plain = frame.source != LINES and not frame.source.startswith(OUTPUT) and frame.seq - self._newest <= STEP_MAX
+        data = frame.payload
+        if frame.source == TICK:
+            plain, data = plain and not frame.payload, tick_data(frame.rx_us)
+        if not plain or (frame.source not in self._channels and len(self._channels) >= CHANNELS_MAX):
+            self._add(LINES, frame.rx_us, frame.seq, encode_line(frame))
+        else:
+            self._add(frame.source, frame.rx_us, frame.seq, data)
+        self._newest = frame.seq
+        self.frames += 1
+
+    def add_output(self, output: Output) -> None:
+        """Append what the service said."""
+        self._outputs += 1
+        self._add(OUTPUT + output.topic, output.t_us, self._outputs, output.payload)
+
+    def flush(self) -> bool:
+        """Give everything to the operating system: from here on it survives kill -9. True: a chunk was finished.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        if self._chunk_bytes < CHUNK_BYTES:
+            self._tail.flush()
+            return False
+        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._chunk_bytes = 0
+        self._tail.empty()
+        return True
+
+    def syncing(self) -> Callable[[], None]:
+        """What brings all of it to the disk, where it survives a power cut: to be called once, by whatever thread."""
+        copies = [os.dup(self._main.fd), os.dup(self._tail.fd)]
+
+        def sync() -> None:
+            try:
+                for fd in copies:
+                    os.fdatasync(fd)
+            finally:
+                for fd in copies:
+                    os.close(fd)
+
+        return sync
+
+    def finish(self) -> None:
+        """End the file with its summary, on the disk; the tail goes. Raises OSError."""
+        self._writer.finish()  # type: ignore[no-untyped-call]
+        os.fdatasync(self._main.fd)
+        self.abandon()
+        tail_of(self.path).unlink()
+
+    def abandon(self) -> None:
+        """Let go of the files as they are."""
+        self._main.close()
+        self._tail.close()
+
+    def _add(self, topic: str, t_us: int, number: int, data: bytes) -> None:
+        channel = self._channels.get(topic) or self._register(topic, data)
+        t_ns, sequence = t_us * 1000, number % HIGH
+        self._writer.add_message(channel, t_ns, data, t_ns, sequence)
+        self._tail.add(topic, Message(channel, t_ns, data, t_ns, sequence))
+        self._chunk_bytes += MESSAGE_BYTES + len(data)
+
+    def _register(self, topic: str, data: bytes) -> int:
+        found = self._schema_of(topic, data)
+        schema = 0
+        if found is not None:
+            name, text = found
+            if name not in self._schemas:
+                schema_id = self._schemas[name] = self._writer.register_schema(name, "jsonschema", text)
+                self._chunk_bytes += len(text)
+                # Named outside of chunks too: a lost or left-out chunk takes no name with it.
+                self._name(Schema(schema_id, text, "jsonschema", name))
+            schema = self._schemas[name]
+        channel = self._channels[topic] = self._writer.register_channel(topic, "json", schema)
+        self._name(Channel(channel, topic, "json", {}, schema))
+        return channel
+
+    def _name(self, record: McapRecord) -> None:
+        record.write(self._records)
+        self._main.write(self._records.end())  # type: ignore[no-untyped-call]
+
+
+class _Sink:
+    """A new file without a buffer of its own: what a write could not do is an error now, never at some later close."""
+
+    def __init__(self, path: Path) -> None:
+        self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        view = memoryview(data)
+        while view:
+            done = os.write(self.fd, view)
+            self.size += done
+            view = view[done:]
+        return len(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def empty(self) -> None:
+        os.ftruncate(self.fd, 0)
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        self.size = 0
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class _Tail:
+    """The tail: an MCAP file without chunks, that needs nothing of the file it stands beside."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = _Sink(path)
+        self._records = RecordBuilder()
+        self._told: dict[int, str] = {}
+        self._waiting = BytesIO()
+        self._begin()
+
+    @property
+    def size(self) -> int:
+        return self._file.size
+
+    @property
+    def fd(self) -> int:
+        return self._file.fd
+
+    def add(self, topic: str, message: Message) -> None:
+        if message.channel_id not in self._told:
+            self._told[message.channel_id] = topic
+            Channel(message.channel_id, topic, "json", {}, 0).write(self._records)
+        message.write(self._records)
+        self._waiting.write(self._records.end())  # type: ignore[no-untyped-call]
+
+    def flush(self) -> None:
+        """One write of whatever waits."""
+        data = self._waiting.getvalue()
+        self._waiting = BytesIO()
+        self._file.write(data)
+
+    def empty(self) -> None:
+        self._file.empty()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._told.clear()
+        Header(PROFILE, "vedette").write(self._records)
+        self._waiting = BytesIO()
+        self._waiting.write(MCAP0_MAGIC + self._records.end())  # type: ignore[no-untyped-call]
+        self.flush()
+
+    def close(self) -> None:
+        self._file.close()
