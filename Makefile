@@ -52,8 +52,8 @@ test: $(VENV)/.installed-dev system $(VENV)/node/.installed ## everything: lint,
 ifdef PYTEST_ARGS
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m alone --numprocesses 2 --dist loadfile --no-loadscope-reorder
 endif
 
 check: $(VENV)/.installed-dev ## lint, types and import contracts
@@ -64,8 +64,9 @@ check: $(VENV)/.installed-dev ## lint, types and import contracts
 bench: $(VENV)/.installed-dev ## speed, as ratios and rates of one run on this machine
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.installed-dev system $(VENV)/node/.installed ## hours: every scene whole, property tests with many times the examples
-	@VEDETTE_HYPOTHESIS=soak $(BIN)/python -m pytest $(PYTEST_ARGS)
+soak: $(VENV)/.installed-dev system $(VENV)/node/.installed ## hours, in pieces that are kept: every campaign in full, told in docs/soak.md
+	@$(BIN)/python -m adapters.warm
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 format: $(VENV)/.installed-dev ## put the code into its form
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .

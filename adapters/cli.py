@@ -21,7 +21,7 @@ from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
 from adapters.incidents_command import incidents
 from adapters.record_command import record
-from adapters.rules_command import rules
+from adapters.rules_command import dry_run, rules
 
 if TYPE_CHECKING:
     from adapters.broker import BrokerSettings
@@ -243,26 +243,46 @@ def tail(
 @app.command()
 def replay(
     file: Annotated[Path, typer.Argument(help="Recording: .mcap, .jsonl, .jsonl.gz or .jsonl.zst.")],
-    speed: Annotated[str, typer.Option(help="1, 10 ... times real time, or max.")] = "1",
+    speed: Annotated[
+        str, typer.Option(help="1, 10 ... times real time, or max. Default: 1, and max with --offline.")
+    ] = "",
     config: Folder = DEFAULT_FOLDER,
     broker: Broker = "",
     site: Site = "",
     wait: Annotated[bool, typer.Option(help="End only when the service has shown everything.")] = True,
+    start: Annotated[str, typer.Option("--from", help="RFC 3339 time, or +SECONDS after the beginning.")] = "",
+    end: Annotated[str, typer.Option("--to", help="The same; what is later is left out.")] = "",
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again for ever.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline/--publish", help="Into an engine of this process, compared with what was said.")
+    ] = False,
+    what_if: Annotated[str, typer.Option(help="Rules to try: alerts gained, lost and changed; as rules dry-run.")] = "",
 ) -> None:
     """Publish a recorded feed, with its recorded time as the clock of `vedette run --clock feed`.
+
+    With --offline no broker is needed: the recording runs through an engine of this process, and status 1 says that it
+    does not come to the tracks, alerts and incidents that the service recorded, bit for bit.
 
     \b
     Examples:
       vedette replay recording.jsonl.zst
       vedette replay recording.jsonl.gz --speed 10 --broker 127.0.0.1:1883 --site demo
       vedette replay recording.jsonl --speed max --no-wait
+      vedette replay night.mcap --offline --from 2026-11-26T02:10:00Z
+      vedette replay night.mcap --what-if new-rules.toml
     """
     log.setup()
+    if what_if:
+        dry_run(file, what_if, config)
     with _refusals():
         from adapters import replay_command
 
-        place, settings = _broker(config, broker, site)
-        code = replay_command.replay(file, settings, place, speed, wait, sys.stderr)
+        if offline:
+            _prepare(_say)
+            code = replay_command.offline(file, config, speed or "max", sys.stderr, start, end)
+        else:
+            place, settings = _broker(config, broker, site)
+            code = replay_command.replay(file, settings, place, speed or "1", wait, sys.stderr, start, end, loop)
     raise typer.Exit(code)
 
 

@@ -9,17 +9,23 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from adapters.broker import BrokerSettings, NotConnected, Outgoing
-from adapters.formats import clock
+from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied
+from adapters.envelope import opened
+from adapters.formats import clock, watermark
 from adapters.mqtt import Connection
-from adapters.wire import feed_properties, load_json, parse_time
+from adapters.resend import Unfused
+from adapters.wire import feed_properties, load_json, number_of, parse_time
 from fusion.schema import Frame, Invalid
 from replay.log import START, TICK
 from replay.player import Due
 
 CLOCK_TOPIC = "in/clock"
+REPLAYED = "in/replay/"  # before what persons asked for then: no live service listens there, and no replay commands
+ORDERS = ("cmd/", "partner/")  # from our operators, and from neighbours
 CHUNK = 500  # frames handed to the connection at once: half of its window, so that it never runs dry
 CONNECT_PATIENCE_S = 10.0
+HEARD_WITHIN_S = 2.0  # of a service that is there: it says every second how far it is
+AGAIN_EVERY_S = 0.5  # how often it is looked whether something is to be sent again
 LEAD_FRAMES = 20_000  # a fifth of the broker's queue for the service: past that it drops what it acknowledged
 LEAD_PATIENCE_S = 30.0  # without any progress of a service that was there: it has gone
 PICTURE_STEP_US = 100_000  # the configuration takes whole multiples of this between two pictures
@@ -104,13 +110,23 @@ class Sender:
     Args:
         recorded: True adds what a replay must say (user properties rx_us and seq, ticks on in/clock); False sends as
             live sensors do, and leaves ticks out.
+        unfused: keeps what is numbered until the service has it; send within `watched`, on a connection that hears
+            the watermarks of these sensors.
     """
 
-    def __init__(self, connection: Connection, site: str, recorded: bool, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        site: str,
+        recorded: bool,
+        progress: Progress | None = None,
+        unfused: Unfused | None = None,
+    ) -> None:
         self._connection = connection
         self._base = f"vedette/v1/{site}/"
         self._recorded = recorded
         self._progress = progress
+        self._unfused = unfused
         self._ahead: deque[int] = deque()  # rx_us of frames that the service has not shown yet
         self._last_us = self._last_tick_us = -1
         self.sent = 0
@@ -139,6 +155,8 @@ class Sender:
             except TimeoutError:
                 raise NoBroker(self._connection.problem) from None
         self.sent += len(frames)
+        if self._unfused is not None:
+            self._keep(frames, self._unfused)
         if self._progress is not None:
             self._ahead.extend(frame.rx_us for frame in frames)
             for frame in frames:
@@ -147,6 +165,58 @@ class Sender:
                     self._last_tick_us = max(self._last_tick_us, frame.rx_us)
             if self._progress.newest_us >= 0:  # without a service there is nothing to wait for
                 await self._wait_for(lambda: self._lead() <= LEAD_FRAMES, LEAD_PATIENCE_S)
+
+    @contextlib.asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Hears watermarks meanwhile, and sends again what they leave out.
+
+        Raises:
+            adapters.broker.PublishDenied: at the end, when the broker refused a message that was sent again.
+        """
+        watch = asyncio.create_task(self._watch(), name="watermarks")
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await asyncio.wait([watch])
+        if not watch.cancelled():
+            watch.result()
+
+    async def _watch(self) -> None:
+        assert self._unfused is not None
+        loop = asyncio.get_running_loop()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_EVERY_S):
+                    incoming = await self._connection.inbox.get()
+                    self._connection.ack(incoming)
+                    with contextlib.suppress(Invalid):
+                        self._unfused.heard(*watermark.decode(incoming.payload), loop.time())
+            if self._connection.connected:
+                errors = await self._connection.publish_many(self._unfused.due(loop.time()))
+                refused = next((error for error in errors if isinstance(error, PublishDenied)), None)
+                if refused is not None:
+                    raise refused  # who is not connected or not answered is due again later
+
+    async def fused(self, patience_s: float) -> bool:
+        """Wait until the service has everything that was sent; False: it has not after so long, or says nothing."""
+        assert self._unfused is not None
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + patience_s
+        while len(self._unfused) and loop.time() < deadline_s:
+            if not self._unfused.is_heard and loop.time() > deadline_s - patience_s + HEARD_WITHIN_S:
+                return False
+            await asyncio.sleep(0.1)
+        return not len(self._unfused)
+
+    def _keep(self, frames: Sequence[Frame], unfused: Unfused) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for frame in frames:
+            place, _, sensor = frame.source.removesuffix("/plots").partition("/")
+            number = number_of(frame.payload, sensor) if place == "in" and frame.source.endswith("/plots") else None
+            if number is not None:
+                boot, seq = number
+                unfused.sent(sensor, (max(boot, 0), seq), self._message(frame), now_s)
 
     async def caught_up(self, patience_s: float) -> bool:
         """Wait until the service has worked on the last tick; False when it stopped showing anything new.
@@ -183,7 +253,19 @@ class Sender:
         user = feed_properties(frame.rx_us, frame.seq) if self._recorded else ()
         if frame.source == TICK:
             return Outgoing(self._base + CLOCK_TOPIC, clock.encode(frame.rx_us), qos=1, user=user)
-        return Outgoing(self._base + frame.source, frame.payload, qos=1, user=user)
+        payload, response_topic, correlation = _bare(frame) if self._recorded else (frame.payload, "", b"")
+        topic = frame.source
+        if self._recorded and topic.startswith(ORDERS):
+            topic = REPLAYED + topic
+        return Outgoing(self._base + topic, payload, 1, False, None, user, response_topic, correlation)
+
+
+def _bare(frame: Frame) -> tuple[bytes, str, bytes]:
+    """A command or report as it came, with what travelled beside it: the service puts it into its envelope again."""
+    try:
+        return opened(frame.payload)
+    except Invalid:
+        return frame.payload, "", b""  # the service refused it, and will again
 
 
 async def play(sender: Sender, schedule: Iterable[Due], shown: Callable[[Frame, int], None]) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from adapters.broker import Incoming, now_us
 from adapters.envelope import enveloped
+from adapters.feed import CLOCK_TOPIC, ORDERS, REPLAYED
 from adapters.formats import clock
 from adapters.mqtt import Connection
 from adapters.wallclock import WallClock
@@ -22,7 +23,6 @@ from adapters.wire import feed_of
 from fusion.schema import US_PER_S, Frame, Invalid
 
 TICK_US = 100_000
-CLOCK_TOPIC = "in/clock"
 EARLY = 500  # messages of a replay before its tick that are taken in at once: half of what the broker hands out
 ANOTHER_REPLAY_US = US_PER_S  # a replay's clock that falls by more begins anew
 _log = structlog.get_logger("vedette.intake")
@@ -97,7 +97,7 @@ class Intake:
 
     def _take_live(self, incoming: Incoming, arrived: Arrived) -> None:
         arrived.taken.append((self._inputs, incoming))
-        if incoming.topic == self._base + CLOCK_TOPIC or any(key == "rx_us" for key, _ in incoming.user):
+        if incoming.topic == self._base + CLOCK_TOPIC or _is_recorded(incoming):
             self._refuse(self._frame(incoming, incoming.rx_us), "bad-time", "replayed input under --clock live")
         else:
             arrived.frames.append(self._answerable(incoming, incoming.rx_us))
@@ -106,8 +106,7 @@ class Intake:
         try:
             rx_us, _ = feed_of(incoming.user)
         except Invalid as fault:
-            live = not any(key == "rx_us" for key, _ in incoming.user)
-            detail = "a live sensor under --clock feed" if live else fault.detail
+            detail = fault.detail if _is_recorded(incoming) else "a live sensor under --clock feed"
             self._refuse(self._frame(incoming, now_us()), fault.reason, detail)
             self._inputs.ack(incoming)  # at once: it must not take the place of what the tick waits for
         else:
@@ -125,14 +124,25 @@ class Intake:
                 arrived.frames.append(enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation))
 
     def _answerable(self, incoming: Incoming, rx_us: int) -> Frame:
-        """A frame; a person's report keeps with it where the person wants to hear what became of it."""
+        """A frame; a person's report keeps with it where the person wants to hear what became of it.
+
+        What a person asked for in a recording comes among its inputs, so that it keeps its place among them.
+        """
         frame = self._frame(incoming, rx_us)
+        order = frame.source.removeprefix(REPLAYED)
+        if order != frame.source and order.startswith(ORDERS):
+            frame = replace(frame, source=order)
+            return enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation)
         if incoming.response_topic and frame.source.endswith("/sighting"):
             return enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation)
         return frame
 
     def _frame(self, incoming: Incoming, rx_us: int) -> Frame:
         return Frame(0, rx_us, incoming.topic.removeprefix(self._base), incoming.payload)
+
+
+def _is_recorded(incoming: Incoming) -> bool:
+    return any(key == "rx_us" for key, _ in incoming.user)
 
 
 def _drain(link: Connection) -> list[Incoming]:

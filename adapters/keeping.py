@@ -22,6 +22,7 @@ class Left:
     open_incidents: list[Incident] = field(default_factory=list)
     closed_alerts: list[str] = field(default_factory=list)  # ids of the newest closed ones: a crash between journal
     closed_incidents: list[str] = field(default_factory=list)  # and broker may have left them there
+    newest_us: int = -1  # time of the newest entry, in whole milliseconds
 
 
 def left_of(payloads: Iterable[bytes]) -> Left:
@@ -32,8 +33,10 @@ def left_of(payloads: Iterable[bytes]) -> Left:
     """
     alerts: dict[str, Alert] = {}
     incidents: dict[str, Incident] = {}
+    newest_us = -1
     for payload in payloads:
         told = entry_of(payload)
+        newest_us = told.t_us
         if isinstance(told, Withheld | Crowd):
             continue
         if isinstance(told, Incident):
@@ -47,6 +50,7 @@ def left_of(payloads: Iterable[bytes]) -> Left:
         [item for item in incidents.values() if item.state != "closed"],
         [item.id for item in alerts.values() if item.state == "closed"][-CLEARED_MAX:],
         [item.id for item in incidents.values() if item.state == "closed"][-CLEARED_MAX:],
+        newest_us,
     )
 
 

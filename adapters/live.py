@@ -7,8 +7,9 @@ bytes. The order of one tick is the promise of the service:
     frames of the tick -> engine -> alerts journalled and synced -> alerts published -> pictures -> inputs acknowledged
                       `-> recorded, before anything of the tick is published
 
-A crash anywhere in it leaves the inputs unacknowledged: the broker sends them again. A start is a cold start: the
-epoch of the track ids is raised, and alerts that the journal holds open are closed by name.
+A crash anywhere in it leaves the inputs unacknowledged: the broker sends them again. A start goes on from the newest
+checkpoint and what was recorded after it (adapters/starting.py). Where that cannot be, it is a cold one: the epoch of
+the track ids is raised, and alerts that the journal holds open are closed by name.
 """
 
 from __future__ import annotations
@@ -26,22 +27,25 @@ from typing import TypeVar
 import structlog
 import uvloop
 
-from adapters import http, startframe
+from adapters import checkpoint, http, startframe
 from adapters.alertline import AlertLine
 from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
+from adapters.checkpoint import About, packed
 from adapters.config import Config, load_zones
 from adapters.decode import TICK
+from adapters.feed import CLOCK_TOPIC, REPLAYED
 from adapters.formats import status, watermark
 from adapters.incidentdb import IncidentDb
-from adapters.intake import CLOCK_TOPIC, Arrived, Intake
+from adapters.intake import Arrived, Intake
 from adapters.keeping import Keeper, closed_incident, left_of
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.outbox import Turn, joined
-from adapters.outputs import transitions
+from adapters.outputs import CHECKPOINT, transitions
 from adapters.payloadschema import schemas
 from adapters.recorder import Recorder
 from adapters.service import Core, Spent, names_of
+from adapters.starting import Saver, start
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
@@ -98,14 +102,16 @@ class _Live:
         self._base = f"vedette/v1/{config.site}/"
         self._metrics = Metrics(config_hash=config.hash)
         self._quarantine = Quarantine(folder.quarantine_path, config.quarantine_bytes)
-        self._epoch = folder.raise_epoch()
-        self._core = Core(config, zones, self._epoch, self._refused)
+        self._start = start(config, zones, folder, self._refused, self._feed)
+        self._epoch, self._core = self._start.epoch, self._start.core
         self._engine_thread = ThreadPoolExecutor(1, "engine")
         self._writer_thread = ThreadPoolExecutor(1, "writer")
         self._sync_thread = ThreadPoolExecutor(1, "sync")  # a slow disk delays no tick
         self._recorder = Recorder(config.record_dir, config.record, schemas(), self._sync_thread)
-        self._frames = 0  # numbered so far: as recorded, so that a replay sees what is missing
+        self._frames = self._start.seq  # numbered so far: as recorded, so that a replay sees what is missing
         self._begun = False  # the start is recorded
+        self._saver = Saver(None if self._feed else folder.checkpoint_path, config.hash, self._sync_thread)
+        self._tick = Frame(0, -1, TICK, b"")  # the newest
         self._outputs: list[Output] = []  # said before there was a recording
         self._unrecorded = ""  # why, as last logged
         self._stop = asyncio.Event()
@@ -171,7 +177,10 @@ class _Live:
         await self._alerts.link.wait_connected()
         left = left_of(self._journal.entries())
         await self._alerts.send(self._core.outbox.cleared(left.closed_alerts, left.closed_incidents))
-        await self._close(left.open_alerts, left.open_incidents, "the service started anew")
+        if self._start.reason:
+            await self._close(left.open_alerts, left.open_incidents, self._start.reason)
+        else:
+            await self._go_on(left.newest_us)
         self._turned_s = time.monotonic()
         self._ready = True
         async for arrived in self._intake.by_feed() if self._feed else self._intake.by_clock():
@@ -188,12 +197,22 @@ class _Live:
             else:
                 await self._turn(arrived)
 
+    async def _go_on(self, journalled_us: int) -> None:
+        """Say what was recorded and never journalled: the journal takes the alerts of a tick whole or not at all."""
+        for tick_us, events, turn in self._start.turns:
+            if tick_us // 1000 * 1000 > journalled_us:
+                await self._publish_alerts(turn)
+                self._keep(tick_us, events)
+        self._start.turns.clear()
+
     async def _begin(self, t_us: int) -> None:
-        """The first frame of a run says who started with what."""
+        """The first frame of a run says who started with what; one that goes on says it beside its frames."""
         self._begun = True
-        payload = startframe.encode(self._config, self._epoch, max(t_us, 0))
-        start = self._numbered([Frame(0, max(t_us, 0), START, payload)])[0]
-        await self._on_writer(self._recorder.begin, self._epoch, start)
+        said = Frame(0, max(t_us, 0), START, startframe.encode(self._config, self._epoch, max(t_us, 0)))
+        if self._start.reason:
+            await self._on_writer(self._recorder.begin, self._epoch, self._numbered([said])[0])
+        else:
+            await self._on_writer(self._recorder.go_on, self._epoch, said)
 
     def _numbered(self, frames: Sequence[Frame], until_us: int = 2**62) -> list[Frame]:
         """Frames as they are recorded: numbered without a gap, none of them later than its tick."""
@@ -209,18 +228,38 @@ class _Live:
         await recorded
         await self._publish_alerts(turn)
         self._keep(tick_us, events)
-        self._on_writer(self._recorder.say, [*self._outputs, *turn.outputs])
+        before = [replace(output, t_us=tick_us) for output in self._outputs]  # said when there was no tick yet
+        self._on_writer(self._recorder.say, [*before, *turn.outputs])
         self._outputs = []
         start_s = time.perf_counter()
         unsent = await self._send([*self._answers, *turn.others], "picture")
         self._answers = [m for m in unsent if m.qos and not m.retain][:ANSWERS_MAX]
         arrived.acknowledge()
+        self._tick = tick
+        await self._checkpoint()
         sent_s = time.perf_counter() - start_s
         if tick_us - self._status_us >= STATUS_EVERY_US:
             self._status_us = tick_us
             await self._send([*self._due_watermarks(), self._status_message()], "status")
         self._measure(events, turn, spent, sent_s)
         self._turned_s = time.monotonic()
+
+    async def _checkpoint(self) -> None:
+        """Keep the state, where it is due: for the next start, and as a place at which the recording can be entered."""
+        saver, tick_us = self._saver, self._tick.rx_us
+        is_due, in_recording = saver.is_due(tick_us), saver.is_due_in_recording(tick_us, self._recorder.is_fresh)
+        if not is_due and not in_recording:
+            return
+        state, about = await self._on_engine(saver.freeze, self._core), saver.about(self._epoch, self._tick)
+        if in_recording:
+            self._recorder.is_fresh = False
+            self._on_writer(self._record_checkpoint, about, state)
+        if is_due:
+            saver.keep(about, state)
+
+    def _record_checkpoint(self, about: About, state: bytes) -> None:
+        payload = checkpoint.message(packed(about, state), about.tick_us)
+        self._recorder.say([Output(about.tick_us, CHECKPOINT, payload)])
 
     async def _publish_alerts(self, turn: Turn) -> None:
         """Journal, sync, then publish."""
@@ -260,6 +299,7 @@ class _Live:
         await self._close(engine.open_alerts(), engine.incidents.open_incidents(), "another replay began")
         self._epoch = self._folder.raise_epoch()
         self._core = Core(self._config, self._zones, self._epoch, self._refused)
+        self._start.reason = "another replay began"
         self._status_us = 0
         self._begun = False
         self._watermarks.clear()
@@ -322,7 +362,8 @@ class _Live:
     def _inputs(self) -> list[tuple[str, int]]:
         kinds = ("plots", "status", "met", "sighting", "registration")
         topics = [(f"{self._base}in/+/{kind}", 1) for kind in kinds]
-        return [*topics, (f"{self._base}{CLOCK_TOPIC}", 1)]
+        recorded = [(f"{self._base}{REPLAYED}{who}/+", 1) for who in ("cmd", "partner/+/cmd") if self._feed]
+        return [*topics, *recorded, (f"{self._base}{CLOCK_TOPIC}", 1)]
 
     def _word(self) -> str:
         if not self._ready:
@@ -357,8 +398,10 @@ class _Live:
         return Outgoing(f"{self._base}status", self._status(self._word(), self._recording()), qos=1, retain=True)
 
     def _recording(self) -> str:
-        """What is wrong with the recording, "" while nothing is."""
-        return f"not recorded: {self._recorder.problem}" if self._recorder.problem else ""
+        """What is wrong with the recording and the checkpoints, "" while nothing is."""
+        faults = [f"not recorded: {self._recorder.problem}"] if self._recorder.problem else []
+        faults += [f"no checkpoint: {self._saver.problem}"] if self._saver.problem else []
+        return "; ".join(faults)
 
     def _is_ready(self) -> tuple[bool, str]:
         if not self._ready:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from adapters.checkpoint import BadCheckpoint, of_message, unpacked
 from adapters.config import Config
-from adapters.outputs import DIGEST, Digest, read_digest
+from adapters.outputs import CHECKPOINT, DIGEST, Digest, read_digest
 from adapters.service import Core
 from adapters.startframe import decode, processor
 from adapters.wire import rfc3339
@@ -58,12 +59,14 @@ class Offline:
         self._config, self._zones, self._hear = config, zones, hear
         self._core: Core | None = None
         self._frames: list[Frame] = []
+        self._awaits = False  # the recording begins in the middle of a run: frames before its checkpoint are of no use
         self.verdict = Verdict()
 
     def run(self, items: Iterable[Item]) -> Verdict:
         """All of them; may be called again to go on."""
         for item in items:
             if isinstance(item, Output):
+                self._awaits |= item.topic in (START, CHECKPOINT)
                 self._compare(item)
             else:
                 self._enter(item)
@@ -77,6 +80,8 @@ class Offline:
             self._begin(frame)
             return
         if self._core is None:
+            if self._awaits:
+                return
             self._core = self._new(0)
         if frame.source != TICK:
             self._frames.append(frame)
@@ -96,10 +101,22 @@ class Offline:
         epoch = told.get("epoch")
         self._core = self._new(epoch if isinstance(epoch, int) else 0)
 
+    def _resume(self, output: Output) -> None:
+        """Enter in the middle of a run."""
+        try:
+            about, state = unpacked(of_message(output.payload), self._config.hash)
+        except BadCheckpoint as error:
+            self.verdict.notes.append(f"a checkpoint cannot be used: {error}")
+            return
+        self._core = self._new(about.epoch)
+        self._core.restore(state)
+
     def _new(self, epoch: int) -> Core:
         return Core(self._config, self._zones, epoch, lambda _frame, _reason, _detail: None)
 
     def _compare(self, output: Output) -> None:
+        if output.topic == CHECKPOINT and self._core is None:
+            self._resume(output)
         if output.topic != DIGEST or self._core is None or self.verdict.differs_us >= 0:
             return
         try:

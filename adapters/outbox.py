@@ -19,7 +19,9 @@ turn is replaced by its newer state: the waiting list is never longer than the p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +77,10 @@ SEARCH_EXPIRY_S = 600  # it is told every minute
 LEDGERS_PER_TICK = 50  # at 60 us each: 3 ms of a tick; the first entries of a thousand tracks are out in two seconds
 
 
+_STATE = (
+    "_full_slot _seq _parts _shown_us _alerted _waiting _per_tick _epoch _notable _ledgers _ledger_told_us "
+    "_ledgers_waiting _health _interference _crowds"
+).split()
 Unfit = tuple[bytes, SensorSpec, int, Invalid]  # a report that was refused: payload, sensor, arrival, why
 
 
@@ -117,6 +123,16 @@ class Outbox:
         self._health: dict[str, tuple[str, int]] = {}
         self._interference: dict[int, int] = {}  # by number: when it was last told
         self._crowds: dict[int, int] = {}  # the same
+
+    def snapshot(self) -> dict[str, Any]:
+        """What "on change", "every 5 s" and rising numbers need to go on from; for `restore` of an equal outbox."""
+        return {name: deepcopy(getattr(self, name)) for name in _STATE} | {"mode": self._names.mode}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `snapshot`."""
+        for name in _STATE:
+            setattr(self, name, deepcopy(state[name]))
+        self._names = replace(self._names, mode=state["mode"])
 
     def turn(self, events: Sequence[Event]) -> Turn:
         """The messages of one tick, in the order to send them."""

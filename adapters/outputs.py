@@ -2,6 +2,7 @@
 
     out/picture    the whole picture, once a second, as it was published
     out/alert, out/incident, out/area, out/withheld    every transition, as it stands in the journal
+    out/checkpoint  the state, every minute and soon after a file has begun (adapters/checkpoint.py)
     out/digest     once a second, three chains of sha256: over pictures, alerts and incidents, bit for bit
 
 Two runs whose digests of one moment are equal have said the same until then.
@@ -23,6 +24,7 @@ from fusion.schema import AlertChanged, Event, Picture
 from replay.mcapfile import Output
 
 DIGEST = "digest"
+CHECKPOINT = "checkpoint"
 DIGEST_SCHEMA = "vedette.digest.v1"
 NOTHING = "0" * 64
 _NAMED = re.compile(rb'\{"schema":"vedette\.([a-z-]+)\.v[0-9]+"')

@@ -12,7 +12,7 @@ import msgspec
 
 from adapters.samples import samples
 from replay.log import TICK
-from replay.mcapfile import Schema, SchemaOf, tick_data
+from replay.mcapfile import NamedSchema, SchemaOf, tick_data
 
 _NAMED = re.compile(rb'"schema"\s*:\s*"([a-z0-9.-]{1,60})"')
 _HEAD_BYTES = 200  # of a payload in which its schema is looked for: it stands first, or behind a mark or two
@@ -28,7 +28,7 @@ def schemas() -> SchemaOf:
             known.setdefault(_name(payload) or "readsb", _schema(payload))
     known["tick"] = _schema(tick_data(1))
 
-    def schema_of(topic: str, payload: bytes) -> Schema | None:
+    def schema_of(topic: str, payload: bytes) -> NamedSchema | None:
         name = _name(payload)
         if topic == TICK:
             name = "tick"

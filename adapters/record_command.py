@@ -72,6 +72,8 @@ def cut(
       vedette record cut night.mcap incident.mcap --from 2026-11-26T02:10:00Z --to 2026-11-26T02:30:00Z
     """
     with refusals():
+        from adapters.replay_command import moment
+
         found = _contents(file)
         from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
         count = _write(out, lambda: piece(file, from_us, to_us))
@@ -145,38 +147,22 @@ def described(file: Path, found: Contents) -> str:
     return "\n".join(lines)
 
 
-def moment(text: str, option: str, first_us: int) -> int:
-    """A time of a recording, microseconds UTC; -1 for none.
-
-    Raises:
-        ConfigError: neither RFC 3339 nor seconds after the beginning.
-    """
-    from adapters.wire import parse_time
-    from fusion.schema import US_PER_S, Invalid
-
-    if not text:
-        return -1
-    try:
-        return first_us + round(float(text[1:]) * US_PER_S) if text.startswith("+") else parse_time(text)
-    except (Invalid, ValueError, OverflowError):
-        cure = "give a time such as 2026-11-26T02:10:00Z, or +90 for 90 s after the beginning"
-        raise ConfigError("command line", option, f"is {text!r}", cure) from None
-
-
 def piece(file: Path, from_us: int, to_us: int) -> Iterator[Item]:
     """The items of a recording from the newest checkpoint at or before `from_us` to `to_us`; -1: to its ends.
 
     Where there is no such checkpoint: from the beginning of the run where that lies within, else from `from_us` on.
     """
+    from adapters.outputs import CHECKPOINT
     from replay.mcapfile import Output
 
     first = -1
     if from_us >= 0:
         for number, item in enumerate(_items(file)):
-            if _time(item) > from_us:
+            if isinstance(item, Output):
+                if item.topic == CHECKPOINT and item.t_us <= from_us:
+                    first = number
+            elif item.rx_us > from_us:
                 break
-            if isinstance(item, Output) and item.topic == "checkpoint":
-                first = number
     for number, item in enumerate(_items(file)):
         if 0 <= to_us < _time(item):
             return

@@ -6,7 +6,7 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -16,9 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from adapters import feed
 from adapters.broker import BrokerSettings, PublishDenied
 from adapters.errors import ConfigError
-from adapters.wire import rfc3339
-from fusion.schema import US_PER_S, Frame
+from adapters.wire import parse_time, rfc3339
+from fusion.schema import US_PER_S, Frame, Invalid
 from replay import log, player
+from replay.mcapread import Item
 from replay.recording import Contents, contents, frames
 
 SAY_EVERY_S = 10.0  # where there is no terminal to draw a bar on
@@ -33,11 +34,15 @@ def replay(
     speed: str = "1",
     wait: bool = True,
     err: TextIO | None = None,
+    start: str = "",
+    end: str = "",
+    loop: bool = False,
 ) -> int:
     """Publish the frames of `path` under `vedette/v1/{site}/`, with ticks every 100 ms of feed time on `in/clock`.
 
     `vedette run --clock feed` on the same broker takes its time from them. With `wait` it ends when the service has
-    shown everything; without a service it ends when the broker has everything.
+    shown everything; without a service it ends when the broker has everything. `start` and `end` choose a part (a time,
+    or +SECONDS after the beginning); with `loop` it begins again for ever, and the service with it.
 
     Returns:
         0; 1 when the broker does not answer, refuses, or the service stopped showing anything new.
@@ -46,17 +51,89 @@ def replay(
         ConfigError: the file cannot be read or is not a frame log, or the speed is none.
     """
     out = sys.stderr if err is None else err
-    try:
-        factor = player.parse_speed(speed)
-    except ValueError as error:
-        raise ConfigError("--speed", speed, str(error), "give 1, 10 or max") from error
-    found, frames = recording(path)
+    factor = parsed(speed)
+    found, _ = recording(path)
+    from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
     out.write(_what(path, found, speed) + "\n")
     try:
-        return asyncio.run(_replay(frames, found, settings, site, factor, wait, out))
+        while True:
+            played = (f for f in recording(path)[1] if f.rx_us >= from_us and (to_us < 0 or f.rx_us <= to_us))
+            code = asyncio.run(_replay(played, found, settings, site, factor, wait, out))
+            if code or not loop:
+                return code
     except KeyboardInterrupt:
         out.write("stopped\n")
         return 1
+
+
+def offline(
+    path: Path, folder: Path, speed: str = "max", err: TextIO | None = None, start: str = "", end: str = ""
+) -> int:
+    """Run a recording through an engine of this process; 1 where it does not say what the service said.
+
+    Raises:
+        ConfigError: the file cannot be read, the configuration is wrong, or the speed is none.
+    """
+    from adapters import config as configuration
+    from adapters.offline import Offline
+    from adapters.record_command import piece
+
+    out = sys.stderr if err is None else err
+    factor = parsed(speed)
+    found, _ = recording(path)
+    from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
+    out.write(_what(path, found, speed) + "\n")
+    loaded = configuration.load(folder)
+    run = Offline(loaded, configuration.load_zones(loaded))
+    with _Shown(found, out) as shown:
+        if found.ticks:
+            run.run(_paced(piece(path, from_us, to_us), factor, shown))
+        else:
+            run.run(_paced(recording(path)[1], factor, shown))
+    verdict = run.verdict
+    for note in verdict.notes:
+        out.write(f"note: {note}\n")
+    out.write(f"{verdict.frames} frames, {verdict.ticks} ticks; {verdict.words()}\n")
+    for name in ("tracks", "alerts", "incidents"):
+        print(f"{name} {getattr(verdict.digest, name)}")
+    return 1 if verdict.differs_us >= 0 else 0
+
+
+def _paced(items: Iterable[Item], factor: float, shown: _Shown) -> Iterator[Item]:
+    """Items when they are due: outputs at once after their tick."""
+    begun_s, first_us, sent = time.monotonic(), -1, 0
+    for item in items:
+        if isinstance(item, Frame):
+            sent += 1
+            first_us = item.rx_us if first_us < 0 else first_us
+            wait_s = begun_s + (item.rx_us - first_us) / US_PER_S / factor - time.monotonic()
+            if wait_s > 0:
+                time.sleep(wait_s)
+            shown.newest(item, sent)
+        yield item
+
+
+def parsed(speed: str) -> float:
+    """The factor of a speed. Raises ConfigError."""
+    try:
+        return player.parse_speed(speed)
+    except ValueError as error:
+        raise ConfigError("--speed", speed, str(error), "give 1, 10 or max") from error
+
+
+def moment(text: str, option: str, first_us: int) -> int:
+    """A time of a recording, microseconds UTC; -1 for none.
+
+    Raises:
+        ConfigError: neither RFC 3339 nor seconds after the beginning.
+    """
+    if not text:
+        return -1
+    try:
+        return first_us + round(float(text[1:]) * US_PER_S) if text.startswith("+") else parse_time(text)
+    except (Invalid, ValueError, OverflowError):
+        cure = "give a time such as 2026-11-26T02:10:00Z, or +90 for 90 s after the beginning"
+        raise ConfigError("command line", option, f"is {text!r}", cure) from None
 
 
 def recording(path: Path) -> tuple[Contents, Iterator[Frame]]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.broker import Outgoing
 from adapters.config import Config, load_coverage
 from adapters.decode import TICK, Door, Refused
 from adapters.outbox import Outbox, Turn
-from adapters.outputs import Outputs
+from adapters.outputs import Digest, Outputs
 from adapters.wire import Names
 from fusion.engine import Engine, EngineConfig
 from fusion.schema import Event, Frame
@@ -76,6 +77,18 @@ class Core:
         self.door = Door(self.engine, config.formats, refused, config.partners)
         self.outbox = Outbox(names_of(config, zones), config.full_ms * 1000, config.partners)
         self.outputs = Outputs()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that can change what comes later, between two ticks."""
+        digest = self.outputs.digest
+        told = (digest.tracks, digest.alerts, digest.incidents)
+        return {"engine": self.engine.snapshot(), "outbox": self.outbox.snapshot(), "digest": told}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `snapshot` of a core of the same configuration and epoch."""
+        self.engine.restore(state["engine"])
+        self.outbox.restore(state["outbox"])
+        self.outputs = Outputs(Digest(*state["digest"]))
 
     def enter(self, frames: Sequence[Frame]) -> None:
         """Take frames in ahead of their tick: a recording may hold more between two ticks than the broker hands out."""

@@ -17,11 +17,13 @@ from adapters.broker import BrokerSettings, PublishDenied, now_us
 from adapters.errors import ConfigError
 from adapters.formats import plots, readsb
 from adapters.formats import scene as lines
+from adapters.resend import Unfused
 from adapters.wire import rfc3339
 from fusion.schema import US_PER_S, Plots
 from replay import log, player, scenario
 from replay.simulate import Scenario
 
+FUSED_PATIENCE_S = 20.0  # at the end, for a service that was killed meanwhile or waits for a slow disk
 LEAD_S = 1.0  # a live scene starts this much after now, so that its first message is not late
 
 
@@ -178,16 +180,23 @@ def describe(scene: Scenario) -> str:
 
 async def _publish(scene: Scenario, end_us: int, settings: BrokerSettings, site: str, shown: TextIO) -> int:
     try:
-        async with feed.connected(settings, "simulate") as connection:
-            sender = feed.Sender(connection, site, recorded=False)
-            await feed.play(sender, live_schedule(scene, end_us), lambda frame, sent: None)
+        marks = [(f"vedette/v1/{site}/in/{sensor.id}/watermark", 1) for sensor in scene.sensors]
+        async with feed.connected(settings, "simulate", marks) as connection:
+            unfused = Unfused()
+            sender = feed.Sender(connection, site, recorded=False, unfused=unfused)
+            async with sender.watched():
+                await feed.play(sender, live_schedule(scene, end_us), lambda frame, sent: None)
+                await sender.fused(FUSED_PATIENCE_S)
     except feed.NoBroker as error:
         shown.write(f"vedette: {error}\n")
         return 1
     except PublishDenied as error:
         shown.write(f"vedette: the broker refused a message: {error}\n")
         return 1
-    shown.write(f"done: {sender.sent} messages published\n")
+    again = f", {unfused.again} of them again" if unfused.again else ""
+    missing = len(unfused) + unfused.fell
+    said = f"; the service has not said that it has {missing} of them" if missing and unfused.is_heard else ""
+    shown.write(f"done: {sender.sent} messages published{again}{said}\n")
     return 0
 
 

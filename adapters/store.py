@@ -1,6 +1,7 @@
 """What the service keeps on disk: one folder, one owner.
 
     lock                held while the service runs; a second service on the same folder is refused
+    checkpoint          the state at a tick of the last second, to go on from (adapters/checkpoint.py)
     epoch               start number of the track ids; only a cold start raises it, and it never goes back
     quarantine.jsonl    samples of refused input, bounded
     alerts.jsonl        every alert and incident transition, chained by hashes, synced before it is published
@@ -42,6 +43,11 @@ class DataDir:
     def journal_path(self) -> Path:
         """The alert journal."""
         return self.path / "alerts.jsonl"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The state to go on from."""
+        return self.path / "checkpoint"
 
     @property
     def incidents_path(self) -> Path:

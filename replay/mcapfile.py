@@ -21,7 +21,7 @@ from io import BytesIO
 from pathlib import Path
 
 from mcap.data_stream import RecordBuilder
-from mcap.records import Channel, Header, Message
+from mcap.records import Channel, Header, McapRecord, Message, Schema
 from mcap.writer import MCAP0_MAGIC, CompressionType, Writer
 
 from fusion.schema import Frame
@@ -38,8 +38,8 @@ TAIL = ".tail"
 HIGH = 2**32  # what the 32 bits of a message's number count
 STEP_MAX = 2**31  # from one frame's number to the next; further steps go as lines
 
-Schema = tuple[str, bytes]  # name, JSON schema
-SchemaOf = Callable[[str, bytes], Schema | None]  # of a topic, by its first payload
+NamedSchema = tuple[str, bytes]  # name, JSON schema
+SchemaOf = Callable[[str, bytes], NamedSchema | None]  # of a topic, by its first payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class McapWriter:
             raise
         self._writer = Writer(self._main, chunk_size=2**40, compression=CompressionType.ZSTD)  # type: ignore[arg-type]
         self._writer.start(profile=PROFILE, library=f"{LIBRARY}{first_seq}")
+        self._records = RecordBuilder()
         self._channels: dict[str, int] = {}
         self._schemas: dict[str, int] = {}
         self._newest = first_seq - 1  # number of the newest frame
@@ -168,11 +169,18 @@ class McapWriter:
         if found is not None:
             name, text = found
             if name not in self._schemas:
-                self._schemas[name] = self._writer.register_schema(name, "jsonschema", text)
+                schema_id = self._schemas[name] = self._writer.register_schema(name, "jsonschema", text)
                 self._chunk_bytes += len(text)
+                # Named outside of chunks too: a lost or left-out chunk takes no name with it.
+                self._name(Schema(schema_id, text, "jsonschema", name))
             schema = self._schemas[name]
-        self._channels[topic] = self._writer.register_channel(topic, "json", schema)
-        return self._channels[topic]
+        channel = self._channels[topic] = self._writer.register_channel(topic, "json", schema)
+        self._name(Channel(channel, topic, "json", {}, schema))
+        return channel
+
+    def _name(self, record: McapRecord) -> None:
+        record.write(self._records)
+        self._main.write(self._records.end())  # type: ignore[no-untyped-call]
 
 
 class _Sink:

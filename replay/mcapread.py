@@ -30,6 +30,7 @@ Item = Frame | Output
 MAX_CHUNK_BYTES = 512 * 2**20  # a checkpoint of the largest picture is far below; a damaged length is not believed
 _RECORD = struct.Struct("<BQ")
 _FOOTER = struct.Struct("<BQQQI")
+_CHUNK_TIMES = struct.Struct("<QQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CHUNK_HEAD = 9 + 8 + 8 + 8 + 4  # of a chunk record, before the name of its compression
 _ZSTD = b"\x04\x00\x00\x00zstd"
@@ -70,8 +71,10 @@ class Damage:
 class McapReader:
     """Items of one recording in the order in which they were written. `damage` is complete when they are through."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, from_us: int = -1) -> None:
+        """`from_us`: chunks that end before are left out unread."""
         self.path = path
+        self._from_ns = from_us * 1000
         self.damage = Damage()
         self._newest = self._outputs = -1
         self._broken = False  # something was unreadable since the newest frame
@@ -91,7 +94,7 @@ class McapReader:
         beside = tail.read_bytes() if tail.exists() else b""
         with self.path.open("rb") as file:
             data = _mapped(file.fileno())
-        # A channel is named once, in a chunk that may be lost: the summary and the tail name it again.
+        # The name of a channel may be what is damaged: the summary and the tail name it again.
         channels = _channels(beside, len(MCAP0_MAGIC)) | _channels(data, _summary_start(data))
         yield from self._walk(data, self.path.name, channels)
         if beside.startswith(MCAP0_MAGIC):
@@ -139,6 +142,10 @@ class McapReader:
             if item is not None:
                 yield item
         elif opcode == Opcode.CHUNK:
+            _, end_ns = _CHUNK_TIMES.unpack_from(body)
+            if end_ns < self._from_ns:
+                self._counted = False
+                return
             records = _unpacked(Chunk.read(ReadDataStream(BytesIO(body))))
             at = 0
             while at < len(records):

@@ -43,7 +43,7 @@ os.environ.setdefault("NO_COLOR", "1")
 
 # Timing faults on a busy machine are no finding; the seed is fixed so that a red run is red again.
 settings.register_profile("vedette", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("soak", deadline=None, max_examples=20_000, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("VEDETTE_HYPOTHESIS", "vedette"))
 
 _NOT_RUN = pytest.StashKey[list[str]]()

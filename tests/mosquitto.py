@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -24,12 +26,21 @@ def find(program: str) -> str:
     return path
 
 
+_NEXT = itertools.count(os.getpid())  # two runs of the tests at once begin at different ports
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody holds at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody holds, from a range of this process of the tests.
+
+    Below those that the system hands out, so that nothing takes it before whoever asked has bound it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw")) % 10
+    for at in itertools.islice(_NEXT, 1_000):
+        port = 20_000 + 1_000 * worker + at % 1_000
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no free port in the thousand of worker {worker}")
 
 
 class Mosquitto:

@@ -139,7 +139,7 @@ def encode(sensor: SimSensor, batch: Plots) -> bytes:
     return {"plots": plots_format.encode, "readsb": readsb.encode}[sensor.format](batch)
 
 
-def san_luis(data: Path, clock_s: float = SAN_LUIS_CLOCK_S) -> list[Frame]:
+def san_luis(data: Path, clock_s: float = SAN_LUIS_CLOCK_S, tick_us: int = player.TICK_US) -> list[Frame]:
     """All plots of the San Luis radar as our own JSON, a message for every 0.2 s of arrival; frames with ticks."""
     with (data / SAN_LUIS).open(encoding="utf-8") as file:
         rows = [r for r in csv.DictReader(file) if r["rho_nm"] and r["theta_deg"]]
@@ -147,7 +147,7 @@ def san_luis(data: Path, clock_s: float = SAN_LUIS_CLOCK_S) -> list[Frame]:
     for row in rows:
         groups.setdefault(int(float(row["rx_unix"]) * 5), []).append(row)
     frames = [_san_luis_message(seq, groups[slot], clock_s) for seq, slot in enumerate(sorted(groups))]
-    return list(player.with_ticks(frames, until_us=-(-frames[-1].rx_us // US_PER_S) * US_PER_S))
+    return list(player.with_ticks(frames, tick_us, until_us=-(-frames[-1].rx_us // US_PER_S) * US_PER_S))
 
 
 def _san_luis_message(seq: int, rows: list[dict[str, str]], clock_s: float) -> Frame:

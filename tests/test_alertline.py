@@ -11,8 +11,6 @@ from adapters import alertline
 from adapters.alertline import AlertLine
 from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied, PublishError
 
-pytestmark = pytest.mark.alone
-
 
 class Wire:
     """Stands in for the connection: takes messages while it is up, and may break after so many."""

@@ -33,8 +33,6 @@ from fusion.terrain import Grid
 from tests.conftest import ROOT
 from tests.mosquitto import Mosquitto
 
-pytestmark = pytest.mark.alone
-
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
 
 

@@ -25,8 +25,6 @@ from tests.conftest import ROOT, need
 from tests.mosquitto import free_port
 from tests.running import Service
 
-pytestmark = pytest.mark.alone
-
 CONFIG = ROOT / "config"
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "Dockerfile"

@@ -10,8 +10,6 @@ from replay.plan import SimSensor
 from replay.simulate import Scenario
 from tests.test_simulate import START_US, plan, radar, ring
 
-pytestmark = pytest.mark.alone
-
 
 def sent(sensor: SimSensor) -> list[Plots]:
     return list(Scenario(plan([sensor], ring(24, 30_000.0, 3_000.0))).batches())

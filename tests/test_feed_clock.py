@@ -21,8 +21,6 @@ from replay.simulate import Scenario
 from tests.running import Ear, Mosquitto, Service, ports, write_config
 from tests.shipped import ROOT
 
-pytestmark = pytest.mark.alone
-
 T0_US = 1_600_000_000_000_000
 
 

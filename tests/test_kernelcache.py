@@ -10,8 +10,6 @@ import pytest
 
 from adapters import kernelcache
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

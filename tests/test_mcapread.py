@@ -97,7 +97,7 @@ def test_a_lost_first_chunk_costs_itself_and_not_the_names_of_its_sources(
 ) -> None:
     frames, data = finished
     spoilt = bytearray(data)
-    spoilt[200] ^= 0xFF
+    spoilt[data.index(b"\x04\x00\x00\x00zstd") + 200] ^= 0xFF
     path = tmp_path / "a.mcap"
     path.write_bytes(spoilt)
     reader = McapReader(path)

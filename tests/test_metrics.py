@@ -24,8 +24,6 @@ from fusion.sensorbias import SensorBias
 from fusion.tracker import TrackerLimits
 from tests.conftest import need
 
-pytestmark = pytest.mark.alone
-
 
 def health(sensor: str, **given: object) -> Health:
     values: dict[str, object] = {

@@ -105,7 +105,9 @@ def test_everything_arrives_in_order_with_its_time_and_ticks(tmp_path: Path, bro
         expected = list(player.with_ticks(FRAMES))
         assert len(expected) == 4 + 20
         found = seen(listener.wait_for(len(expected)), "one")
-    assert [topic for topic, _, _ in found] == ["in/clock" if f.source == "tick" else f.source for f in expected]
+    assert [topic for topic, _, _ in found] == [
+        {"tick": "in/clock", "cmd/acknowledge": "in/replay/cmd/acknowledge"}.get(f.source, f.source) for f in expected
+    ]
     assert [times for _, _, times in found] == [(f.rx_us, f.seq) for f in expected]
     for (topic, payload, times), frame in zip(found, expected, strict=True):
         assert (clock.decode(payload) == times[0]) if topic == "in/clock" else (payload == frame.payload)

@@ -165,7 +165,7 @@ def test_a_replayed_message_is_refused_by_a_live_service(stand: Stand) -> None:
 def test_the_whole_path_live(stand: Stand) -> None:
     """The drone of the shipped scenario, as live sensors send it: track, alert, command, answer, restart."""
     address = f"127.0.0.1:{stand.broker.port}"
-    options = ("--publish", "--broker", address, "--site", "test", "--seconds", "60")
+    options = ("--publish", "--broker", address, "--site", "test", "--seconds", "90")
     sender = vedette("simulate", "lithuania-2025-07-28", *options)
     try:
         stand.ear.wait_for(lambda ear: any(a["state"] == "raised" for a in ear.of("alert-log")))
@@ -176,7 +176,8 @@ def test_the_whole_path_live(stand: Stand) -> None:
         _acknowledge(stand, raised["id"])
         _hand_over(stand, raised["track"])
         _latency(stand)
-        again = _kill_and_restart(stand, raised["id"])
+        _kill_and_go_on(stand, raised)
+        again = _kill_and_start_cold(stand, raised["id"])
         _kill_the_broker(stand, again)
     finally:
         sender.terminate()
@@ -232,20 +233,45 @@ def _latency(stand: Stand) -> None:
     assert np.median(gaps_s) == pytest.approx(0.1, abs=0.03)
 
 
-def _kill_and_restart(stand: Stand, alert_id: str) -> str:
-    """kill -9: the last will says so; a cold start closes by name what it cannot follow, and raises it again."""
+def _kill_and_go_on(stand: Stand, raised: dict[str, str]) -> None:
+    """kill -9: the last will says so; the service goes on with the same tracks, and raises nothing twice."""
     _all_heard(stand)
     seen = len(stand.ear.of("alert-log"))
     stand.service.kill()
     stand.ear.wait_for(lambda ear: ear.of("status")[-1]["state"] == "offline", 20)
+    shown = len(stand.ear.of("picture-delta"))
     stand.service.start()
     stand.ear.wait_for(lambda ear: ear.of("status")[-1]["state"] == "live", 20)
 
-    def closed(ear: Ear) -> bool:
-        after = ear.of("alert-log")[seen:]
-        return any(a["id"] == alert_id and a["state"] == "closed" for a in after)
+    def followed(ear: Ear) -> bool:
+        return any(t["id"] == raised["track"] for p in ear.of("picture-delta")[shown:] for t in p.get("tracks", ()))
 
-    stand.ear.wait_for(closed, 20)
+    stand.ear.wait_for(followed, 20)
+    after = stand.ear.of("alert-log")[seen:]
+    assert not [a for a in after if a["state"] == "raised" and a["track"] == raised["track"]]
+    assert not [a for a in after if a["id"] == raised["id"] and a["state"] == "closed"]
+    assert "going on from the checkpoint" in stand.service.log.read_text(encoding="utf-8")
+
+
+def _kill_and_start_cold(stand: Stand, alert_id: str) -> str:
+    """With a damaged checkpoint a start is a cold one: it closes by name what it cannot follow, and raises it again."""
+    _all_heard(stand)
+    seen = len(stand.ear.of("alert-log"))
+    stand.service.kill()
+    path = stand.config / "var" / "checkpoint"
+    spoilt = bytearray(path.read_bytes())
+    spoilt[len(spoilt) // 2] ^= 4
+    path.write_bytes(spoilt)
+    stand.service.start()
+    stand.ear.wait_for(lambda ear: ear.of("status")[-1]["state"] == "live", 20)
+
+    def closed(ear: Ear) -> list[str]:
+        after = ear.of("alert-log")[seen:]
+        return [a["close_reason"] for a in after if a["id"] == alert_id and a["state"] == "closed"]
+
+    stand.ear.wait_for(lambda ear: bool(closed(ear)), 20)
+    assert "picture reset" in closed(stand.ear)[0]
+    assert "damaged" in closed(stand.ear)[0]
     stand.ear.wait_for(lambda ear: any(a["state"] == "raised" for a in ear.of("alert-log")[seen:]))
     again = next(a for a in stand.ear.of("alert-log")[seen:] if a["state"] == "raised")
     assert again["id"] != alert_id

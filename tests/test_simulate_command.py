@@ -21,8 +21,6 @@ from replay.simulate import Scenario
 from tests.mosquitto import Mosquitto
 from tests.test_replay_command import Listener
 
-pytestmark = pytest.mark.alone
-
 NAME = "lithuania-2025-07-28"
 
 

@@ -22,7 +22,7 @@ from replay.simulate import Scenario
 from tests import recordings
 from tests.running import Ear, Mosquitto, Service, ports, vedette, write_config
 
-pytestmark = [pytest.mark.real_data, pytest.mark.alone]
+pytestmark = pytest.mark.real_data
 DURATION_S = 420.0
 SETTLED_S = 30.0  # from here on every object must have its one track
 
@@ -51,7 +51,7 @@ def night(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Night:
         with Service(config, http_port, "--clock", "feed") as service:
             with Ear(broker.port, "picture/+", "alert-log", "status") as ear:
                 player = vedette(
-                    "replay", str(recording), "--speed", "20", "--broker", f"127.0.0.1:{broker.port}", "--site", "test"
+                    "replay", str(recording), "--speed", "max", "--broker", f"127.0.0.1:{broker.port}", "--site", "test"
                 )
                 assert player.wait(180) == 0
                 metrics = service.metrics("vedette_")

@@ -21,7 +21,8 @@ from replay import log
 from tests import recordings
 from tests.running import Ear, Mosquitto, Service, ports, vedette, write_config
 
-pytestmark = [pytest.mark.real_data, pytest.mark.alone]
+pytestmark = pytest.mark.real_data
+TICK_US = 500_000
 ENOUGH = 5  # plots of a code from which on it must have its track; the codes with one plot are garbled replies
 SETTLE_SCANS = 3
 GAP_S = 60.0  # eight missed scans: the object may be taken for gone, and come back with a new number
@@ -43,9 +44,9 @@ def replayed(folder: Path, frames: list[Frame]) -> tuple[dict[int, list[dict[str
     with Mosquitto(folder / "broker") as broker:
         radar = recordings.SAN_LUIS_RADAR
         config = write_config(folder / "config", broker.port, [radar], {radar.id: "plots"}, http_port)
-        # What is asked for here are full pictures, once in five seconds: ten a second between them only take time.
+        # What is asked for here are full pictures, once in five seconds: many between them only take time.
         with (config / "service.toml").open("a", encoding="utf-8") as file:
-            file.write("\n[publish]\npicture_ms = 500\n")
+            file.write(f"\n[publish]\npicture_ms = {TICK_US // 1000}\n")
         with Service(config, http_port, "--clock", "feed") as service:
             with Ear(broker.port, "picture/+", "alert-log") as ear:
                 address = f"127.0.0.1:{broker.port}"
@@ -62,7 +63,7 @@ def replayed(folder: Path, frames: list[Frame]) -> tuple[dict[int, list[dict[str
 
 @pytest.fixture(scope="module")
 def flown(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Flown:
-    frames = recordings.san_luis(data)
+    frames = recordings.san_luis(data, tick_us=TICK_US)
     pictures, metrics = replayed(tmp_path_factory.mktemp("san-luis"), frames)
     return Flown(frames, pictures, metrics)
 
@@ -152,7 +153,7 @@ def test_nothing_is_lost(flown: Flown) -> None:
 
 
 def test_uncorrected_the_recording_is_refused_as_from_the_future(data: Path, tmp_path: Path) -> None:
-    whole = recordings.san_luis(data, clock_s=0.0)
+    whole = recordings.san_luis(data, clock_s=0.0, tick_us=TICK_US)
     minutes_us = 5 * 60 * 1_000_000
     until_us = (whole[0].rx_us // 1_000_000) * 1_000_000 + minutes_us
     frames = [frame for frame in whole if frame.rx_us <= until_us]

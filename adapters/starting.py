@@ -1,0 +1,163 @@
+"""How `vedette run` starts: from its newest checkpoint and the frames recorded after it, or cold, with the reason.
+
+A crash and an orderly end are followed by the same start. What goes on has the epoch, tracks, alerts and incidents that
+it had, so nothing is raised twice and no track id is used for another object. A cold start raises the epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from adapters.broker import now_us
+from adapters.checkpoint import About, BadCheckpoint, code, frozen, packed, save, unpacked
+from adapters.config import Config
+from adapters.decode import Refused
+from adapters.outbox import Turn
+from adapters.service import Core
+from adapters.store import DataDir
+from fusion.schema import US_PER_S, Event, Frame
+from fusion.zones import Zones
+from replay.log import START, TICK, BadLog
+from replay.mcapread import McapReader
+
+SAVE_EVERY_US = US_PER_S
+SAVE_SHARE = 10  # ... or so many times as long as it takes to freeze the state: a tenth of the engine's time at most
+RECORD_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a minute of any moment
+FILES_READ = 3  # newest recordings looked into: a checkpoint is seconds old, a file at least ten
+_log = structlog.get_logger("vedette.start")
+
+
+@dataclass(slots=True)
+class Start:
+    """What a service begins with."""
+
+    core: Core
+    epoch: int
+    seq: int = 0  # of the newest frame that the core knows; frames are numbered on from there
+    reason: str = ""  # why the start is a cold one; "" for one that goes on
+    turns: list[tuple[int, list[Event], Turn]] = field(default_factory=list)  # of ticks recorded after the checkpoint
+
+
+def start(config: Config, zones: Zones, folder: DataDir, refused: Refused, is_feed: bool) -> Start:
+    """Go on where that is possible. A replay through the broker always begins anew: it has a clock of its own."""
+    reason = "a replay begins"
+    if not is_feed:
+        try:
+            return _gone_on(config, zones, folder, refused)
+        except BadCheckpoint as error:
+            reason = f"the service started anew, {error}"
+    epoch = folder.raise_epoch()
+    _log.warning("a cold start: the picture is reset", reason=reason, epoch=epoch)
+    return Start(Core(config, zones, epoch, refused), epoch, reason=reason)
+
+
+def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) -> Start:
+    begun_s = time.monotonic()
+    try:
+        data = folder.checkpoint_path.read_bytes()
+    except FileNotFoundError:
+        raise BadCheckpoint("there is no checkpoint") from None
+    except OSError as error:
+        raise BadCheckpoint(f"the checkpoint cannot be read ({error.strerror})") from error
+    try:
+        about, state = unpacked(data, config.hash)
+    except BadCheckpoint as error:
+        raise BadCheckpoint(f"the checkpoint is refused: {error}") from error
+    if about.epoch != folder.epoch():
+        raise BadCheckpoint(f"the checkpoint is of epoch {about.epoch}, the newest is {folder.epoch()}")
+    if about.tick_us > now_us():
+        raise BadCheckpoint("the checkpoint is of a time that our clock has not reached")
+    core = Core(config, zones, about.epoch, refused)
+    core.restore(state)
+    found = Start(core, about.epoch, about.seq)
+    waiting: list[Frame] = []
+    missing = 0
+    for frame in _recorded_after(about, config.record_dir):
+        missing += frame.seq - found.seq - 1
+        found.seq = frame.seq
+        if frame.source != TICK:
+            waiting.append(frame)
+            continue
+        events, turn, _ = core.work(waiting, frame)
+        waiting = []
+        found.turns.append((frame.rx_us, events, turn))
+    core.enter([frame for frame in waiting if frame.source != START])
+    say = _log.warning if missing else _log.info
+    say(
+        "going on from the checkpoint",
+        epoch=about.epoch,
+        age_s=round((now_us() - about.tick_us) / US_PER_S, 1),
+        ticks_after=len(found.turns),
+        frames_missing=missing,
+        took_s=round(time.monotonic() - begun_s, 3),
+    )
+    return found
+
+
+def _recorded_after(about: About, folder: Path) -> Iterator[Frame]:
+    """Frames of the same epoch with higher numbers, in order."""
+    newest = about.seq
+    for path in sorted(folder.glob(f"e{about.epoch:06d}-*.mcap"))[-FILES_READ:]:
+        try:
+            for item in McapReader(path, about.tick_us):
+                if isinstance(item, Frame) and item.seq > newest:
+                    newest = item.seq
+                    yield item
+        except (OSError, BadLog) as error:
+            _log.warning("a recording cannot be read", file=str(path), problem=str(error))
+
+
+class Saver:
+    """Decides when the state is kept, and keeps it for the next start. `problem` is why that failed, else ""."""
+
+    def __init__(self, path: Path | None, config_hash: str, syncer: Executor) -> None:
+        """`path` None: nothing goes on after a replay."""
+        self.problem = ""
+        self._path, self._config_hash, self._syncer = path, config_hash, syncer
+        self._saved_us = self._recorded_us = -1
+        self._every_us = SAVE_EVERY_US
+        self._save: Future[None] | None = None
+
+    def is_due(self, tick_us: int) -> bool:
+        """For the next start. A slow disk is not asked again before it has answered."""
+        idle = self._save is None or self._save.done()
+        return self._path is not None and idle and tick_us - self._saved_us >= self._every_us
+
+    def is_due_in_recording(self, tick_us: int, is_fresh: bool) -> bool:
+        """For the recording; `is_fresh`: a file has begun in the middle of the run."""
+        if self._recorded_us < 0 and not is_fresh:
+            self._recorded_us = tick_us  # a run that begins is entered at its beginning
+        if not is_fresh and 0 <= tick_us - self._recorded_us < RECORD_EVERY_US:
+            return False
+        self._recorded_us = tick_us
+        return True
+
+    def freeze(self, core: Core) -> bytes:
+        """The state as bytes; on the engine's thread."""
+        begun_s = time.perf_counter()
+        state = frozen(core.snapshot())
+        self._every_us = max(SAVE_EVERY_US, round(SAVE_SHARE * (time.perf_counter() - begun_s) * US_PER_S))
+        return state
+
+    def about(self, epoch: int, tick: Frame) -> About:
+        """What a checkpoint after this tick is of."""
+        return About(epoch, tick.seq, tick.rx_us, self._config_hash, code())
+
+    def keep(self, about: About, state: bytes) -> None:
+        """Save it behind our back."""
+        self._saved_us = about.tick_us
+        self._save = self._syncer.submit(self._write, about, state)
+
+    def _write(self, about: About, state: bytes) -> None:
+        assert self._path is not None
+        try:
+            save(self._path, packed(about, state))
+            self.problem = ""
+        except OSError as error:
+            self.problem = error.strerror or str(error)

@@ -1,0 +1,103 @@
+"""Campaigns over seeds: what `make test` asks of one sky is asked of many, and the numbers are added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fusion.contours import contours
+from fusion.ledger import Ledger
+from fusion.lost import WANTED
+from fusion.whereabouts import cloud
+from tests import crossings, overflight, shipped
+from tests.airpicture import S
+from tests.losses import losses
+from tests.soak.campaign import Campaign, Counts, Verdict, seeds, total
+from tests.test_forecast import judged, within
+from tests.test_ledger import NOISY, ON_S, PLOTS_M, SEEDS, TOO_COARSE, by_track, check_chain, kinds
+from tests.test_lost import holds
+
+LOSSES = 330
+
+
+def lost(piece: str) -> Counts:
+    """As many losses of this seed: how often the true impact lies inside the contours that are told next."""
+    half = most = 0
+    for loss in losses(LOSSES, seed=int(piece)):
+        told_s = np.ceil(loss.down_s / 30.0) * 30.0
+        last = loss.last
+        places = cloud(last, last.t_us + round(told_s * S), loss.wind)
+        inner, outer = contours(places, last.lat_rad, last.lon_rad, last.course_rad, WANTED)
+        impact = loss.place(told_s)
+        half += holds(inner, *impact)
+        most += holds(outer, *impact)
+    return {"losses": LOSSES, "inside_50_count": half, "inside_90_count": most}
+
+
+def contours_hold(found: Sequence[Counts]) -> list[Verdict]:
+    n = total(found, "losses")
+    half, most = total(found, "inside_50_count") / n, total(found, "inside_90_count") / n
+    return [
+        Verdict(
+            most >= 0.85, f"the impact lies inside the 90 % contour in {most:.1%} of {n:,.0f} losses; at least 85 %"
+        ),
+        Verdict(0.4 <= half <= 0.75, f"and inside the 50 % contour in {half:.1%}; 40 to 75 %"),
+    ]
+
+
+def crossed(piece: str) -> Counts:
+    """270 flights at the border: how often the true time lies inside the interval that was told."""
+    flown = crossings.run(seed=int(piece))
+    rows = judged(flown)
+    return {
+        "crossings": len(np.unique(flown.who[rows])),
+        "looks": int(rows.sum()),
+        "inside_count": int(within(flown)[rows].sum()),
+    }
+
+
+def intervals_hold(found: Sequence[Counts]) -> list[Verdict]:
+    n, objects = total(found, "looks"), total(found, "crossings")
+    part = total(found, "inside_count") / n
+    words = (
+        f"the true time lies in the 90 % interval in {part:.1%} of {n:,.0f} looks at {objects:,.0f} objects; 85 to 95 %"
+    )
+    return [Verdict(0.85 <= part <= 0.95, words)]
+
+
+def passed(piece: str) -> Counts:
+    """Real ways as a tracker sees them, with other errors: "grindu-2023 7"."""
+    name, seed = piece.split()
+    way, speed_mps, expected = overflight.WAYS[name]
+    wanted = [code for code, _ in expected]
+    flown = overflight.truth(way, speed_mps, step_s=2.0, on_s=ON_S.get(name, 0.0))
+    right = count = 0
+    for plot_m in (p for p in PLOTS_M if (name, p) not in TOO_COARSE):
+        looks = overflight.filtered(flown, plot_m, 5 * SEEDS, seed=1_000 + int(seed))
+        lists = by_track(overflight.fly(Ledger(shipped.zones(), overflight.SENSOR_IDS), looks))
+        assert len(lists) == 5 * SEEDS
+        for entries in lists:
+            check_chain(entries)
+            assert kinds(entries).count("seam") <= len(wanted)
+            count += 1
+            right += overflight.states(entries) == wanted
+    return {"flights": count, "right_count": right}
+
+
+def order_holds(found: Sequence[Counts]) -> list[Verdict]:
+    n, right = total(found, "flights"), total(found, "right_count")
+    return [
+        Verdict(right >= 0.99 * n, f"{right:,.0f} of {n:,.0f} flights passed the states in their order; at least 99 %")
+    ]
+
+
+CAMPAIGNS = (
+    Campaign("losses", "Objects that fly on unseen and come down: the search areas hold them as often as they say.",
+             seeds(30), lost, contours_hold),
+    Campaign("crossings", "Objects that fly at the border, straight and turning: the time until they cross is told "
+             "with an interval that holds as often as it says.", seeds(20, first=101), crossed, intervals_hold),
+    Campaign("ledger", "The ways of real incidents with the errors of a tracker: the ledger tells the states in the "
+             "order in which they were passed.", tuple(f"{name} {seed}" for seed in range(1, 11) for name in NOISY),
+             passed, order_holds),
+)  # fmt: skip

@@ -1,0 +1,137 @@
+"""Checkpoints: what is put in comes out, what is not ours is refused with a reason, and a run goes on to the bit."""
+
+from __future__ import annotations
+
+import pickle
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+
+from adapters import config as configuration
+from adapters import simulate_command
+from adapters.checkpoint import About, BadCheckpoint, code, frozen, message, of_message, packed, save, unpacked
+from adapters.offline import Offline
+from adapters.outputs import CHECKPOINT, Outputs
+from adapters.service import Core
+from adapters.startframe import encode
+from fusion.schema import US_PER_S, Frame
+from replay.log import START, TICK
+from replay.mcapfile import Output
+from replay.mcapread import Item
+from replay.simulate import Scenario
+from tests import shipped
+from tests.running import write_config
+
+ABOUT = About(3, 41, 1_795_414_500_000_000, "c" * 64, code())
+STATE = {"a": [1, 2.5, None], "b": {"x": (b"1", "2")}}
+SECONDS, CUT_S = 24, 14
+
+
+def test_it_reads_back() -> None:
+    data = packed(ABOUT, frozen(STATE))
+    assert unpacked(data, ABOUT.config_hash) == (ABOUT, STATE)
+    assert of_message(message(data, ABOUT.tick_us)) == data
+
+
+def test_every_truncation_and_every_flip_is_refused() -> None:
+    data = packed(ABOUT, frozen(STATE))
+    for n in range(len(data)):
+        with pytest.raises(BadCheckpoint):
+            unpacked(data[:n], ABOUT.config_hash)
+        for bit in range(8):
+            spoilt = bytearray(data)
+            spoilt[n] ^= 1 << bit
+            with pytest.raises(BadCheckpoint):
+                unpacked(bytes(spoilt), ABOUT.config_hash)
+
+
+def test_the_foreign_and_the_future_are_refused_with_their_reason() -> None:
+    data = packed(ABOUT, frozen(STATE))
+    with pytest.raises(BadCheckpoint, match="another configuration"):
+        unpacked(data, "d" * 64)
+    other = packed(About(3, 41, 5, "c" * 64, "0" * 64), frozen(STATE))
+    with pytest.raises(BadCheckpoint, match="another version of the program"):
+        unpacked(other, "c" * 64)
+    with pytest.raises(BadCheckpoint, match="it has version 2"):
+        unpacked(data.replace(b"checkpoint 1\n", b"checkpoint 2\n", 1), "c" * 64)
+    with pytest.raises(BadCheckpoint, match="not a checkpoint"):
+        unpacked(b"", "c" * 64)
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("I ran",)
+
+
+def test_a_forged_state_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever can write a file can also write its hash."""
+    forged = (pickle.dumps({"a": _Evil()}), b"cfusion.engine\nEngine\n.", b"cfusion.schema\nnp.load\n.", b"\x80\x05")
+    for state in forged:
+        with pytest.raises(BadCheckpoint, match="cannot be read"):
+            unpacked(packed(ABOUT, state), ABOUT.config_hash)
+    with pytest.raises(BadCheckpoint):
+        unpacked(packed(ABOUT, frozen([1])), ABOUT.config_hash)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == ""
+
+
+def test_saving_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    save(path, b"one")
+    (tmp_path / "checkpoint.new").write_bytes(b"torn")
+    save(path, b"two")
+    assert path.read_bytes() == b"two"
+    (tmp_path / "checkpoint.new").mkdir()
+    with pytest.raises(OSError):
+        save(path, b"three")
+    assert path.read_bytes() == b"two"
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[configuration.Config, list[Item]]:
+    """A scene as the service would record it, with a checkpoint in the middle."""
+    scene = Scenario.load("lithuania-2025-07-28")
+    until_us = scene.start_us + SECONDS * US_PER_S
+    folder = tmp_path_factory.mktemp("night")
+    write_config(folder, 1883, scene.sensors, simulate_command.formats(scene), 9464)
+    loaded = configuration.load(folder, environ={})
+    core = Core(loaded, shipped.zones(), 5, lambda _frame, _reason, _detail: None)
+    items: list[Item] = [Frame(0, scene.start_us, START, encode(loaded, 5, scene.start_us))]
+    waiting: list[Frame] = []
+    for frame in takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate_command.encode)):
+        items.append(Frame(frame.seq + 1, frame.rx_us, frame.source, frame.payload))
+        if frame.source != TICK:
+            waiting.append(frame)
+            continue
+        _, turn, _ = core.work(waiting, frame)
+        waiting = []
+        items += turn.outputs
+        if frame.rx_us == scene.start_us + CUT_S * US_PER_S:
+            about = About(5, frame.seq + 1, frame.rx_us, loaded.hash, code())
+            data = packed(about, frozen(core.snapshot()))
+            items.append(Output(frame.rx_us, CHECKPOINT, message(data, frame.rx_us)))
+    return loaded, items
+
+
+def test_whole_or_entered_at_a_checkpoint_the_end_is_the_same(night: tuple[configuration.Config, list[Item]]) -> None:
+    """The digest is a chain over the whole run, so the last one tells of everything before it too."""
+    loaded, items = night
+    whole = Offline(loaded, shipped.zones()).run(items)
+    assert whole.same, whole.words()
+    at = next(n for n, item in enumerate(items) if isinstance(item, Output) and item.topic == CHECKPOINT)
+    rest = [Output(0, START, b"{}"), *items[at - 40 : at], *items[at:]]  # a rolled file: frames before its checkpoint
+    entered = Offline(loaded, shipped.zones()).run(rest)
+    assert entered.same, entered.words()
+    assert entered.notes == []
+    assert entered.digest == whole.digest
+    assert 0 < entered.compared < whole.compared
+    assert entered.digest.alerts != Outputs().digest.alerts
+
+
+def test_a_checkpoint_that_cannot_be_used_is_told(night: tuple[configuration.Config, list[Item]]) -> None:
+    loaded, items = night
+    at = next(n for n, item in enumerate(items) if isinstance(item, Output) and item.topic == CHECKPOINT)
+    broken = Output(0, CHECKPOINT, b'{"schema":"x","state_b64":"AAAA"}')
+    verdict = Offline(loaded, shipped.zones()).run([broken, *items[at + 1 :]])
+    assert not verdict.same
+    assert "not a checkpoint" in verdict.notes[0]

@@ -1,0 +1,153 @@
+"""How a service starts: from checkpoint and recorded frames it comes to the state that it had, or starts cold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+
+from adapters import config as configuration
+from adapters import simulate_command
+from adapters.broker import now_us
+from adapters.checkpoint import About, code, frozen, packed, save
+from adapters.config import Config
+from adapters.outputs import Digest
+from adapters.recorder import Recorder
+from adapters.service import Core
+from adapters.starting import SAVE_EVERY_US, Saver, Start, start
+from adapters.store import DataDir
+from fusion.schema import US_PER_S, Frame
+from replay.log import START, TICK
+from replay.simulate import Scenario
+from tests import shipped
+from tests.crashes import crash, play, refused
+from tests.running import write_config
+
+SAVED_S, CRASHED_S, END_S = 12, 16, 20
+
+
+@dataclass
+class Crashed:
+    """A service that died at 16 s of a scene with a checkpoint of 12 s, and what it would have said at 16 and 20 s."""
+
+    config: Config
+    data: bytes
+    about: About
+    rest: list[Frame]
+    at_crash: Digest
+    at_end: Digest
+    last_seq: int
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
+    scene = Scenario.load("lithuania-2025-07-28")
+    folder = tmp_path_factory.mktemp("crashed")
+    write_config(folder, 1883, scene.sensors, simulate_command.formats(scene), 9464)
+    loaded = configuration.load(folder, environ={})
+    until = {s: scene.start_us + s * US_PER_S for s in (SAVED_S, CRASHED_S, END_S)}
+    played = takewhile(lambda frame: frame.rx_us <= until[END_S], scene.frames(simulate_command.encode))
+    frames = [replace(f, seq=f.seq + 2) for f in played]
+    core = Core(loaded, shipped.zones(), 1, refused)
+    with ThreadPoolExecutor(1) as syncer:
+        recorder = Recorder(loaded.record_dir, loaded.record, lambda _topic, _payload: None, syncer)
+        recorder.begin(1, Frame(1, scene.start_us, START, b"{}"))
+        parts = [
+            [f for f in frames if f.rx_us <= until[SAVED_S]],
+            [f for f in frames if until[SAVED_S] < f.rx_us <= until[CRASHED_S]],
+            [f for f in frames if f.rx_us > until[CRASHED_S]],
+        ]
+        for part in parts[:2]:
+            for frame in part:
+                recorder.write([frame], frame.rx_us)
+        play(core, parts[0])
+        about = About(1, parts[0][-1].seq, parts[0][-1].rx_us, loaded.hash, code())
+        data = packed(about, frozen(core.snapshot()))
+        play(core, parts[1])
+        at_crash = core.outputs.digest
+        play(core, parts[2])
+        yield Crashed(loaded, data, about, parts[2], at_crash, core.outputs.digest, parts[1][-1].seq)
+        recorder.close()
+
+
+def begun(crashed: Crashed, checkpoint: bytes | None, is_feed: bool = False) -> Start:
+    """A start with this checkpoint in the folder."""
+    with DataDir(crashed.config.data_dir) as folder:
+        if checkpoint is None:
+            folder.checkpoint_path.unlink(missing_ok=True)
+        else:
+            save(folder.checkpoint_path, checkpoint)
+        (folder.path / "epoch").write_text("1\n", encoding="utf-8")
+        return start(crashed.config, shipped.zones(), folder, refused, is_feed)
+
+
+def test_it_goes_on_as_if_nothing_had_happened(crashed: Crashed) -> None:
+    found = begun(crashed, crashed.data)
+    assert (found.reason, found.epoch, found.seq) == ("", 1, crashed.last_seq)
+    assert len(found.turns) == 10 * (CRASHED_S - SAVED_S)
+    assert found.core.outputs.digest == crashed.at_crash
+    play(found.core, crashed.rest)
+    assert found.core.outputs.digest == crashed.at_end
+    assert found.core.engine.counters.balance() == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_it_may_die_at_any_tick_and_in_the_middle_of_one(tmp_path: Path, seed: int) -> None:
+    """A seeded sample; all of them are a campaign of the soak."""
+    went = crash(tmp_path, seed)
+    assert went.reason == ""
+    assert went.digest_after == went.digest_whole
+    assert went.ticks == 401
+
+
+def test_whatever_cannot_be_used_is_named_and_the_start_is_cold(crashed: Crashed) -> None:
+    ahead = packed(replace(crashed.about, tick_us=now_us() + 3_600_000_000), frozen({}))
+    for checkpoint, reason in (
+        (None, "there is no checkpoint"),
+        (crashed.data[:-1], "truncated or damaged"),
+        (b"", "not a checkpoint"),
+        (packed(replace(crashed.about, config_hash="0" * 64), frozen({})), "another configuration"),
+        (packed(replace(crashed.about, code="0" * 64), frozen({})), "another version of the program"),
+        (packed(replace(crashed.about, epoch=3), frozen({})), "of epoch 3, the newest is 1"),
+        (ahead, "a time that our clock has not reached"),
+    ):
+        found = begun(crashed, checkpoint)
+        assert reason in found.reason
+        assert (found.epoch, found.seq, found.turns) == (2, 0, [])  # no track id comes twice
+
+
+def test_a_replay_never_goes_on(crashed: Crashed) -> None:
+    assert begun(crashed, crashed.data, is_feed=True).reason == "a replay begins"
+
+
+def test_without_its_recording_the_checkpoint_alone_counts(crashed: Crashed) -> None:
+    moved = replace(crashed.config, record_dir=Path("/nowhere"))
+    found = begun(replace(crashed, config=moved), crashed.data)
+    assert (found.reason, found.seq, found.turns) == ("", crashed.about.seq, [])
+
+
+def test_the_state_is_kept_every_second_and_in_the_recording_every_minute(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as syncer:
+        saver = Saver(tmp_path / "checkpoint", "c" * 64, syncer)
+        saved = recorded = 0
+        for n in range(1_201):  # two minutes
+            tick = Frame(n, 10**15 + n * 100_000, TICK, b"")
+            recorded += saver.is_due_in_recording(tick.rx_us, False)
+            if saver.is_due(tick.rx_us):
+                saver.keep(saver.about(1, tick), frozen({"n": n}))
+                assert saver._save is not None
+                saver._save.result()
+                saved += 1
+        assert (saved, recorded) == (121, 2)
+        assert saver.is_due_in_recording(10**15 + 121_000_000, is_fresh=True)
+        assert SAVE_EVERY_US == US_PER_S
+        blocked = Saver(tmp_path / "none" / "checkpoint", "c" * 64, syncer)
+        blocked.keep(blocked.about(1, tick), frozen({}))
+        assert blocked._save is not None
+        blocked._save.result()
+        assert blocked.problem == "No such file or directory"
+        assert not Saver(None, "", syncer).is_due(10**15)
