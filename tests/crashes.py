@@ -24,7 +24,7 @@ from tests import shipped
 from tests.running import write_config
 
 SCENES = ("lithuania-2025-07-28", "hungary-from-serbia", "plauru-2023-09-04")
-SECONDS = 40
+SECONDS = 24
 
 
 @dataclass(frozen=True, slots=True)
