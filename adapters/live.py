@@ -228,7 +228,8 @@ class _Live:
         await recorded
         await self._publish_alerts(turn)
         self._keep(tick_us, events)
-        self._on_writer(self._recorder.say, [*self._outputs, *turn.outputs])
+        before = [replace(output, t_us=tick_us) for output in self._outputs]  # said when there was no tick yet
+        self._on_writer(self._recorder.say, [*before, *turn.outputs])
         self._outputs = []
         start_s = time.perf_counter()
         unsent = await self._send([*self._answers, *turn.others], "picture")

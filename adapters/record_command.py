@@ -158,10 +158,11 @@ def piece(file: Path, from_us: int, to_us: int) -> Iterator[Item]:
     first = -1
     if from_us >= 0:
         for number, item in enumerate(_items(file)):
-            if _time(item) > from_us:
+            if isinstance(item, Output):
+                if item.topic == CHECKPOINT and item.t_us <= from_us:
+                    first = number
+            elif item.rx_us > from_us:
                 break
-            if isinstance(item, Output) and item.topic == CHECKPOINT:
-                first = number
     for number, item in enumerate(_items(file)):
         if 0 <= to_us < _time(item):
             return

@@ -134,13 +134,14 @@ def night(
 
 
 def _heard_everywhere(plan: Plan) -> Plan:
-    """With a receiver of ADS-B beside every radar: what speaks low is silent to a receiver that is far away."""
+    """With a receiver of ADS-B and an interrogator at every radar: who speaks low is silent to those far away."""
     first = next(s for s in plan.sensors if s.spec.kind == SensorKind.ADSB)
     masts = [s.spec for s in plan.sensors if s.spec.kind in (SensorKind.RADAR_2D, SensorKind.RADAR_3D)]
     beside = [
         replace(first, spec=replace(first.spec, id=f"A-{m.id}", **{n: getattr(m, n) for n in _PLACE})) for m in masts
     ]
-    ordered = sorted([*plan.sensors, *beside], key=lambda s: s.spec.id)
+    asking = [replace(s, secondary=True, mode_s=True) if s.spec in masts else s for s in plan.sensors]
+    ordered = sorted([*asking, *beside], key=lambda s: s.spec.id)
     return replace(plan, sensors=tuple(replace(s, spec=replace(s.spec, index=i)) for i, s in enumerate(ordered)))
 
 

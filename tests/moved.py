@@ -12,6 +12,7 @@ import gzip
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ class Piece:
     height_m: F8  # above the sea, as recorded
 
 
+@cache
 def paragliders(data: Path, lasts_s: float) -> list[Piece]:
     """Windows of the recorded paragliders, one after the other, while they fly (faster than 4 m/s in the mean)."""
     found = []
@@ -70,6 +72,7 @@ def _igc(line: str) -> tuple[float, float, float, float]:
     return float(t_s), lat, lon, float(line[30:35])
 
 
+@cache
 def speaking(data: Path, lasts_s: float) -> list[Piece]:
     """Windows of recorded aircraft with ADS-B: airliners, light and survey aircraft, gliders, helicopters.
 
@@ -192,7 +195,7 @@ def _sort(silent: Sequence[Piece], put: object) -> tuple[list[str], list[str]]:
     flown_in: list[str] = []
     for k, piece in enumerate(silent):
         name = f"para-{k}-{piece.name}"
-        inward = len(flown_in) < FLOWN_IN and piece.t_s[-1] > 390.0
+        inward = len(flown_in) < FLOWN_IN and piece.t_s[-1] > 270.0
         if inward and put(piece, name, (1_000.0, 4_000.0), (-math.inf, -1_500.0, 6_000.0)):
             flown_in.append(name)
         elif len(staying) < STAYING and put(piece, name, INSIDE_M, (-math.inf, STAYS_M, STAYS_M)):

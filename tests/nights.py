@@ -226,8 +226,9 @@ def account_of(plan: Plan, alerts: Told, before_s: float = BEFORE_S) -> Account:
     """Alerts against the truth."""
     kinds = {o.id: KIND_CLASS.get(o.kind, "") for o in plan.objects}
     drones = {o.id for o in plan.objects if kinds[o.id] in DRONES and not o.cooperative}
-    before = {name for name, m in met(plan).items() if m.from_s <= before_s}
-    positives = {name: m for name, m in met(plan).items() if name not in before}
+    all_met = met(plan)
+    before = {name for name, m in all_met.items() if m.from_s <= before_s}
+    positives = {name: m for name, m in all_met.items() if name not in before}
     at_s = {name: alerts.first.get(name, math.inf) for name in positives}
     hit = tuple(n for n, m in positives.items() if at_s[n] <= m.from_s + WITHIN_S)
     crossings = tuple(n for n, m in positives.items() if m.foreseeable)

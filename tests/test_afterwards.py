@@ -15,6 +15,7 @@ from replay.simulate import Scenario
 from tests import shipped
 
 SEEN_S = 45
+TICK_US = 500_000  # nothing that is asked of afterwards is told more often
 
 
 LATER_S = 230  # by then nobody has seen the drone for three minutes; the sensors look on
@@ -52,7 +53,7 @@ def and_on(night: Night, until_s: float, *reports: Sighting | Met) -> tuple[list
     for report in reports:
         other.feed(report)
     told, waiting = list[Event](), list(after)
-    for tick_us in range(now_us + 100_000, now_us + round((until_s - SEEN_S) * 1e6) + 1, 100_000):
+    for tick_us in range(now_us + TICK_US, now_us + round((until_s - SEEN_S) * 1e6) + 1, TICK_US):
         while waiting and waiting[0].rx_us <= tick_us:
             other.feed(waiting.pop(0))
         told += other.tick(tick_us)

@@ -19,12 +19,13 @@ from adapters.service import run
 from fusion.record import IncidentChanged
 from fusion.rules import RuleSet
 from fusion.schema import AlertChanged, Command, Event, Frame
-from replay import log
+from replay import log, player
 from replay.simulate import Scenario
 from tests import shipped
 from tests.running import write_config
 
 SECONDS = 40
+TICK_US = 500_000  # a recording has its own; two passes over it take what they take
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[config.Config, Path
     made = Scenario.load("lithuania-2025-07-28", start_us=shipped.START_US)
     path = folder / "scene.jsonl"
     end_us = made.start_us + SECONDS * 1_000_000
-    log.write(path, (frame for frame in made.frames(simulate_command.encode) if frame.rx_us <= end_us))
+    heard = (frame for frame in made.frames(simulate_command.encode, ticks=False) if frame.rx_us <= end_us)
+    log.write(path, player.with_ticks(heard, TICK_US, made.start_us, end_us))
     where = write_config(folder / "config", 1883, made.sensors, simulate_command.formats(made), 9464)
     return config.load(where, environ={}), path
 

@@ -15,12 +15,12 @@ from replay.simulate import Scenario
 from tests import moved
 from tests.nights import told
 
-LASTS_S = 420.0
+LASTS_S = 300.0
 
 
 @pytest.fixture(scope="module")
 def scene(data: Path) -> moved.Moved:
-    return moved.scene(data, 0, LASTS_S, most=12)
+    return moved.scene(data, 0, LASTS_S, most=8)
 
 
 def test_a_moved_flight_is_the_same_flight_elsewhere(data: Path) -> None:

@@ -81,10 +81,11 @@ def test_pilots_stay_on_their_side_and_birds_do_not_know_it() -> None:
                 assert (away > 0.0).all() or (away < 0.0).all(), thing.id
 
 
-def test_a_receiver_stands_beside_every_radar() -> None:
+def test_a_receiver_and_an_interrogator_stand_at_every_radar() -> None:
     sensors = drawn().sensors
     places = {(s.spec.lat_rad, s.spec.lon_rad) for s in sensors if s.spec.id.startswith("A-")}
     assert places == {(s.spec.lat_rad, s.spec.lon_rad) for s in sensors if s.primary and not s.spec.id.startswith("A")}
+    assert all(s.secondary and s.mode_s for s in sensors if s.spec.id.startswith("R"))
     assert [s.spec.index for s in sensors] == list(range(len(sensors)))
 
 

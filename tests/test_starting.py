@@ -24,6 +24,7 @@ from fusion.schema import US_PER_S, Frame
 from replay.log import START, TICK
 from replay.simulate import Scenario
 from tests import shipped
+from tests.crashes import crash, play, refused
 from tests.running import write_config
 
 SAVED_S, CRASHED_S, END_S = 12, 16, 20
@@ -42,20 +43,6 @@ class Crashed:
     last_seq: int
 
 
-def _refused(_frame: Frame, _reason: str, _detail: str) -> None:
-    return None
-
-
-def _play(core: Core, frames: list[Frame]) -> None:
-    waiting: list[Frame] = []
-    for frame in frames:
-        if frame.source == TICK:
-            core.work(waiting, frame)
-            waiting = []
-        else:
-            waiting.append(frame)
-
-
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
     scene = Scenario.load("lithuania-2025-07-28")
@@ -65,7 +52,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
     until = {s: scene.start_us + s * US_PER_S for s in (SAVED_S, CRASHED_S, END_S)}
     played = takewhile(lambda frame: frame.rx_us <= until[END_S], scene.frames(simulate_command.encode))
     frames = [replace(f, seq=f.seq + 2) for f in played]
-    core = Core(loaded, shipped.zones(), 1, _refused)
+    core = Core(loaded, shipped.zones(), 1, refused)
     with ThreadPoolExecutor(1) as syncer:
         recorder = Recorder(loaded.record_dir, loaded.record, lambda _topic, _payload: None, syncer)
         recorder.begin(1, Frame(1, scene.start_us, START, b"{}"))
@@ -77,12 +64,12 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
         for part in parts[:2]:
             for frame in part:
                 recorder.write([frame], frame.rx_us)
-        _play(core, parts[0])
+        play(core, parts[0])
         about = About(1, parts[0][-1].seq, parts[0][-1].rx_us, loaded.hash, code())
         data = packed(about, frozen(core.snapshot()))
-        _play(core, parts[1])
+        play(core, parts[1])
         at_crash = core.outputs.digest
-        _play(core, parts[2])
+        play(core, parts[2])
         yield Crashed(loaded, data, about, parts[2], at_crash, core.outputs.digest, parts[1][-1].seq)
         recorder.close()
 
@@ -95,7 +82,7 @@ def begun(crashed: Crashed, checkpoint: bytes | None, is_feed: bool = False) -> 
         else:
             save(folder.checkpoint_path, checkpoint)
         (folder.path / "epoch").write_text("1\n", encoding="utf-8")
-        return start(crashed.config, shipped.zones(), folder, _refused, is_feed)
+        return start(crashed.config, shipped.zones(), folder, refused, is_feed)
 
 
 def test_it_goes_on_as_if_nothing_had_happened(crashed: Crashed) -> None:
@@ -103,9 +90,18 @@ def test_it_goes_on_as_if_nothing_had_happened(crashed: Crashed) -> None:
     assert (found.reason, found.epoch, found.seq) == ("", 1, crashed.last_seq)
     assert len(found.turns) == 10 * (CRASHED_S - SAVED_S)
     assert found.core.outputs.digest == crashed.at_crash
-    _play(found.core, crashed.rest)
+    play(found.core, crashed.rest)
     assert found.core.outputs.digest == crashed.at_end
     assert found.core.engine.counters.balance() == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_it_may_die_at_any_tick_and_in_the_middle_of_one(tmp_path: Path, seed: int) -> None:
+    """A seeded sample; all of them are a campaign of the soak."""
+    went = crash(tmp_path, seed)
+    assert went.reason == ""
+    assert went.digest_after == went.digest_whole
+    assert went.ticks == 401
 
 
 def test_whatever_cannot_be_used_is_named_and_the_start_is_cold(crashed: Crashed) -> None:

@@ -4,6 +4,7 @@ run again says the same to the bit, and the tools of others open it."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from adapters import simulate_command
 from adapters.envelope import enveloped, opened
 from adapters.formats import command
 from adapters.offline import Offline
+from adapters.outputs import DIGEST, read_digest
 from adapters.store import AlertJournal
 from adapters.wire import parse_time
 from fusion.schema import US_PER_S, Command, Frame
@@ -29,8 +31,6 @@ from replay.simulate import Scenario
 from tests import shipped
 from tests.conftest import need
 from tests.running import PATIENCE_S, Ear, Mosquitto, Service, ports, vedette, write_config
-
-pytestmark = pytest.mark.alone
 
 SECONDS = 30
 T = TypeVar("T", Frame, Output)
@@ -171,3 +171,39 @@ def test_recovered_it_opens_in_the_tools_of_npm(stand: Stand, tmp_path: Path) ->
         assert found["strange"] == 0
         assert found["schemas"]["in/R1/plots"] == "vedette.plots.v1"
         assert found["schemas"]["out/picture"] == "vedette.picture.v1"
+
+
+def test_the_command_says_the_same_under_another_hash_seed_entered_in_the_middle(stand: Stand, tmp_path: Path) -> None:
+    """Files joined by `record merge`, run by `replay --offline`: status 0, and the digests that were said last."""
+    whole = tmp_path / "whole.mcap"
+    assert vedette("record", "merge", str(whole), *map(str, stand.whole), stdout=subprocess.DEVNULL).wait(60) == 0
+    last = [read_digest(o.payload) for o in _items([whole], Output) if o.topic == DIGEST][-1]
+    done = vedette(
+        "replay", str(whole), "--offline", "--config", str(stand.config), "--from", f"+{SECONDS - 4}",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONHASHSEED": "7"},
+    )  # fmt: skip
+    said, told = done.communicate(timeout=120)
+    assert done.returncode == 0, told.decode()
+    assert b"identical" in told
+    assert said.decode().split() == ["tracks", last.tracks, "alerts", last.alerts, "incidents", last.incidents]
+
+
+def test_a_disk_that_refuses_is_shown_and_stops_nothing_else(tmp_path: Path) -> None:
+    scene = Scenario.load("lithuania-2025-07-28")
+    http_port, _ = ports()
+    with Mosquitto(tmp_path / "broker") as broker:
+        formats = simulate_command.formats(scene)
+        taken = '[record]\nfolder = "taken"'
+        config = write_config(tmp_path / "config", broker.port, scene.sensors, formats, http_port, taken)
+        (config / "taken").write_text("a file where the folder should be", encoding="utf-8")
+        with Service(config, http_port) as service, Ear(broker.port, "status", "picture-delta") as ear:
+            ear.wait_for(
+                lambda heard: any("not recorded: " in told.get("detail", "") for told in heard.of("status")), 20
+            )
+            ear.wait_for(lambda heard: len(heard.of("picture-delta")) > 10, 20)
+            status, words = service.get("/readyz")
+            assert (status, words.split(";")[0]) == (200, "ready")
+            assert "not recorded" in words
+            assert service.metric("vedette_recorder_up") == 0
+            assert service.metric("vedette_frames_unrecorded_total") > 10
+        assert '"nothing is recorded"' in service.log.read_text(encoding="utf-8")
