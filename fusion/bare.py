@@ -1,4 +1,4 @@
-"""How kernels that allocate nothing are compiled: `@njit(..., **BARE)`.
+"""How kernels that allocate nothing are compiled: with `**BARE` among the options of their decorator.
 
 numba counts references to every array and every slice of one that it passes on, each time with an atomic operation;
 with dozens of arrays a call that took a tenth of a tick. Where nothing is allocated nothing has to be counted. numba
