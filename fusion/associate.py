@@ -18,10 +18,11 @@ import math
 import numpy as np
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.birth import pair_1
 from fusion.clutter import S_CLAIM, S_INDEX, S_PERIOD_US, S_RADAR, density_1
 from fusion.filters.params import ROW
-from fusion.kernels import ENV, FAST_WIDE, LOST, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, X, score_1, signature
+from fusion.kernels import ENV, FAST_WIDE, LOST, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, score_1, signature
 from fusion.schema import B1, F4, F8, I8
 
 # Columns of `meta`, int64 per slot.
@@ -34,6 +35,15 @@ META = 14
 # the same scan could have been the one it took.
 ODDS, UNSEEN, DECAYED, FAST, GRASP = range(5)
 BELIEF = 5
+# Columns of `near`, what the gate asks of every track around a plot, side by side: time, place, velocity, spread of
+# both (kernels.WIDE, FAST_WIDE), GRASP. A copy: `note_1` after every change of a track.
+N_T, N_X, N_V, N_WIDE, N_FAST, N_GRASP = 0, 1, 4, 7, 8, 9
+NEAR = 10
+NOWHERE = -1  # cell of a track that has ended
+GRID = "int64[::1], int64[::1], int64[::1], float64[:, ::1]"  # first, after, cell_of, near
+# Columns of `counts`: next id; first slot never used; no free slot below; births refused, pairs left out, splits.
+NEXT_ID, TOP, HINT, REFUSED, LEFT_OUT, SPLIT = range(6)
+COUNTS = 6
 # Columns of one pair of plot and track.
 P_SCORE, P_GAIN, P_SPEED, P_SURE = range(4)
 PAIR = 4
@@ -58,13 +68,13 @@ ROW_AT = SCRATCH  # where the row of the plot in hand stands in the scratch, beh
 STEP_SCRATCH = ROW_AT + ROW
 
 
-@njit("float64(float64)", cache=True, nogil=True)
+@njit("float64(float64)", cache=True, nogil=True, **BARE)
 def log_probability_1(odds: float) -> float:
     """Log of the probability whose log-odds are given."""
     return -math.log1p(math.exp(-odds)) if odds > -30.0 else odds
 
 
-@njit(signature("void", PLOTS, "int64, float64[::1]"), cache=True, nogil=True)
+@njit(signature("void", PLOTS, "int64, float64[::1]"), cache=True, nogil=True, **BARE)
 def row_of_1(plots: Rec, i: int, w: F8) -> None:
     """The measurement row of plot i into w[ROW_AT:]."""
     row = plots[i].row
@@ -72,25 +82,25 @@ def row_of_1(plots: Rec, i: int, w: F8) -> None:
         w[ROW_AT + k] = row[k]
 
 
-@njit("UniTuple(int64, 3)(float64, float64, float64)", cache=True, nogil=True)
+@njit("UniTuple(int64, 3)(float64, float64, float64)", cache=True, nogil=True, **BARE)
 def cell_1(x: float, y: float, z: float) -> tuple[int, int, int]:
     """The grid cell on the ground below an ECEF place; numbers from 0 up."""
     f = EARTH_M / (CELL_M * math.sqrt(x * x + y * y + z * z))
     return int(x * f + OFFSET), int(y * f + OFFSET), int(z * f + OFFSET)
 
 
-@njit("int64(int64, int64, int64)", cache=True, nogil=True)
+@njit("int64(int64, int64, int64)", cache=True, nogil=True, **BARE)
 def _number_1(a: int, b: int, c: int) -> int:
     return a << 40 | b << 20 | c
 
 
-@njit("int64(int64, int64)", cache=True, nogil=True)
+@njit("int64(int64, int64)", cache=True, nogil=True, **BARE)
 def _bucket_1(cell: int, mask: int) -> int:
     h = cell * 0x9E3779B97F4A7C1
     return (h ^ (h >> 29)) & mask
 
 
-@njit("void(int64, int64, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True)
+@njit("void(int64, int64, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
 def _chain_1(slot: int, cell: int, first: I8, after: I8, cell_of: I8) -> None:
     bucket = _bucket_1(cell, first.shape[0] - 1)
     cell_of[slot] = cell
@@ -98,28 +108,49 @@ def _chain_1(slot: int, cell: int, first: I8, after: I8, cell_of: I8) -> None:
     first[bucket] = slot
 
 
-@njit("void(int64, float64[::1], int64, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True)
-def enter_1(slot: int, slab: F8, t_us: int, first: I8, after: I8, cell_of: I8) -> None:
+@njit("void(int64, float64[::1], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
+def note_1(slot: int, slab: F8, belief: F8, near: F8) -> None:
+    """Bring the row of a track in `near` up to date."""
+    o = slot * SLAB + T
+    for k in range(N_GRASP):
+        near[slot, k] = slab[o + k]
+    near[slot, N_GRASP] = belief[slot, GRASP]
+
+
+@njit("void(int64, float64[::1], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
+def note_n(top: int, slab: F8, belief: F8, near: F8) -> None:
+    """Bring `near` up to date for all slots below top."""
+    for slot in range(top):
+        note_1(slot, slab, belief, near)
+
+
+@njit("void(int64, float64[:, ::1], int64, int64[::1], int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
+def enter_1(slot: int, near: F8, t_us: int, first: I8, after: I8, cell_of: I8) -> None:
     """Chain a track into its grid cell at t_us."""
-    o = slot * SLAB
-    dt_s = (t_us - slab[o + T]) * 1e-6
+    dt_s = (t_us - near[slot, N_T]) * 1e-6
     a, b, c = cell_1(
-        slab[o + X] + dt_s * slab[o + X + 3], slab[o + X + 1] + dt_s * slab[o + X + 4],
-        slab[o + X + 2] + dt_s * slab[o + X + 5],
+        near[slot, N_X] + dt_s * near[slot, N_V], near[slot, N_X + 1] + dt_s * near[slot, N_V + 1],
+        near[slot, N_X + 2] + dt_s * near[slot, N_V + 2],
     )  # fmt: skip
     _chain_1(slot, _number_1(a, b, c), first, after, cell_of)
 
 
-@njit("float64(float64[::1], int64, float64)", cache=True, nogil=True)
+@njit("float64(float64, float64, float64)", cache=True, nogil=True, **BARE)
+def _spread_1(wide: float, fast: float, dt_s: float) -> float:
+    return float(wide + dt_s * dt_s * fast + 4.0 * abs(dt_s) ** 3 + 100.0)
+
+
+@njit("float64(float64[::1], int64, float64)", cache=True, nogil=True, **BARE)
 def wide_1(slab: F8, o: int, dt_s: float) -> float:
     """Square of a generous sigma of a track's place along the ground after dt_s."""
-    return float(slab[o + WIDE] + dt_s * dt_s * slab[o + FAST_WIDE] + 4.0 * abs(dt_s) ** 3 + 100.0)
+    return _spread_1(slab[o + WIDE], slab[o + FAST_WIDE], dt_s)
 
 
 @njit(
     signature("float64", PLOTS, "int64, float64[::1], int64, int64[:, ::1]"),
     cache=True,
     nogil=True,
+    **BARE,
 )
 def code_1(plots: Rec, i: int, sensor: F8, slot: int, meta: I8) -> float:
     """What Mode 3/A codes say for or against a pair."""
@@ -135,7 +166,7 @@ def code_1(plots: Rec, i: int, sensor: F8, slot: int, meta: I8) -> float:
         "int64[:, ::1], float64[:, :, ::1], float64[::1], float64[:, ::1], int64",
     ),
     cache=True,
-    nogil=True,
+    nogil=True, **BARE,
 )  # fmt: skip
 def weigh_1(
     plots: Rec, i: int, sensor: F8, slot: int, false_plots: float, slab: F8, sites: F8, table: F8, meta: I8, belief: F8,
@@ -166,7 +197,7 @@ def weigh_1(
     return score
 
 
-@njit("void(int64, int64, int64[::1], float64[:, ::1])", cache=True, nogil=True)
+@njit("void(int64, int64, int64[::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
 def _outdo_1(start: int, n: int, pair_slot: I8, pair: F8) -> None:
     """Let pair n take the place of the worst of the pairs start .. n - 1, where it scores higher."""
     worst = start
@@ -182,15 +213,16 @@ def _outdo_1(start: int, n: int, pair_slot: I8, pair: F8) -> None:
 @njit(
     signature(
         "int64", PLOTS, "float64[::1], boolean[::1], float64[::1]", ENV, "int64[:, ::1], float64[:, ::1]",
-        "int64[:, ::1], float64[:, :, ::1], float64[::1], int64[::1], int64[::1], int64[::1]",
+        "int64[:, ::1], float64[:, :, ::1], float64[::1], int64[::1], int64[::1], int64[::1], float64[:, ::1]",
         "int64[::1], int64[::1], float64[:, ::1], int64[::1], int64[::1], float32[:, :, ::1]",
     ),
     cache=True,
-    nogil=True,
+    nogil=True, **BARE,
 )  # fmt: skip
 def gate_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, rate: F8,
-    w: F8, first: I8, after: I8, cell_of: I8, pair_plot: I8, pair_slot: I8, pair: F8, held: I8, count: I8, hot: F4,
+    w: F8, first: I8, after: I8, cell_of: I8, near: F8, pair_plot: I8, pair_slot: I8, pair: F8, held: I8, count: I8,
+    hot: F4,
 ) -> int:  # fmt: skip
     """Pairs of plots and tracks that may belong together, plot after plot; returns their number.
 
@@ -221,32 +253,31 @@ def gate_1(
             cell = _number_1(ca + around // 9 - 1, cb + (around // 3) % 3 - 1, cc + around % 3 - 1)
             slot = first[_bucket_1(cell, mask)]
             while slot >= 0:
-                near = slot
+                one = slot
                 slot = after[slot]
-                if cell_of[near] != cell or meta[near, STATUS] < 0:
+                if cell_of[one] != cell:
                     continue
-                o = near * SLAB
-                dt_s = (t_us - slab[o + T]) * 1e-6
-                dx = slab[o + X] + dt_s * slab[o + X + 3] - px
-                dy = slab[o + X + 1] + dt_s * slab[o + X + 4] - py
-                dz = slab[o + X + 2] + dt_s * slab[o + X + 5] - pz
+                dt_s = (t_us - near[one, N_T]) * 1e-6
+                dx = near[one, N_X] + dt_s * near[one, N_V] - px
+                dy = near[one, N_X + 1] + dt_s * near[one, N_V + 1] - py
+                dz = near[one, N_X + 2] + dt_s * near[one, N_V + 2] - pz
                 climb = (dx * px + dy * py + dz * pz) * down
                 square = dx * dx + dy * dy + dz * dz - climb * climb  # along the ground: height is for the filter
-                again = hit_us[near, s] >= 0 and abs(t_us - hit_us[near, s]) < scan_us
-                if again and count[1] < held.shape[0] and square < belief[near, GRASP] + GRASP_SIGMAS2 * reach2:
-                    held[count[1]] = near
+                grasped = square < near[one, N_GRASP] + GRASP_SIGMAS2 * reach2 and count[1] < held.shape[0]
+                if grasped and hit_us[one, s] >= 0 and abs(t_us - hit_us[one, s]) < scan_us:
+                    held[count[1]] = one
                     count[1] += 1
-                if square > 30.0 * (wide_1(slab, o, dt_s) + reach2):
+                if square > 30.0 * (_spread_1(near[one, N_WIDE], near[one, N_FAST], dt_s) + reach2):
                     continue
-                if addressed and meta[near, ADDRESS] >= 0:
+                if addressed and meta[one, ADDRESS] >= 0:
                     continue  # its own address was asked before; another's is not its own
                 score = weigh_1(
-                    plots, i, sensor, near, false_plots, slab, sites, table, meta, belief, hit_us, rate, w, pair, n
+                    plots, i, sensor, one, false_plots, slab, sites, table, meta, belief, hit_us, rate, w, pair, n
                 )
                 if score <= 0.0:
                     continue
                 pair_plot[n] = i
-                pair_slot[n] = near
+                pair_slot[n] = one
                 if n < start + MOST_PAIRS:
                     n += 1
                 else:  # full: it takes the place of the worst, or none
@@ -255,7 +286,7 @@ def gate_1(
     return n
 
 
-@njit("int64(int64[::1], int64)", cache=True, nogil=True)
+@njit("int64(int64[::1], int64)", cache=True, nogil=True, **BARE)
 def _root_1(parent: I8, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -416,7 +447,7 @@ def _solve_1(members: I8, pair_plot: I8, column: I8, pair: F8, chosen: I8) -> in
     return 1 if rows.shape[0] > MOST_EXACT else 0
 
 
-@njit("boolean(int64, int64[::1], int64[::1])", cache=True, nogil=True)
+@njit("boolean(int64, int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
 def _alone_1(count: int, pair_plot: I8, pair_slot: I8) -> bool:
     """True where no two of a few pairs share a plot or a track; many pairs are not looked at."""
     if count > 24:

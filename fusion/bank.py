@@ -17,27 +17,30 @@ from fusion.associate import (
     CATEGORY,
     CLAIM,
     CONFIRMED,
+    COUNTS,
     HEIGHT,
+    HINT,
     HITS,
     META,
     MODE3A,
     MODE3A_US,
+    NEAR,
+    NEXT_ID,
     ODDS,
     RADAR,
     STATUS,
+    TOP,
     UPDATE,
+    note_1,
+    note_n,
 )
 from fusion.filters.params import MODELS
 from fusion.hits import SIZES
-from fusion.kernels import PLOT, SLAB, WIDE, ahead_n
+from fusion.kernels import PLOT, SLAB, WIDE, WORDS, ahead_n
 from fusion.schema import F8, I8
 
 MOST_TRACKS = 65_536  # tentative ones included: three times what a crowded continent and heavy clutter give
 MOST_RECENT = 4_096  # plots of one radar that may be given out again; the oldest fall out
-# Columns of `counts`: next id; first slot never used; no free slot below; births refused, pairs left out, clusters
-# split.
-NEXT_ID, TOP, HINT, REFUSED, LEFT_OUT, SPLIT = range(6)
-COUNTS = 6
 # Columns of `recent_n`, for the ring of each radar's recent plots: place of the oldest, number.
 R_FIRST, R_NUMBER = 0, 1
 _FIELDS = "meta belief hit_us look_us rate size callsign serial".split()
@@ -55,8 +58,10 @@ class Bank:
         self.look_us = np.zeros((room, sensors), np.int64)
         self.rate = np.zeros((room, sensors, 3))
         self.size = np.zeros((room, SIZES))
-        self.callsign = np.zeros(room, "S8")
-        self.serial = np.zeros(room, "S20")
+        self.near = np.zeros((room, NEAR))  # what the gate asks, see associate.py; follows from slab and belief
+        self.names = np.zeros((room, WORDS), np.int64)  # callsign and serial as eight bytes each, for compiled code
+        self.callsign = self.names[:, :1].view("S8")[:, 0]
+        self.serial = self.names[:, 1:].view("S24")[:, 0]
         self.after = np.zeros(room, np.int64)  # grid chains, made anew each step
         self.cell = np.zeros(room, np.int64)
         self.namesake = np.zeros(room, np.int64)  # chains of addresses, made anew each step
@@ -73,12 +78,11 @@ class Bank:
         """Slots in use, rising."""
         return np.flatnonzero(self.meta[: self.counts[TOP], STATUS] >= 0)
 
-    def release(self, slot: int) -> None:
-        """Give a slot back."""
-        self.meta[slot] = -1
-        self.callsign[slot] = b""
-        self.serial[slot] = b""
-        self.counts[HINT] = min(int(self.counts[HINT]), slot)
+    def release(self, slots: I8) -> None:
+        """Give slots back, at least one."""
+        self.meta[slots] = -1
+        self.names[slots] = 0
+        self.counts[HINT] = min(int(self.counts[HINT]), int(slots.min()))
 
     def ahead(self, slots: I8, t_us: int, table: F8) -> tuple[F8, F8, F8]:
         """State (n, 6), covariance (n, 6, 6) and mode (n, 3) of the given tracks, carried to t_us."""
@@ -112,6 +116,7 @@ class Bank:
             self.callsign[keep] = self.callsign[drop]
         if self.serial[keep] == b"":
             self.serial[keep] = self.serial[drop]
+        note_1(keep, self.slab, self.belief, self.near)
 
     def recent_plots(self) -> np.ndarray:
         """Recent plots of all radars, oldest first within each, (n,) of PLOT."""
@@ -136,6 +141,7 @@ class Bank:
         for name in _FIELDS:
             kept = np.asarray(state[name])
             getattr(self, name)[: len(kept)] = kept
+        note_n(int(self.counts[TOP]), self.slab, self.belief, self.near)
         self.recent_n[:] = np.asarray(state["recent_n"])
         self.recent_n[:, R_FIRST] = 0
         at = 0

@@ -6,10 +6,11 @@ import math
 
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.filters.imm import COV, MEAN, START, TRIANGLE, correct_1, move_1
 from fusion.filters.measure import anchor_1, linearise_1
 from fusion.filters.params import M_A, M_B, M_C, M_H, M_KIND, M_SA, M_SB, M_SC, M_SH, M_SITE, M_SV, M_VE, MODELS
-from fusion.geo import ecef_1, ecef_from_polar_1, ecef_from_range_height_1, enu_axes_1, geodetic_1, up_1
+from fusion.geo import ecef_1, ecef_from_polar_1, ecef_from_range_height_1, normal_1, up_1
 from fusion.schema import F8, PlotKind
 
 POSITION = int(PlotKind.POSITION)
@@ -26,7 +27,7 @@ EFFECTIVE_EARTH_M = 8_500_000.0  # 4/3 of the radius
 SCALES = (12.0, 40.0, 100.0, 200.0)
 
 
-@njit("float64(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True)
+@njit("float64(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True, **BARE)
 def height_prior_1(r: F8, ro: int, sites: F8) -> float:
     """Ellipsoid height to assume for a plot that carries none."""
     if int(r[ro + M_KIND]) == POSITION:
@@ -36,13 +37,13 @@ def height_prior_1(r: F8, ro: int, sites: F8) -> float:
     return float(min(beyond * beyond / (2.0 * EFFECTIVE_EARTH_M) + HEIGHT_PRIOR_M, 12_000.0))
 
 
-@njit("boolean(float64[::1], int64)", cache=True, nogil=True)
+@njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def tells_velocity_1(r: F8, ro: int) -> bool:
     """True where the plot itself says how the object moves over ground."""
     return int(r[ro + M_KIND]) == POSITION and not math.isnan(r[ro + M_VE])
 
 
-@njit("boolean(float64[::1], int64)", cache=True, nogil=True)
+@njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def by_elevation_1(r: F8, ro: int) -> bool:
     """True where a polar row knows its height best by elevation, not by pressure or prior."""
     return not math.isnan(r[ro + M_C]) and (
@@ -50,7 +51,7 @@ def by_elevation_1(r: F8, ro: int) -> bool:
     )
 
 
-@njit("UniTuple(float64, 3)(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True)
+@njit("UniTuple(float64, 3)(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True, **BARE)
 def place_1(r: F8, ro: int, sites: F8) -> tuple[float, float, float]:
     """Where a row of kind POSITION or POLAR points, ECEF; unknown height by its prior."""
     if int(r[ro + M_KIND]) == POSITION:
@@ -63,7 +64,7 @@ def place_1(r: F8, ro: int, sites: F8) -> tuple[float, float, float]:
     return ecef_from_range_height_1(site, reach, r[ro + M_B], height)
 
 
-@njit("float64(float64[::1], int64)", cache=True, nogil=True)
+@njit("float64(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def reach_1(r: F8, ro: int) -> float:
     """How far along the ground the object may be from `place_1`, m, one generous sigma, both axes together."""
     if int(r[ro + M_KIND]) == POSITION:
@@ -82,6 +83,7 @@ def reach_1(r: F8, ro: int) -> float:
     "void(float64[::1], int64, int64, int64, float64, float64, float64, float64)",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def _add_1(p: F8, first: int, second: int, third: int, square: float, ex: float, ey: float, ez: float) -> None:
     """Add square * e e^T to a 3 x 3 block of a packed covariance whose rows begin at these places."""
@@ -97,6 +99,7 @@ def _add_1(p: F8, first: int, second: int, third: int, square: float, ex: float,
     "void(float64[::1], int64, float64[:, ::1], float64[::1], int64, int64)",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def _spread_1(r: F8, ro: int, sites: F8, s: F8, m: int, p: int) -> None:
     """Covariance of the place of a polar plot: along the ray, to its right, and across both."""
@@ -129,6 +132,7 @@ def _spread_1(r: F8, ro: int, sites: F8, s: F8, m: int, p: int) -> None:
     "void(float64[::1], int64, float64[:, ::1], float64, float64[::1], int64)",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def born_1(r: F8, ro: int, sites: F8, v_sigma: float, s: F8, so: int) -> None:
     """Model 0 of the state s[so:] from one plot of kind POSITION or POLAR; velocity unknown to `v_sigma` (m/s per
@@ -140,8 +144,10 @@ def born_1(r: F8, ro: int, sites: F8, v_sigma: float, s: F8, so: int) -> None:
     for i in range(TRIANGLE):
         s[p + i] = 0.0
     s[m], s[m + 1], s[m + 2] = place_1(r, ro, sites)
-    lat, lon, _ = geodetic_1(s[m], s[m + 1], s[m + 2])
-    axes = enu_axes_1(lat, lon)
+    ux, uy, uz, _ = normal_1(s[m], s[m + 1], s[m + 2])
+    level = math.sqrt(ux * ux + uy * uy)
+    cosine, sine = (ux / level, uy / level) if level > 0.0 else (1.0, 0.0)  # of the longitude
+    axes = (-sine, cosine, 0.0, -uz * cosine, -uz * sine, level, ux, uy, uz)
     position = int(r[ro + M_KIND]) == POSITION
     if position:
         height = HEIGHT_SIGMA_M if math.isnan(r[ro + M_C]) else r[ro + M_SC]
@@ -163,6 +169,7 @@ def born_1(r: F8, ro: int, sites: F8, v_sigma: float, s: F8, so: int) -> None:
     "void(float64[::1], int64, float64[:, ::1], float64, float64[::1], float64[::1], int64)",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def born_all_1(r: F8, ro: int, sites: F8, v_sigma: float, table: F8, s: F8, so: int) -> None:
     """All models of the state s[so:] from one plot, with the mode probabilities of a new track."""
@@ -180,6 +187,7 @@ def born_all_1(r: F8, ro: int, sites: F8, v_sigma: float, table: F8, s: F8, so: 
     "UniTuple(float64, 4)(float64[::1], int64, float64, float64[::1], int64, float64[:, ::1], float64[::1], int64)",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def pair_1(
     first: F8, fo: int, dt_s: float, r: F8, ro: int, sites: F8, w: F8, so: int

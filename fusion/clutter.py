@@ -17,6 +17,7 @@ import math
 import numpy as np
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.filters.params import M_A, M_B, M_C, M_H, M_KIND, M_VE
 from fusion.kernels import PLOTS, Rec, signature
 from fusion.schema import B1, F4, F8, PlotKind
@@ -51,7 +52,7 @@ ANYWHERE = 0.2  # share of false plots that come from noise, at any elevation of
 VELOCITY_SPAN_MPS = 400.0
 
 
-@njit("float64(float64[::1], int64, float64, float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], int64, float64, float64)", cache=True, nogil=True, **BARE)
 def spread_1(r: F8, ro: int, number: float, range_max_m: float) -> float:
     """Log-density in measurement space of `number` objects spread evenly over a sensor's area, at this plot."""
     log_d = math.log(max(number, 1e-9))
@@ -74,25 +75,25 @@ def spread_1(r: F8, ro: int, number: float, range_max_m: float) -> float:
     return float(log_d)
 
 
-@njit("int64(float64, float64)", cache=True, nogil=True)
+@njit("int64(float64, float64)", cache=True, nogil=True, **BARE)
 def _bin_1(range_m: float, range_max_m: float) -> int:
     return min(max(int(range_m / range_max_m * BINS), 0), BINS - 1)
 
 
-@njit("int64(float64, float64, float64)", cache=True, nogil=True)
+@njit("int64(float64, float64, float64)", cache=True, nogil=True, **BARE)
 def cell_1(range_m: float, azimuth_rad: float, range_max_m: float) -> int:
     """The cell of a radar's map that a place is in."""
     part = 0.5 * GRID * min(range_m / range_max_m, 0.999)
     return int(0.5 * GRID + part * math.sin(azimuth_rad)) * GRID + int(0.5 * GRID + part * math.cos(azimuth_rad))
 
 
-@njit("float64(float64[::1], float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], float64)", cache=True, nogil=True, **BARE)
 def scan_1(sensor: F8, t_us: float) -> float:
     """Number of the scan that a time is in, modulo WRAP."""
     return float(int(t_us / sensor[S_PERIOD_US]) % WRAP)
 
 
-@njit("float64(float32[:, :, ::1], float64[::1], int64, float64)", cache=True, nogil=True)
+@njit("float64(float32[:, :, ::1], float64[::1], int64, float64)", cache=True, nogil=True, **BARE)
 def faded_1(hot: F4, sensor: F8, cell: int, scan: float) -> float:
     """False plots of late in a cell of a radar's map."""
     s = int(sensor[S_INDEX])
@@ -104,7 +105,7 @@ def faded_1(hot: F4, sensor: F8, cell: int, scan: float) -> float:
     return float(hot[s, cell, 0] * math.exp(-gone / HOT_SCANS))
 
 
-@njit("void(float32[:, :, ::1], float64[::1], float64, float64, float64, float64)", cache=True, nogil=True)
+@njit("void(float32[:, :, ::1], float64[::1], float64, float64, float64, float64)", cache=True, nogil=True, **BARE)
 def heat_1(hot: F4, sensor: F8, range_m: float, azimuth_rad: float, t_us: float, number: float) -> None:
     """Count false plots of a radar at a place."""
     s = int(sensor[S_INDEX])
@@ -114,7 +115,7 @@ def heat_1(hot: F4, sensor: F8, range_m: float, azimuth_rad: float, t_us: float,
     hot[s, cell, 1] = scan
 
 
-@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True, **BARE)
 def local_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     """False plots in one period per metre of range and radian, for the cell of this plot; 0 where nothing is known."""
     cell = cell_1(r[ro + M_A], r[ro + M_B], sensor[S_RANGE])
@@ -125,7 +126,12 @@ def local_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     return float(number / HOT_SCANS / (side * side) * max(r[ro + M_A], 1_000.0))
 
 
-@njit("UniTuple(float64, 2)(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True)
+@njit(
+    "UniTuple(float64, 2)(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)",
+    cache=True,
+    nogil=True,
+    **BARE,
+)
 def densities_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> tuple[float, float]:
     """Log-densities in measurement space at this plot, in one period of a sensor: of false plots, and of newcomers.
 
@@ -153,7 +159,7 @@ def densities_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> tuple[float
     return false + other, new + other
 
 
-@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True, **BARE)
 def density_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     """Log-density at this plot of all that no track explains: false plots and newcomers together."""
     false, new = densities_1(r, ro, sensor, hot, t_us)
@@ -161,7 +167,7 @@ def density_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     return top + math.log(math.exp(false - top) + math.exp(new - top))
 
 
-@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True, **BARE)
 def newcomer_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     """Log-odds that a plot which no track explains comes from an object, not from clutter."""
     false, new = densities_1(r, ro, sensor, hot, t_us)
@@ -172,6 +178,7 @@ def newcomer_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     signature("void", "float64[::1]", PLOTS, "boolean[::1], float64, float64"),
     cache=True,
     nogil=True,
+    **BARE,
 )
 def learn_1(sensor: F8, plots: Rec, false: B1, share: float, passed_s: float) -> None:
     """Book the plots of a group that no track explains; `share` of each counts, after `passed_s` since the last."""

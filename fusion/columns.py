@@ -58,7 +58,7 @@ def _read_only(n: int) -> dict[str, NDArray[Any]]:
 
 
 _BLANK = _read_only(SHARED)
-_NAN, _NONE = _BLANK["f8"], _BLANK["i4"]
+_NAN, _NONE, _NO_NAME, _NO_SERIAL = (_BLANK[code] for code in ("f8", "i4", "S8", "S20"))
 
 
 @lru_cache(maxsize=256)
@@ -86,5 +86,6 @@ def columns_of(n: int, given: Mapping[str, object]) -> dict[str, Any]:
 
 
 def unmeasured(column: NDArray[Any]) -> bool:
-    """True for a shared column of float64 or int32, which holds nothing. False proves nothing."""
-    return column.base is _NAN or column.base is _NONE
+    """True for a shared column of numbers (but int8) or names, which holds nothing. False proves nothing."""
+    base = column.base
+    return base is _NAN or base is _NONE or base is _NO_NAME or base is _NO_SERIAL

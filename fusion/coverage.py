@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from fusion import hits
+from fusion.bare import BARE
 from fusion.filters.params import SITE
 from fusion.geo import height_1, site_table
 from fusion.hits import CERTAIN, LOCAL, cell_1, detection_1, expected_1, learn_local_1, local_1, weaker_1
@@ -87,7 +88,7 @@ def _stand(row: F8, antenna_m: float, surface_m: float) -> None:
     row[C_HORIZON] = math.sqrt(2.0 * REFRACTED_M * max(antenna_m - surface_m, LEAST_ANTENNA_M))
 
 
-@njit("float64(float64[::1], float64, float64, float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], float64, float64, float64)", cache=True, nogil=True, **BARE)
 def _ground_1(row: F8, antenna_m: float, range_m: float, height_m: float) -> float:
     """Distance along the ground between antenna and object at a slant range, on a sphere at the sensor's surface."""
     above = height_m - row[C_GROUND]
@@ -97,7 +98,7 @@ def _ground_1(row: F8, antenna_m: float, range_m: float, height_m: float) -> flo
     return 2.0 * EARTH_M * math.asin(min(1.0, chord / (2.0 * EARTH_M)))
 
 
-@njit("float64(float64[::1], float64, float64, float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], float64, float64, float64)", cache=True, nogil=True, **BARE)
 def clearance_1(row: F8, antenna_m: float, range_m: float, height_m: float) -> float:
     """Metres by which an object at height_m above the ellipsoid stands over the sensor's refracted horizon.
 
@@ -108,7 +109,7 @@ def clearance_1(row: F8, antenna_m: float, range_m: float, height_m: float) -> f
     return float(height_m - row[C_GROUND] - past * abs(past) / (2.0 * REFRACTED_M))
 
 
-@njit("UniTuple(float64, 4)(float64[::1], float64[::1], float64, float64, float64)", cache=True, nogil=True)
+@njit("UniTuple(float64, 4)(float64[::1], float64[::1], float64, float64, float64)", cache=True, nogil=True, **BARE)
 def _place_1(row: F8, site: F8, x_m: float, y_m: float, z_m: float) -> tuple[float, float, float, float]:
     """An ECEF place as coverage needs it: (range_m, east_m, north_m, what range and cone leave 0..1)."""
     dx = x_m - site[0]
@@ -128,7 +129,7 @@ def _place_1(row: F8, site: F8, x_m: float, y_m: float, z_m: float) -> tuple[flo
     return range_m, east, north, seen
 
 
-@njit("float64(float64[::1], float64[::1], float64, float64, float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], float64[::1], float64, float64, float64)", cache=True, nogil=True, **BARE)
 def visibility_1(row: F8, site: F8, x_m: float, y_m: float, z_m: float) -> float:
     """How well a sensor's place lets it see an ECEF place over a smooth earth, 0..1, whatever its kind.
 
@@ -143,7 +144,7 @@ def visibility_1(row: F8, site: F8, x_m: float, y_m: float, z_m: float) -> float
     return seen * ramp_1(over_m / EDGE_HEIGHT_M)
 
 
-@njit("float64(float64[::1], float64[::1], float64, float64, float64)", cache=True, nogil=True)
+@njit("float64(float64[::1], float64[::1], float64, float64, float64)", cache=True, nogil=True, **BARE)
 def detection_probability_1(row: F8, site: F8, x_m: float, y_m: float, z_m: float) -> float:
     """Probability that one look of a sensor gives a plot of an ordinary object at an ECEF place, over a smooth earth.
 
@@ -162,6 +163,7 @@ def detection_probability_1(row: F8, site: F8, x_m: float, y_m: float, z_m: floa
     f"Tuple((float64, float64, int64))({TABLE}, {TABLE}, {SCREEN}, int64, float64, float64, float64)",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def view_1(
     table: F8, sites: F8, screens: NDArray[np.float32], sensor: int, x_m: float, y_m: float, z_m: float
@@ -199,13 +201,18 @@ def view_1(
     return float(row[C_LOOKS] * seen), margin, cell_1(azimuth, part, height_m)
 
 
-@njit("float64(float64, float64[::1], int64)", cache=True, nogil=True)
+@njit("float64(float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def full_1(clear: float, local: F8, cell: int) -> float:
     """Pd of a large object by place and by what the sensor (LOCAL,) did there before, 0..CERTAIN."""
     return min(clear * local_1(local, cell), CERTAIN)
 
 
-@njit(f"float64({COVER}, int64, float64, float64, float64, float64[::1], float64[::1])", cache=True, nogil=True)
+@njit(
+    f"float64({COVER}, int64, float64, float64, float64, float64[::1], float64[::1])",
+    cache=True,
+    nogil=True,
+    **BARE,
+)
 def track_detection_1(
     table: F8, sites: F8, screens: NDArray[np.float32], local: F8, sensor: int,
     x_m: float, y_m: float, z_m: float, size: F8, record: F8,
@@ -220,7 +227,7 @@ def track_detection_1(
     return detection_1(full_1(clear, local[sensor], cell), margin, table[sensor, C_LN_PD], size, record)
 
 
-@njit(f"float64({COVER}, float64, float64, float64, float64[::1], {TABLE})", cache=True, nogil=True)
+@njit(f"float64({COVER}, float64, float64, float64, float64[::1], {TABLE})", cache=True, nogil=True, **BARE)
 def best_1(
     table: F8, sites: F8, screens: NDArray[np.float32], local: F8,
     x_m: float, y_m: float, z_m: float, size: F8, records: F8,

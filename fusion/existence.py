@@ -22,10 +22,14 @@ from fusion.associate import (
     CONFIRMED,
     DECAYED,
     HEIGHT,
+    HINT,
     HITS,
     ID,
     MODE3A,
     MODE3A_US,
+    N_T,
+    N_V,
+    N_X,
     ODDS,
     RADAR,
     STATUS,
@@ -34,11 +38,12 @@ from fusion.associate import (
     log_probability_1,
     wide_1,
 )
+from fusion.bare import BARE
 from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR, S_RANGE, heat_1
 from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, view_1
 from fusion.filters.params import M_C, M_H, MODELS
 from fusion.geo import polar_1
-from fusion.hits import book_1, detection_1, expected_1, learn_local_1
+from fusion.hits import book_1, expected_1, learn_local_1
 from fusion.kernels import ENV, PLOTS, POLAR, SLAB, Rec, T, X, ahead_n, signature
 from fusion.schema import B1, F4, F8, I8, TrackStatus
 from fusion.screening import SCREEN
@@ -62,7 +67,7 @@ E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_COAST, E_SIGMA
 RULES = 10
 
 
-@njit("float64(float64, float64, float64)", cache=True, nogil=True)
+@njit("float64(float64, float64, float64)", cache=True, nogil=True, **BARE)
 def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
     """Log-odds of existence after dt_s in which the object may have left."""
     lives = math.exp(log_probability_1(odds) - dt_s / survive_s)
@@ -73,6 +78,7 @@ def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
     signature("float64", "int64, int64", PER_TRACK, "float64[:, ::1]", KNOWN, "float64, float64, float64, boolean"),
     cache=True,
     nogil=True,
+    **BARE,
 )
 def settle_look_1(
     slot: int, s: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sites: F8, cover: F8,
@@ -94,13 +100,15 @@ def settle_look_1(
             seen += 1 if cover[other, C_LOOKS] > 0.0 and hit_us[slot, other] >= 0 else 0
         if seen > 0 and meta[slot, HITS] > PROVEN_HITS:
             learn_local_1(local[s], cell, expected_1(clear, margin, ln_pd, size[slot]), hit)
-    rate[slot, s, 2] = detection_1(full, margin, ln_pd, size[slot], rate[slot, s])
-    book_1(full, margin, ln_pd, size[slot], rate[slot, s], hit)
+    rate[slot, s, 2] = book_1(full, margin, ln_pd, size[slot], rate[slot, s], hit)
     return clear if full > MOSTLY * clear else full
 
 
 @njit(
-    "float64(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1])", cache=True, nogil=True
+    "float64(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, :, ::1], float64[:, ::1])",
+    cache=True,
+    nogil=True,
+    **BARE,
 )
 def missed_1(slot: int, since_us: int, hit_us: I8, look_us: I8, rate: F8, cover: F8) -> float:
     """Log-odds of existence that looks younger than since_us cost a track: 0 when plots come in order."""
@@ -126,6 +134,7 @@ def missed_1(slot: int, since_us: int, hit_us: I8, look_us: I8, rate: F8, cover:
     ),
     cache=True,
     nogil=True,
+    **BARE,
 )
 def mark_1(
     slot: int, plots: Rec, i: int, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, sensor: F8,
@@ -180,7 +189,7 @@ def mark_1(
 
 
 @njit("boolean(int64, float64[::1], int64, boolean, int64[:, ::1], float64[:, ::1], float64[::1])",
-      cache=True, nogil=True)  # fmt: skip
+      cache=True, nogil=True, **BARE)  # fmt: skip
 def dead_1(slot: int, slab: F8, newest_us: int, due_now: bool, meta: I8, belief: F8, rules: F8) -> bool:
     """Does this track end: unlikely, too wide, forgotten, or of claims that fell silent?"""
     confirmed = meta[slot, STATUS] != TENTATIVE
@@ -210,6 +219,7 @@ def nothing_1(slab: F8, o: int, hit_us: I8, hits: int, numbers: F8, sites: F8, h
     f"boolean(float64[::1], int64, int64, {TABLE}, {KNOWN}, float64[::1], {TABLE})",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def in_view_1(
     slab: F8, o: int, now_us: int, sites: F8, cover: F8, screens: F4, local: F8, hot: F4, size: F8, records: F8
@@ -225,7 +235,7 @@ def in_view_1(
 @njit(
     signature(
         "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
-        "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1]",
+        "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1], int64[::1], int64[:, ::1]",
     ),
     cache=True,
     nogil=True,
@@ -234,10 +244,11 @@ def look_1(
     top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, numbers: F8, sites: F8, cover: F8, screens: F4,
     local: F8, hot: F4,
     meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, slab: F8, rules: F8, ended: I8, in_view: B1,
-    stats: I8,
+    stats: I8, counts: I8, names: I8,
 ) -> int:  # fmt: skip
-    """Count expected looks that gave nothing, let existence decay, set status. Fills `ended` with dying slots below
-    top, and `in_view` with whether a sensor that looks by itself would see the object where it should be now.
+    """Count expected looks that gave nothing, let existence decay, set status, and end tracks below top. Of those that
+    were published fills `ended` with the ids and `in_view` with whether a sensor that looks by itself would see the
+    object where it should be now; returns their number.
 
     `sensors` (n, 4): period_us, patience_us (jitter and latency before a look counts as missed), radar, clutter.
     """
@@ -253,7 +264,8 @@ def look_1(
         if meta[slot, STATUS] < 0:
             continue
         o = slot * SLAB
-        fresh = False
+        confirmed = meta[slot, STATUS] != TENTATIVE
+        fresh = not confirmed  # of no interest then
         due_now = False
         for s in range(n):
             fresh = fresh or (hit_us[slot, s] >= 0 and hit_us[slot, s] > fresh_us[s])
@@ -283,16 +295,21 @@ def look_1(
         if dt_s > DECAY_EVERY_S:
             belief[slot, ODDS] = decayed_1(belief[slot, ODDS], dt_s, rules[E_SURVIVE_S])
             belief[slot, DECAYED] = newest_s
-        confirmed = meta[slot, STATUS] != TENTATIVE
         if confirmed:
             meta[slot, STATUS] = CONFIRMED_NOW if fresh else COASTING
         dead = dead_1(slot, slab, newest_us, due_now, meta, belief, rules)
         if dead:
             if not confirmed:
                 nothing_1(slab, o, hit_us[slot], meta[slot, HITS], numbers, sites, hot)
-            ended[dying] = slot
-            in_view[dying] = in_view_1(slab, o, newest_us, sites, cover, screens, local, hot, size[slot], rate[slot])
-            dying += 1
+            else:
+                ended[dying] = meta[slot, ID]
+                in_view[dying] = in_view_1(
+                    slab, o, newest_us, sites, cover, screens, local, hot, size[slot], rate[slot]
+                )
+                dying += 1
+            meta[slot, :] = -1
+            names[slot, :] = 0
+            counts[HINT] = min(counts[HINT], slot)
     return dying
 
 
@@ -300,6 +317,7 @@ def look_1(
     "float64(float64[::1], float64[::1], float64[:, ::1], float64[:, ::1], int64)",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
     """Squared Mahalanobis distance of two states' places (o = 0) or velocities (o = 3)."""
@@ -325,7 +343,7 @@ def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
     return float(square / det)
 
 
-@njit("boolean(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])", cache=True, nogil=True)
+@njit("boolean(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
 def apart_1(sa: int, sb: int, meta: I8, hit_us: I8, sensors: F8) -> bool:
     """True where two tracks cannot be one object: other addresses, other codes, or both fed by one radar, as each
     object of a group is; of two tracks of one object, one starves."""
@@ -343,22 +361,23 @@ def apart_1(sa: int, sb: int, meta: I8, hit_us: I8, sensors: F8) -> bool:
 
 
 @njit(
-    "int64(int64[::1], float64, float64[::1], float64[::1], int64[:, ::1], int64[:, ::1], float64[:, ::1], "
-    "float64, float64, int64[:, ::1])",
+    "int64(int64[::1], float64, float64[::1], float64[:, ::1], float64[::1], int64[:, ::1], int64[:, ::1], "
+    "float64[:, ::1], float64, float64, int64[:, ::1])",
     cache=True,
     nogil=True,
 )
 def twins_1(
-    live: I8, t_us: float, slab: F8, table: F8, meta: I8, hit_us: I8, sensors: F8, near_m: float, gate: float, pairs: I8
-) -> int:
+    live: I8, t_us: float, slab: F8, near: F8, table: F8, meta: I8, hit_us: I8, sensors: F8, near_m: float, gate: float,
+    pairs: I8,
+) -> int:  # fmt: skip
     """Pairs (keep, drop) of tracks that are one object at t_us: close in place and velocity, and never seen apart."""
     m = live.shape[0]
     place = np.empty((m, 3))
     for i in range(m):
-        o = live[i] * SLAB
-        dt_s = (t_us - slab[o + T]) * 1e-6
+        at = near[live[i]]
+        dt_s = (t_us - at[N_T]) * 1e-6
         for k in range(3):
-            place[i, k] = slab[o + X + k] + dt_s * slab[o + X + 3 + k]
+            place[i, k] = at[N_X + k] + dt_s * at[N_V + k]
     order = np.argsort(place[:, 0].copy(), kind="mergesort")
     gone = np.zeros(m, np.bool_)
     two = np.empty(2, np.int64)

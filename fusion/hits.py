@@ -18,6 +18,7 @@ import math
 import numpy as np
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.schema import F8
 
 LN_FALSE_ALARM = math.log(1e-6)  # of one radar cell: ties Pd to the signal in the Swerling 1 law
@@ -52,7 +53,7 @@ MAP_S = 6 * 3600.0  # memory by time: weather, a crane, a ship before the antenn
 # ---- size
 
 
-@njit("float64(float64, float64)", cache=True, nogil=True)
+@njit("float64(float64, float64)", cache=True, nogil=True, **BARE)
 def weaker_1(margin: float, ln_pd: float) -> float:
     """Swerling 1: how much less an object is seen than an ordinary one at the same place, 0..1.
 
@@ -63,7 +64,7 @@ def weaker_1(margin: float, ln_pd: float) -> float:
     return float(math.exp(LN_FALSE_ALARM / (1.0 + (LN_FALSE_ALARM / ln_pd - 1.0) * margin) - ln_pd))
 
 
-@njit("float64(float64, float64, float64, float64[::1])", cache=True, nogil=True)
+@njit("float64(float64, float64, float64, float64[::1])", cache=True, nogil=True, **BARE)
 def expected_1(full: float, margin: float, ln_pd: float, size: F8) -> float:
     """Probability of detection over the sizes (SIZES,) that a track may have; `margin` is that of 1 m^2."""
     total = 0.0
@@ -72,7 +73,7 @@ def expected_1(full: float, margin: float, ln_pd: float, size: F8) -> float:
     return full * total
 
 
-@njit("float64(float64, float64, float64, float64[::1], float64[::1])", cache=True, nogil=True)
+@njit("float64(float64, float64, float64, float64[::1], float64[::1])", cache=True, nogil=True, **BARE)
 def detection_1(full: float, margin: float, ln_pd: float, size: F8, record: F8) -> float:
     """Probability that the next look of a sensor sees a track, from all that is known, 0..CERTAIN.
 
@@ -86,27 +87,30 @@ def detection_1(full: float, margin: float, ln_pd: float, size: F8, record: F8) 
     return float(min(expected_1(full, margin, ln_pd, size) * (1.0 - record[0] - 0.5 * record[1]), CERTAIN))
 
 
-@njit("void(float64, float64, float64, float64[::1], float64[::1], boolean)", cache=True, nogil=True)
-def book_1(full: float, margin: float, ln_pd: float, size: F8, record: F8, hit: bool) -> None:
+@njit("float64(float64, float64, float64, float64[::1], float64[::1], boolean)", cache=True, nogil=True, **BARE)
+def book_1(full: float, margin: float, ln_pd: float, size: F8, record: F8, hit: bool) -> float:
     """Bayes' rule after one look, hit or missed, for the size of a track and its record with the sensor, in place.
 
-    Arguments as detection_1. Size and record are kept as if independent: each is taught with the mean of the other.
-    A look where next to nothing can be seen teaches nothing.
+    Arguments as detection_1, and returns what that gave before. Size and record are kept as if independent: each is
+    taught with the mean of the other. A look where next to nothing can be seen teaches nothing.
     """
     if full < HARDLY:
-        return
-    for k in range(SIZES):
-        size[k] += FORGET * (PRIOR[k] - size[k])
+        return detection_1(full, margin, ln_pd, size, record)
+    free = 1.0 - record[0] - 0.5 * record[1]
     blind = record[0] + FORGET * (BLIND - record[0])
     half = record[1] + FORGET * (HALF - record[1])
     well = 1.0 - blind - half
-    expected = expected_1(full, margin, ln_pd, size)
     part = full * (well + 0.5 * half)
-    total = 0.0
+    before, expected, total = 0.0, 0.0, 0.0
     for k in range(SIZES):
-        seen = part * weaker_1(margin * GAIN[k], ln_pd)
+        weaker = weaker_1(margin * GAIN[k], ln_pd)
+        before += size[k] * weaker
+        size[k] += FORGET * (PRIOR[k] - size[k])
+        expected += size[k] * weaker
+        seen = part * weaker
         size[k] *= seen if hit else 1.0 - seen
         total += size[k]
+    expected *= full
     for k in range(SIZES):
         size[k] /= total
     if hit:
@@ -118,12 +122,13 @@ def book_1(full: float, margin: float, ln_pd: float, size: F8, record: F8, hit: 
     total = blind + half + well
     record[0] = blind / total
     record[1] = half / total
+    return float(min(full * before * free, CERTAIN))
 
 
 # ---- one sensor and its surroundings
 
 
-@njit("int64(float64, float64, float64)", cache=True, nogil=True)
+@njit("int64(float64, float64, float64)", cache=True, nogil=True, **BARE)
 def cell_1(azimuth_rad: float, part_of_range: float, height_m: float) -> int:
     """Cell of a place: azimuth 0..2 pi, range over the greatest range, height above the ellipsoid."""
     a = min(max(int(azimuth_rad * (AZIMUTHS / (2.0 * math.pi))), 0), AZIMUTHS - 1)
@@ -135,7 +140,7 @@ def cell_1(azimuth_rad: float, part_of_range: float, height_m: float) -> int:
     return (h * RANGES + r) * AZIMUTHS + a
 
 
-@njit("float64(float64[::1], int64)", cache=True, nogil=True)
+@njit("float64(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def local_1(local: F8, cell: int) -> float:
     """Factor on the Pd of a sensor in a cell; `local` (LOCAL,) is the sensor's row. 1 before anything was learnt."""
     whole = (local[1] + WHOLE_LOOKS) / (local[0] + WHOLE_LOOKS)
@@ -143,7 +148,7 @@ def local_1(local: F8, cell: int) -> float:
     return float(min(max(here, FACTOR_LEAST), FACTOR_MOST))
 
 
-@njit("void(float64[::1], int64, float64, boolean)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64, boolean)", cache=True, nogil=True, **BARE)
 def learn_local_1(local: F8, cell: int, expected: float, hit: bool) -> None:
     """Book one look at an object whose place is known without this sensor, `expected` without the map.
 

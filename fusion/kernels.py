@@ -17,6 +17,7 @@ from numba import from_dtype, njit
 from numba.core.sigutils import normalize_signature
 from numpy.typing import NDArray
 
+from fusion.bare import BARE
 from fusion.birth import born_all_1
 from fusion.filters.imm import (
     COV,
@@ -75,6 +76,7 @@ PLOT = np.dtype(
     align=True,
 )  # fmt: skip
 PLOTS = from_dtype(PLOT)[::1]
+WORDS = 4  # of eight bytes, callsign and serial of a plot, at its end: compiled code has no text
 Rec = NDArray[np.void]  # an array of PLOT
 
 
@@ -87,7 +89,7 @@ def signature(returns: str, *parts: object) -> object:
     return parse(f"{returns}()")[1](*arguments)
 
 
-@njit("void(float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _sum_up_1(b: F8, o: int) -> None:
     """Mean of the mixture; its variance of place along the ground (both axes together) and of velocity, from the
     state."""
@@ -117,13 +119,13 @@ def _sum_up_1(b: F8, o: int) -> None:
     b[o + FAST_WIDE] = fast
 
 
-@njit("void(float64[::1], int64, float64[::1], int64, int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1], int64, int64)", cache=True, nogil=True, **BARE)
 def _copy_1(into: F8, io: int, of: F8, oo: int, n: int) -> None:
     for i in range(n):
         into[io + i] = of[oo + i]
 
 
-@njit("void(float64[::1], int64, float64, float64, float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64, float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _compress_1(b: F8, c: int, rows: float, t_us: float, s: F8, so: int) -> None:
     """A whole state as a checkpoint of one Gaussian, at b[c:]."""
     b[c] = rows
@@ -132,7 +134,7 @@ def _compress_1(b: F8, c: int, rows: float, t_us: float, s: F8, so: int) -> None
     combine_1(s, so, b, c + 2 + MODELS, b, c + 8 + MODELS)
 
 
-@njit("void(float64[::1], int64, float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _expand_1(b: F8, c: int, s: F8, so: int) -> None:
     _copy_1(s, so, b, c + 2, MODELS)
     for j in range(MODELS):
@@ -140,7 +142,7 @@ def _expand_1(b: F8, c: int, s: F8, so: int) -> None:
         _copy_1(s, so + COV + TRIANGLE * j, b, c + 8 + MODELS, TRIANGLE)
 
 
-@njit("void(float64[::1], int64, float64, float64, float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64, float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _capture_1(b: F8, o: int, rows: float, t_us: float, s: F8, so: int) -> None:
     """Renew every checkpoint that stands behind so many rows."""
     for c in (o + NEWER, o + NEW):
@@ -152,7 +154,7 @@ def _capture_1(b: F8, o: int, rows: float, t_us: float, s: F8, so: int) -> None:
             _compress_1(b, c, rows, t_us, s, so)
 
 
-@njit("void(float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _newest_1(b: F8, o: int) -> None:
     """The state becomes the newest checkpoint."""
     b[o + NEWER] = b[o + N]
@@ -160,7 +162,7 @@ def _newest_1(b: F8, o: int) -> None:
     _copy_1(b, o + NEWER + 2, b, o + S, STATE)
 
 
-@njit("void(float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _keep_1(b: F8, o: int) -> None:
     """Before the state moves on: keep it as the newest checkpoint when the one there is is old enough."""
     if b[o + NEWER] >= 0.0 and b[o + T] - b[o + NEWER + 1] < LAG_US:
@@ -173,7 +175,7 @@ def _keep_1(b: F8, o: int) -> None:
     _newest_1(b, o)
 
 
-@njit("void(float64[::1], int64, int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, int64)", cache=True, nogil=True, **BARE)
 def _drop_1(b: F8, o: int, rows: int) -> None:
     """Give up the oldest rows, and the checkpoints before them."""
     kept = int(b[o + N]) - rows
@@ -184,7 +186,7 @@ def _drop_1(b: F8, o: int, rows: int) -> None:
         b[c] = b[c] - rows if b[c] >= rows else -1.0
 
 
-@njit("void(float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _make_room_1(b: F8, o: int) -> None:
     """Drop rows up to the oldest checkpoint that frees any, which becomes the base."""
     if b[o + OLDER] <= 0.0:
@@ -200,7 +202,7 @@ def _make_room_1(b: F8, o: int) -> None:
     _drop_1(b, o, int(b[o + OLDER]))
 
 
-@njit(f"UniTuple(float64, 2)({TRACK}, int64, {ENV}, float64[::1])", cache=True, nogil=True)
+@njit(f"UniTuple(float64, 2)({TRACK}, int64, {ENV}, float64[::1])", cache=True, nogil=True, **BARE)
 def _load_1(b: F8, o: int, k: int, sites: F8, table: F8, w: F8) -> tuple[float, float]:
     """The newest checkpoint behind at most k rows into w[A:]: (rows before it, its time); (-1, 0) where none is."""
     for c in (o + NEWER, o + NEW):
@@ -221,6 +223,7 @@ def _load_1(b: F8, o: int, k: int, sites: F8, table: F8, w: F8) -> tuple[float, 
     f"float64({TRACK}, int64, int64, float64, boolean, {ENV}, float64[::1])",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def _roll_1(b: F8, o: int, k: int, until: int, t_us: float, renew: bool, sites: F8, table: F8, w: F8) -> float:
     """Filter rows k .. until - 1 on from the state w[A:] at t_us; returns the time of the result, which is there."""
@@ -237,7 +240,7 @@ def _roll_1(b: F8, o: int, k: int, until: int, t_us: float, renew: bool, sites: 
     return t_us
 
 
-@njit(f"void({TRACK}, float64, float64[::1], int64)", cache=True, nogil=True)
+@njit(f"void({TRACK}, float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _settle_1(b: F8, o: int, t_us: float, s: F8, so: int) -> None:
     """Make s[so:] the track's state."""
     _copy_1(b, o + S, s, so, STATE)
@@ -249,6 +252,7 @@ def _settle_1(b: F8, o: int, t_us: float, s: F8, so: int) -> None:
     f"void({TRACK}, float64, float64[::1], int64, float64, {ENV}, float64[::1])",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def start_1(b: F8, o: int, t_us: float, r: F8, ro: int, v_sigma: float, sites: F8, table: F8, w: F8) -> None:
     """A new track at b[o:] from the plot r[ro:]."""
@@ -263,7 +267,7 @@ def start_1(b: F8, o: int, t_us: float, r: F8, ro: int, v_sigma: float, sites: F
     _settle_1(b, o, t_us, w, A)
 
 
-@njit(f"int64({TRACK}, float64)", cache=True, nogil=True)
+@njit(f"int64({TRACK}, float64)", cache=True, nogil=True, **BARE)
 def before_1(b: F8, o: int, t_us: float) -> int:
     """How many rows are not younger than t_us."""
     k = int(b[o + N])
@@ -272,7 +276,7 @@ def before_1(b: F8, o: int, t_us: float) -> int:
     return k
 
 
-@njit(f"void({TRACK}, int64, float64, float64[::1], int64)", cache=True, nogil=True)
+@njit(f"void({TRACK}, int64, float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _insert_1(b: F8, o: int, k: int, t_us: float, r: F8, ro: int) -> None:
     n = int(b[o + N])
     for i in range(o + RING + n * ENTRY - 1, o + RING + k * ENTRY - 1, -1):
@@ -290,6 +294,7 @@ def _insert_1(b: F8, o: int, k: int, t_us: float, r: F8, ro: int) -> None:
     f"UniTuple(float64, 3)({TRACK}, float64, float64[::1], int64, float64, {ENV}, float64[::1])",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def _fuse_late_1(
     b: F8, o: int, t_us: float, r: F8, ro: int, gate: float, sites: F8, table: F8, w: F8
@@ -322,6 +327,7 @@ def _fuse_late_1(
     f"UniTuple(float64, 3)({TRACK}, float64, float64[::1], int64, float64, {ENV}, float64[::1])",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def fuse_1(
     b: F8, o: int, t_us: float, r: F8, ro: int, gate: float, sites: F8, table: F8, w: F8
@@ -352,6 +358,7 @@ def fuse_1(
     f"UniTuple(float64, 4)({TRACK}, float64, float64[::1], int64, {ENV}, float64[::1])",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def score_1(
     b: F8, o: int, t_us: float, r: F8, ro: int, sites: F8, table: F8, w: F8
@@ -389,7 +396,7 @@ def score_1(
     return update_1(w, A, r, ro, sites, w)
 
 
-@njit(f"int64({TRACK}, float64, float64[::1], int64, {ENV}, float64[::1])", cache=True, nogil=True)
+@njit(f"int64({TRACK}, float64, float64[::1], int64, {ENV}, float64[::1])", cache=True, nogil=True, **BARE)
 def undo_1(b: F8, o: int, t_us: float, r: F8, ro: int, sites: F8, table: F8, w: F8) -> int:
     """Take a fused plot out of a track again. Returns 1 done; 0 cannot be done, nothing changed; 2 it was the only
     plot of the track, which the caller ends."""

@@ -52,6 +52,7 @@ SURE = np.array([50.0, math.radians(0.1)])  # sigmas of range and azimuth above 
 ALIGNED_S = 30.0  # without a pair for longer, an alignment to other radars tells its age
 DISTRUSTED = 4.0  # factor on the sigmas of a radar that is not believed
 _EARLY = -(2**62)
+_NONE: I8 = np.empty(0, np.int64)
 _LEARNING = (int(Fault.NONE), int(Fault.LOST))  # the pairs still say something: a lost bias may be found
 
 
@@ -121,6 +122,8 @@ class Registration:
         """
         sensor = plots["sensor"]
         touched = self._off.any(axis=1) | ~self.believed
+        if not touched.any():
+            return _NONE
         mine = np.flatnonzero(touched[sensor] & (plots["kind"] == POLAR))
         if len(mine) == 0:
             return mine

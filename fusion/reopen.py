@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from numba import njit
 
-from fusion.associate import HITS, ID, ODDS, ROW_AT, STATUS, row_of_1
+from fusion.associate import GRID, HITS, ID, NOWHERE, ODDS, ROW_AT, STATUS, note_1, row_of_1
 from fusion.bank import MOST_RECENT, R_FIRST, R_NUMBER
+from fusion.bare import BARE
 from fusion.clutter import S_INDEX
 from fusion.existence import CORE, TENTATIVE
 from fusion.kernels import PLOTS, SLAB, Rec, signature, undo_1
@@ -19,10 +20,11 @@ from fusion.schema import F4, F8, I8
 ENDED = -2  # status of a slot whose track ended within this step: not to be given out before the next
 
 
-@njit(signature("int64", PLOTS, "int64, float64[::1]", *CORE), cache=True, nogil=True)
+@njit(signature("int64", PLOTS, "int64, float64[::1]", *CORE, GRID), cache=True, nogil=True, **BARE)
 def take_back_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4,
+    first: I8, after: I8, cell_of: I8, near: F8,
 ) -> int:  # fmt: skip
     """Take plot i back from its track. A track that was nothing else ends. Returns 0 where that cannot be done."""
     s = int(sensor[S_INDEX])
@@ -37,14 +39,16 @@ def take_back_1(
         return 0
     if code == 2:
         meta[slot, STATUS] = ENDED
+        cell_of[slot] = NOWHERE
         return 1
+    note_1(slot, slab, belief, near)
     belief[slot, ODDS] -= plots[i].gain
     meta[slot, HITS] -= 1
     hit_us[slot, s] = plots[i].hit_us
     return 1
 
 
-@njit(signature("int64", PLOTS, "int64[::1], int64, int64, int64"), cache=True, nogil=True)
+@njit(signature("int64", PLOTS, "int64[::1], int64, int64, int64"), cache=True, nogil=True, **BARE)
 def holder_1(ring: Rec, ring_n: I8, slot: int, track: int, t_us: int) -> int:
     """Place in the ring of the recent plot that a track took at t_us, or -1."""
     for k in range(ring_n[R_NUMBER] - 1, -1, -1):
@@ -58,6 +62,7 @@ def holder_1(ring: Rec, ring_n: I8, slot: int, track: int, t_us: int) -> int:
     signature("int64", "float64[::1], int64[:, ::1], int64[:, ::1]", PLOTS, "int64[::1], int64[::1], int64"),
     cache=True,
     nogil=True,
+    **BARE,
 )
 def contended_1(sensor: F8, meta: I8, hit_us: I8, ring: Rec, ring_n: I8, held: I8, count: int) -> int:
     """Turn slots of contended tracks into places in the ring of the plots that they took, each once; their number."""
@@ -75,7 +80,7 @@ def contended_1(sensor: F8, meta: I8, hit_us: I8, ring: Rec, ring_n: I8, held: I
     return n
 
 
-@njit(signature("void", PLOTS, PLOTS, "int64[::1]"), cache=True, nogil=True)
+@njit(signature("void", PLOTS, PLOTS, "int64[::1]"), cache=True, nogil=True, **BARE)
 def remember_1(plots: Rec, ring: Rec, ring_n: I8) -> None:
     """Put plots behind the recent ones of their radar."""
     for i in range(plots.shape[0]):
@@ -86,7 +91,7 @@ def remember_1(plots: Rec, ring: Rec, ring_n: I8) -> None:
         ring_n[R_NUMBER] += 1
 
 
-@njit(signature("void", "int64", PLOTS, "int64[::1]"), cache=True, nogil=True)
+@njit(signature("void", "int64", PLOTS, "int64[::1]"), cache=True, nogil=True, **BARE)
 def forget_1(until_us: int, ring: Rec, ring_n: I8) -> None:
     """Drop recent plots that are older, oldest first."""
     while ring_n[R_NUMBER] > 0 and ring[ring_n[R_FIRST]].t_us <= until_us:
@@ -97,14 +102,14 @@ def forget_1(until_us: int, ring: Rec, ring_n: I8) -> None:
 
 
 @njit(
-    signature("int64", PLOTS, "float64[::1]", *CORE, PLOTS, "int64[::1], int64", PLOTS, "int64[::1]"),
+    signature("int64", PLOTS, "float64[::1]", *CORE, GRID, PLOTS, "int64[::1], int64", PLOTS, "int64[::1]"),
     cache=True,
     nogil=True,
 )
 def reopen_1(
     plots: Rec, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
-    size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, ring: Rec, held: I8, wanted: int,
-    whole: Rec,
+    size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, first: I8, after: I8, cell_of: I8, near: F8,
+    ring: Rec, held: I8, wanted: int, whole: Rec,
     origin: I8,
 ) -> int:  # fmt: skip
     """Take the `wanted` plots held in the ring back, newest first, and put them and `plots` into `whole` by time.
@@ -143,6 +148,10 @@ def reopen_1(
                 screens,
                 local,
                 hot,
+                first,
+                after,
+                cell_of,
+                near,
             )
             == 1
         ):

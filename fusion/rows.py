@@ -33,7 +33,7 @@ from fusion.filters.params import (
 from fusion.geo import geodetic
 from fusion.kernels import BEARING, PLOT, PLOTS, POSITION, Rec, signature
 from fusion.pressure import FAR_M_PER_M, P_LEARNT, P_SPREAD, P_X, PRESSURE, corrected_1
-from fusion.schema import F8, I1, I4, I8, PlotKind, Plots, SensorSpec
+from fusion.schema import B1, F8, I1, I4, I8, PlotKind, Plots, SensorSpec
 from fusion.terrain import Grid, sample
 
 BEARING_REACH_M = 1e6  # a bearing points nowhere: its place is the sensor itself, and the object may be this far
@@ -42,6 +42,7 @@ HEAD = CORRECTION + PRESSURE
 # Columns of a batch as decoders made them: perhaps read-only, perhaps shared between batches.
 _F, _I4, _I1 = (types.Array(t, 1, "A", readonly=True) for t in (types.float64, types.int32, types.int8))
 _I8 = types.Array(types.int64, 1, "A", readonly=True)
+_BYTES = np.dtype((np.void, PLOT.itemsize))
 
 
 def head_of(spec: SensorSpec) -> F8:
@@ -79,45 +80,37 @@ def plots_of(batches: Sequence[Plots], heads: Sequence[F8], sites: F8, geoid: Gr
 
 def _fill(found: Rec, batch: Plots, head: F8, sites: F8, geoid: Grid | None, pressure: F8) -> None:
     head[0], head[2], head[CORRECTION:] = batch.rx_us, batch.kind, pressure
+    said = batch.address, batch.mode3a, batch.category, batch.on_ground
     if batch.kind == PlotKind.POSITION:
         position_1(
-            found, head, batch.t_us, batch.lat_rad, batch.lon_rad, batch.sigma_position_m, batch.height_m,
+            found, head, sites, batch.t_us, batch.lat_rad, batch.lon_rad, batch.sigma_position_m, batch.height_m,
             batch.sigma_height_m, batch.pressure_height_m, batch.velocity_east_mps, batch.velocity_north_mps,
-            batch.velocity_up_mps, batch.sigma_velocity_mps,
+            batch.velocity_up_mps, batch.sigma_velocity_mps, *said,
         )  # fmt: skip
     else:
         polar_1(
-            found, head, batch.t_us, batch.range_m, batch.azimuth_rad, batch.elevation_rad, batch.sigma_range_m,
-            batch.sigma_azimuth_rad, batch.sigma_elevation_rad, batch.pressure_height_m, batch.doppler_mps,
+            found, head, sites, batch.t_us, batch.range_m, batch.azimuth_rad, batch.elevation_rad, batch.sigma_range_m,
+            batch.sigma_azimuth_rad, batch.sigma_elevation_rad, batch.pressure_height_m, batch.doppler_mps, *said,
         )  # fmt: skip
-    said_1(found, head, sites, batch.address, batch.mode3a, batch.category, batch.on_ground)
-    for name in ("callsign", "serial"):
-        column = getattr(batch, name)
-        if not unmeasured(column):
-            found[name] = column
-    if geoid is not None or pressure[P_LEARNT]:
-        _above_ellipsoid(found, batch, sites, geoid, pressure)
+    if not unmeasured(batch.callsign):
+        found["callsign"] = batch.callsign
+    if not unmeasured(batch.serial):
+        found["serial"] = batch.serial
+    if geoid is not None and batch.kind != PlotKind.BEARING and not unmeasured(batch.pressure_height_m):
+        _above_ellipsoid(found, batch, sites, geoid)
 
 
-def _above_ellipsoid(found: Rec, batch: Plots, sites: F8, geoid: Grid | None, pressure: F8) -> None:
-    """Pressure height is above mean sea level: add what that is above the ellipsoid. Far from the traffic that taught
-    the correction it is less sure."""
+def _above_ellipsoid(found: Rec, batch: Plots, sites: F8, geoid: Grid) -> None:
+    """Pressure height is above mean sea level: add what that is above the ellipsoid."""
     by_pressure = ~np.isnan(batch.pressure_height_m)
     if batch.kind == PlotKind.POSITION:
         by_pressure &= np.isnan(batch.height_m)
-    if batch.kind == PlotKind.BEARING or not by_pressure.any():
+    if not by_pressure.any():
         return
-    column, sigma = (M_C, M_SC) if batch.kind == PlotKind.POSITION else (M_H, M_SH)
-    if pressure[P_LEARNT]:
-        away_m = np.sqrt(((found["place"] - pressure[P_X : P_X + 3]) ** 2).sum(axis=1))
-        more_m = FAR_M_PER_M * np.maximum(away_m - pressure[P_SPREAD], 0.0)
-        found["row"][:, sigma] = np.where(
-            by_pressure, np.sqrt(found["row"][:, sigma] ** 2 + more_m**2), found["row"][:, sigma]
-        )
-    if geoid is not None:
-        lat, lon, _ = geodetic(found["place"])
-        undulation = np.nan_to_num(sample(geoid, lat, lon), nan=0.0)
-        found["row"][:, column] += np.where(by_pressure, undulation, 0.0)
+    column = M_C if batch.kind == PlotKind.POSITION else M_H
+    lat, lon, _ = geodetic(found["place"])
+    undulation = np.nan_to_num(sample(geoid, lat, lon), nan=0.0)
+    found["row"][:, column] += np.where(by_pressure, undulation, 0.0)
     place_n(found, sites)
 
 
@@ -126,15 +119,71 @@ def _given_1(value: float, default: float) -> float:
     return default if math.isnan(value) else value
 
 
+@njit(signature("void", PLOTS, "int64, float64[:, ::1], float64[::1]"), cache=True, nogil=True)
+def _place_1(found: Rec, i: int, sites: F8, w: F8) -> None:
+    """Where row i points, and how far the object may be from there, one generous sigma; `w` is scratch."""
+    row_of_1(found, i, w)
+    place = found[i].place
+    if int(w[ROW_AT + M_KIND]) == BEARING:
+        s = int(w[ROW_AT + M_SITE])
+        for k in range(3):
+            place[k] = sites[s, k]
+        found[i].reach = BEARING_REACH_M
+        return
+    place[0], place[1], place[2] = place_1(w, ROW_AT, sites)
+    found[i].reach = reach_1(w, ROW_AT)
+
+
+@njit(signature("void", PLOTS, "float64[:, ::1]"), cache=True, nogil=True)
+def place_n(found: Rec, sites: F8) -> None:
+    """`place` and `reach` of every row."""
+    w = np.empty(STEP_SCRATCH)
+    for i in range(found.shape[0]):
+        _place_1(found, i, sites, w)
+
+
 @njit(
-    types.void(PLOTS, types.float64[::1], _I8, _F, _F, _F, _F, _F, _F, _F, _F, _F, _F),
+    types.void(PLOTS, types.float64[::1], types.float64[:, ::1], types.int64, types.boolean[::1], _I4, _I4, _I1, _I1),
+    cache=True,
+    nogil=True,
+)
+def _said_1(
+    found: Rec, head: F8, sites: F8, sigma: int, by_pressure: B1, address: I4, mode3a: I4, category: I1, on_ground: I1
+) -> None:
+    """What else the plots carry, and their places. Far from the traffic that taught the correction of pressure heights
+    one is less sure: that goes into the column `sigma` of the rows `by_pressure`."""
+    w = np.empty(STEP_SCRATCH)
+    c = CORRECTION
+    for i in range(found.shape[0]):
+        found[i].rx_us = np.int64(head[0])
+        found[i].sensor = np.int64(head[1])
+        found[i].kind = np.int64(head[2])
+        found[i].address = address[i]
+        found[i].mode3a = mode3a[i]
+        found[i].category = category[i]
+        found[i].on_ground = on_ground[i]
+        found[i].slot = -1
+        found[i].id = -1
+        _place_1(found, i, sites, w)
+        if not by_pressure[i] or head[c + P_LEARNT] == 0.0:
+            continue
+        place, row = found[i].place, found[i].row
+        dx, dy, dz = place[0] - head[c + P_X], place[1] - head[c + P_X + 1], place[2] - head[c + P_X + 2]
+        more_m = FAR_M_PER_M * max(math.sqrt(dx * dx + dy * dy + dz * dz) - head[c + P_SPREAD], 0.0)
+        row[sigma] = math.sqrt(row[sigma] * row[sigma] + more_m * more_m)
+        _place_1(found, i, sites, w)
+
+
+@njit(
+    types.void(PLOTS, types.float64[::1], types.float64[:, ::1], _I8, *[_F] * 10, _I4, _I4, _I1, _I1),
     cache=True, nogil=True,
 )  # fmt: skip
 def position_1(
-    found: Rec, head: F8, t_us: I8, lat: F8, lon: F8, sigma: F8, height: F8, sigma_height: F8, pressure: F8, east: F8,
-    north: F8, up: F8, sigma_velocity: F8,
+    found: Rec, head: F8, sites: F8, t_us: I8, lat: F8, lon: F8, sigma: F8, height: F8, sigma_height: F8, pressure: F8,
+    east: F8, north: F8, up: F8, sigma_velocity: F8, address: I4, mode3a: I4, category: I1, on_ground: I1,
 ) -> None:  # fmt: skip
-    """Times and rows of kind POSITION. Geometric height goes before pressure height. `head`: see `head_of`."""
+    """Plots of kind POSITION. Geometric height goes before pressure height. `head`: see `head_of`."""
+    by_pressure = np.empty(found.shape[0], np.bool_)
     for i in range(found.shape[0]):
         found[i].t_us = t_us[i]
         row = found[i].row
@@ -143,7 +192,8 @@ def position_1(
         row[M_B] = lon[i]
         row[M_SA] = _given_1(sigma[i], head[7])
         row[M_SB] = math.nan
-        if math.isnan(height[i]) and not math.isnan(pressure[i]):
+        by_pressure[i] = math.isnan(height[i]) and not math.isnan(pressure[i])
+        if by_pressure[i]:
             row[M_C], row[M_SC] = corrected_1(head, CORRECTION, pressure[i])
         else:
             row[M_C] = height[i]
@@ -153,16 +203,21 @@ def position_1(
         row[M_VU] = up[i]
         row[M_SV] = _given_1(sigma_velocity[i], head[9])
         row[M_SITE] = head[3]
+    _said_1(found, head, sites, M_SC, by_pressure, address, mode3a, category, on_ground)
 
 
-@njit(types.void(PLOTS, types.float64[::1], _I8, _F, _F, _F, _F, _F, _F, _F, _F), cache=True, nogil=True,
+@njit(
+    types.void(PLOTS, types.float64[::1], types.float64[:, ::1], _I8, *[_F] * 8, _I4, _I4, _I1, _I1),
+    cache=True, nogil=True,
 )  # fmt: skip
 def polar_1(
-    found: Rec, head: F8, t_us: I8, range_m: F8, azimuth: F8, elevation: F8, sigma_range: F8, sigma_azimuth: F8,
-    sigma_elevation: F8, pressure: F8, doppler: F8,
+    found: Rec, head: F8, sites: F8, t_us: I8, range_m: F8, azimuth: F8, elevation: F8, sigma_range: F8,
+    sigma_azimuth: F8, sigma_elevation: F8, pressure: F8, doppler: F8, address: I4, mode3a: I4, category: I1,
+    on_ground: I1,
 ) -> None:  # fmt: skip
-    """Times and rows of kind POLAR and BEARING. `head`: see `head_of`."""
+    """Plots of kind POLAR and BEARING. `head`: see `head_of`."""
     polar = int(head[2]) != BEARING
+    by_pressure = np.empty(found.shape[0], np.bool_)
     for i in range(found.shape[0]):
         found[i].t_us = t_us[i]
         row = found[i].row
@@ -174,46 +229,14 @@ def polar_1(
         row[M_SC] = _given_1(sigma_elevation[i], head[6])
         row[M_C] = math.nan if math.isnan(row[M_SC]) else elevation[i]
         row[M_SITE] = head[3]
+        by_pressure[i] = polar and not math.isnan(pressure[i])
         if polar:
             row[M_A] = range_m[i]
             row[M_SA] = _given_1(sigma_range[i], head[4])
             row[M_H], row[M_SH] = corrected_1(head, CORRECTION, pressure[i])
             row[M_RATE] = doppler[i]
             row[M_SRATE] = head[10]
-
-
-@njit(signature("void", PLOTS, "float64[:, ::1]"), cache=True, nogil=True)
-def place_n(found: Rec, sites: F8) -> None:
-    """Where each row points, and how far the object may be from there, one generous sigma."""
-    w = np.empty(STEP_SCRATCH)
-    for i in range(found.shape[0]):
-        row_of_1(found, i, w)
-        place = found[i].place
-        if int(w[ROW_AT + M_KIND]) == BEARING:
-            s = int(w[ROW_AT + M_SITE])
-            for k in range(3):
-                place[k] = sites[s, k]
-            found[i].reach = BEARING_REACH_M
-            continue
-        place[0], place[1], place[2] = place_1(w, ROW_AT, sites)
-        found[i].reach = reach_1(w, ROW_AT)
-
-
-@njit(types.void(PLOTS, types.float64[::1], types.float64[:, ::1], _I4, _I4, _I1, _I1), cache=True, nogil=True,
-)  # fmt: skip
-def said_1(found: Rec, head: F8, sites: F8, address: I4, mode3a: I4, category: I1, on_ground: I1) -> None:
-    """What else the plots carry, and their places."""
-    for i in range(found.shape[0]):
-        found[i].rx_us = np.int64(head[0])
-        found[i].sensor = np.int64(head[1])
-        found[i].kind = np.int64(head[2])
-        found[i].address = address[i]
-        found[i].mode3a = mode3a[i]
-        found[i].category = category[i]
-        found[i].on_ground = on_ground[i]
-        found[i].slot = -1
-        found[i].id = -1
-    place_n(found, sites)
+    _said_1(found, head, sites, M_SH, by_pressure, address, mode3a, category, on_ground)
 
 
 @njit(signature("int64[::1]", PLOTS, "int64"), cache=True, nogil=True)
@@ -229,3 +252,9 @@ def order_1(found: Rec, slice_us: int) -> I8:
         plot = found[by_time[i]]
         key[i] = ((plot.t_us // slice_us - least) * 65_536 + plot.sensor) * 4 + plot.kind
     return by_time[np.argsort(key, kind="mergesort")]
+
+
+def take(plots: Rec, which: I8 | B1) -> Rec:
+    """The chosen plots, in this order: numpy copies a record field by field, and one of bytes at once."""
+    taken: Rec = plots.view(_BYTES)[which].view(PLOT)
+    return taken

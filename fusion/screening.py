@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from fusion.bare import BARE
 from fusion.geo import A_M, E2, geodetic
 from fusion.schema import F8
 from fusion.terrain import Grid, local_sigma_m, sample
@@ -43,14 +44,14 @@ OPEN = -1.0  # tangent: nothing stands here, one may look down by 45 degrees
 AROUND_M = 40_000.0  # how far from it the surface lies that makes an antenna's horizon: 1.6 times that of 35 m of mast
 
 
-@njit("float64(float64)", cache=True, nogil=True)
+@njit("float64(float64)", cache=True, nogil=True, **BARE)
 def ramp_1(share: float) -> float:
     """Smooth step: 0 up to share 0, 1 from share 1, with level ends."""
     s = min(1.0, max(0.0, share))
     return s * s * (3.0 - 2.0 * s)
 
 
-@njit(f"float64({SCREEN}, int64, float64, float64, float64)", cache=True, nogil=True)
+@njit(f"float64({SCREEN}, int64, float64, float64, float64)", cache=True, nogil=True, **BARE)
 def clear_1(
     screens: NDArray[np.float32], screen: int, azimuth_rad: float, part_of_range: float, tangent: float
 ) -> float:

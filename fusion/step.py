@@ -23,25 +23,34 @@ from fusion.associate import (
     FAST,
     GRASP,
     GRASP_SIGMAS2,
+    GRID,
+    HINT,
     HITS,
     ID,
+    LEFT_OUT,
     MOST_PAIRS,
+    NEXT_ID,
     ODDS,
     P_GAIN,
     P_SPEED,
     P_SURE,
     PAIR,
+    REFUSED,
     ROW_AT,
     SAME_SCAN,
+    SPLIT,
     STATUS,
+    TOP,
     UNSEEN,
     cluster_1,
     enter_1,
     gate_1,
+    note_1,
     row_of_1,
     wide_1,
 )
-from fusion.bank import HINT, LEFT_OUT, NEXT_ID, R_NUMBER, REFUSED, SPLIT, TOP
+from fusion.bank import R_NUMBER
+from fusion.bare import BARE
 from fusion.birth import tells_velocity_1
 from fusion.clutter import (
     OLD_US,
@@ -59,7 +68,7 @@ from fusion.existence import CORE, E_GAIN, E_SPEED, TENTATIVE, mark_1
 from fusion.filters.params import M_A, M_B
 from fusion.hits import PRIOR, SIZES
 from fusion.hits import RECORD as UNMET
-from fusion.kernels import BEARING, PLOT, PLOTS, RING, SLAB, Rec, T, X, fuse_1, signature, start_1
+from fusion.kernels import BEARING, PLOT, PLOTS, RING, SLAB, WORDS, Rec, T, X, fuse_1, signature, start_1
 from fusion.reopen import ENDED, contended_1, forget_1, remember_1, reopen_1
 from fusion.schema import B1, F4, F8, I8
 
@@ -70,10 +79,9 @@ SILENT_PERIODS = 2.5  # a sensor that says nothing for longer was off
 LEAST_SURE = 1.0  # a doubtful association takes this much of a track's gain at most: a factor of fifty
 
 RECORD = from_dtype(PLOT)
-GRID = "int64[::1], int64[::1], int64[::1]"  # first, after, cell_of
 
 
-@njit("int64(int64[::1], int64[:, ::1])", cache=True, nogil=True)
+@njit("int64(int64[::1], int64[:, ::1])", cache=True, nogil=True, **BARE)
 def slot_1(counts: I8, meta: I8) -> int:
     """The lowest free slot, or -1 when the table is full."""
     slot = counts[HINT]
@@ -90,12 +98,13 @@ def slot_1(counts: I8, meta: I8) -> int:
     signature("void", PLOTS, "int64, float64[::1]", *CORE, "int64[::1], float64", GRID),
     cache=True,
     nogil=True,
+    **BARE,
 )
 def begin_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8, newest_s: float,
     first: I8,
-    after: I8, cell_of: I8,
+    after: I8, cell_of: I8, near: F8,
 ) -> None:  # fmt: skip
     """Plot i, which no track explains, starts one. With a full table it starts nothing, and that is counted."""
     slot = slot_1(counts, meta)
@@ -144,17 +153,22 @@ def begin_1(
         local,
         hot,
     )
-    enter_1(slot, slab, t_us, first, after, cell_of)
+    note_1(slot, slab, belief, near)
+    enter_1(slot, near, t_us, first, after, cell_of)
 
 
 @njit(
-    signature("void", PLOTS, "float64[::1], boolean[::1]", *CORE, "int64[::1], int64[::1], float64[::1]"),
+    signature(
+        "void", PLOTS, "float64[::1], boolean[::1]", *CORE, "int64[::1], int64[::1], float64[::1], float64[:, ::1]"
+    ),
     cache=True,
     nogil=True,
+    **BARE,
 )
 def by_address_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, named: I8, namesake: I8, nis: F8,
+    near: F8,
 ) -> None:  # fmt: skip
     """The address fast path: plots that carry the address of a track go there unless physics says no, to the first
     of several that will have it. `named` and `namesake` chain the tracks that had an address at the start."""
@@ -174,6 +188,7 @@ def by_address_1(
             )
             if done < 0.0:
                 continue
+            note_1(mine, slab, belief, near)
             if done > 0.0:
                 nis[0] += booked
                 nis[1] += comps
@@ -207,14 +222,14 @@ def by_address_1(
         "int64[::1], int64[::1], float64[:, ::1], int64[::1], float64", GRID, "float64[::1]",
     ),
     cache=True,
-    nogil=True,
+    nogil=True, **BARE,
 )  # fmt: skip
 def absorb_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, chosen: I8, pair_slot: I8,
     pair: F8,
     counts: I8, newest_s: float, first: I8, after: I8,
-    cell_of: I8, nis: F8,
+    cell_of: I8, near: F8, nis: F8,
 ) -> None:  # fmt: skip
     """Fuse every plot into the track of its chosen pair; the others start tracks, but for directions."""
     for i in range(plots.shape[0]):
@@ -226,7 +241,7 @@ def absorb_1(
                 begin_1(
                     plots, i, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
                     screens, local, hot, counts,
-                    newest_s, first, after, cell_of,
+                    newest_s, first, after, cell_of, near,
                 )  # fmt: skip
             continue
         slot = pair_slot[k]
@@ -238,6 +253,7 @@ def absorb_1(
         wide = wide_1(slab, o, (plots[i].t_us - slab[o + T]) * 1e-6)
         belief[slot, GRASP] = GRASP_SIGMAS2 * (wide + plots[i].reach * plots[i].reach)
         done, booked, comps = fuse_1(slab, o, float(plots[i].t_us), w, ROW_AT, NO_GATE, sites, table, w)
+        note_1(slot, slab, belief, near)
         if done > 0.0 and not paired:
             nis[0] += booked
             nis[1] += comps
@@ -267,7 +283,7 @@ def absorb_1(
 @njit(
     signature(
         "void", PLOTS, "float64[::1], boolean[::1]", *CORE, "int64[::1], float64", GRID, PLOTS, "int64[::1]",
-        "float64[::1]",
+        "float64[::1], int64[:, ::1], float64[:, ::1]",
     ),
     cache=True,
     nogil=True,
@@ -276,19 +292,17 @@ def associate_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8, newest_s: float,
     first: I8,
-    after: I8, cell_of: I8, ring: Rec, ring_n: I8,
-    nis: F8,
+    after: I8, cell_of: I8, near: F8, ring: Rec, ring_n: I8,
+    nis: F8, pair_of: I8, pair: F8,
 ) -> None:  # fmt: skip
     """Gate, cluster and fuse the plots of a group that no address placed, with those of the same scan they contend
     with."""
     n = plots.shape[0]
-    pair_plot = np.empty(MOST_PAIRS * n + 1, np.int64)
-    pair_slot = np.empty(MOST_PAIRS * n + 1, np.int64)
-    pair = np.empty((MOST_PAIRS * n + 1, PAIR))
+    pair_plot, pair_slot = pair_of[0], pair_of[1]
     held = np.empty(8 * n + 32 if ring_n[R_NUMBER] > 0 else 0, np.int64)
     left_out = np.zeros(2, np.int64)
     count = gate_1(
-        plots, sensor, taken, slab, sites, table, meta, belief, hit_us, rate, w, first, after, cell_of, pair_plot,
+        plots, sensor, taken, slab, sites, table, meta, belief, hit_us, rate, w, first, after, cell_of, near, pair_plot,
         pair_slot, pair, held, left_out, hot,
     )  # fmt: skip
     wanted = contended_1(sensor, meta, hit_us, ring, ring_n, held, left_out[1])
@@ -299,18 +313,19 @@ def associate_1(
         origin = np.empty(n + wanted, np.int64)
         m = reopen_1(
             plots, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover, screens,
-            local, hot, ring, held, wanted, group,
+            local, hot, first, after, cell_of, near, ring, held, wanted, group,
             origin,
         )  # fmt: skip
         group = group[:m]
         taken = np.zeros(m, np.bool_)
-        pair_plot = np.empty(MOST_PAIRS * m + 1, np.int64)
-        pair_slot = np.empty(MOST_PAIRS * m + 1, np.int64)
-        pair = np.empty((MOST_PAIRS * m + 1, PAIR))
+        if MOST_PAIRS * m >= pair.shape[0]:
+            pair_plot = np.empty(MOST_PAIRS * m + 1, np.int64)
+            pair_slot = np.empty(MOST_PAIRS * m + 1, np.int64)
+            pair = np.empty((MOST_PAIRS * m + 1, PAIR))
         left_out[0] = 0
         count = gate_1(
-            group, sensor, taken, slab, sites, table, meta, belief, hit_us, rate, w, first, after, cell_of, pair_plot,
-            pair_slot, pair, held[:0], left_out, hot,
+            group, sensor, taken, slab, sites, table, meta, belief, hit_us, rate, w, first, after, cell_of, near,
+            pair_plot, pair_slot, pair, held[:0], left_out, hot,
         )  # fmt: skip
     counts[LEFT_OUT] += left_out[0]
     chosen = np.empty(group.shape[0], np.int64)
@@ -318,7 +333,7 @@ def associate_1(
     absorb_1(
         group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover, screens,
         local, hot, chosen, pair_slot,
-        pair, counts, newest_s, first, after, cell_of, nis,
+        pair, counts, newest_s, first, after, cell_of, near, nis,
     )  # fmt: skip
     if sensor[S_RADAR] > 0.0:
         remember_1(group, ring, ring_n)
@@ -367,7 +382,7 @@ def book_1(plots: Rec, sensor: F8, meta: I8, slab: F8, passed_s: float, stats: I
     learn_1(sensor, plots, false, 1.0, passed_s)
 
 
-@njit(signature("int64", PLOTS, "int64, int64"), cache=True, nogil=True)
+@njit(signature("int64", PLOTS, "int64, int64"), cache=True, nogil=True, **BARE)
 def group_end_1(plots: Rec, start: int, slice_us: int) -> int:
     """End of the group that begins at `start`: one slice, sensor and kind."""
     end = start + 1
@@ -383,8 +398,9 @@ def group_end_1(plots: Rec, start: int, slice_us: int) -> int:
 
 @njit(
     signature(
-        "void", PLOTS, "int64, float64[:, ::1]", *CORE, "int64[::1], int64, int64[::1]", GRID,
+        "int64", PLOTS, "int64, float64[:, ::1]", *CORE, "int64[::1], int64, int64[::1]", GRID,
         PLOTS.copy(ndim=2), "int64[:, ::1], int64[:, ::1], float64[:, ::1], int64[::1], int64[::1]",
+        "int64[:, ::1], float64[:, ::1], int64[:, ::1], int64[:, ::1]",
     ),
     cache=True,
     nogil=True,
@@ -394,21 +410,24 @@ def step_1(
     look_us: I8, rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8,
     newest_us: int,
     sensor_us: I8, first: I8, after: I8,
-    cell_of: I8, rings: Rec, rings_n: I8, stats: I8, nis: F8, named: I8, namesake: I8,
-) -> None:  # fmt: skip
-    """Fuse the plots of one tick, sorted by (slice, sensor, kind, time).
+    cell_of: I8, near: F8, rings: Rec, rings_n: I8, stats: I8, nis: F8, named: I8, namesake: I8,
+    pair_of: I8, pair: F8, words: I8, names: I8,
+) -> int:  # fmt: skip
+    """Fuse the plots of one tick, sorted by (slice, sensor, kind, time); returns the newest measured time.
 
     `numbers` (n, SENSOR) and `sensor_us` (n,) newest measured time, one row a sensor; `stats` (n, 3) hits, misses,
     innovations; `nis` (n, 4) fading sum and components, and the same of the group in hand; The grid of
-    places (`first`, `after`, `cell_of`) and the chains of addresses (`named`, `namesake`) are made here.
+    places (`first`, `after`, `cell_of`) and the chains of addresses (`named`, `namesake`) are made here. `pair_of`
+    (2, m) and `pair` (m, PAIR), m at least MOST_PAIRS a plot and one more, are scratch. `words` are the plots as
+    numbers, whose last WORDS go into `names` of the tracks that took them, where they say anything.
     """
     first[:] = -1
-    for slot in range(counts[TOP] - 1, -1, -1):
-        if meta[slot, STATUS] >= 0:
-            enter_1(slot, slab, plots[0].t_us, first, after, cell_of)
     named[:] = -1
     for slot in range(counts[TOP] - 1, -1, -1):
-        if meta[slot, STATUS] >= 0 and meta[slot, ADDRESS] >= 0:
+        if meta[slot, STATUS] < 0:
+            continue
+        enter_1(slot, near, plots[0].t_us, first, after, cell_of)
+        if meta[slot, ADDRESS] >= 0:
             k = meta[slot, ADDRESS] & (named.shape[0] - 1)
             namesake[slot] = named[k]
             named[k] = slot
@@ -426,7 +445,7 @@ def step_1(
             by_address_1(
                 group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
                 screens, local, hot, named,
-                namesake, nis[s, 2:],
+                namesake, nis[s, 2:], near,
             )  # fmt: skip
         if sensor[S_RADAR] > 0.0:
             window_us = min(int(SAME_SCAN * sensor[S_PERIOD_US]), REOPEN_US)
@@ -435,7 +454,7 @@ def step_1(
             associate_1(
                 group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
                 screens, local, hot, counts,
-                newest_us * 1e-6, first, after, cell_of, rings[s], rings_n[s], nis[s, 2:],
+                newest_us * 1e-6, first, after, cell_of, near, rings[s], rings_n[s], nis[s, 2:], pair_of, pair,
             )  # fmt: skip
         passed_us = group_us - sensor_us[s]
         known_before = sensor_us[s] > 0
@@ -450,3 +469,12 @@ def step_1(
         if meta[slot, STATUS] == ENDED:
             meta[slot, STATUS] = -1
             counts[HINT] = min(counts[HINT], slot)
+    at = words.shape[1] - WORDS
+    for i in range(plots.shape[0]):
+        slot = plots[i].slot
+        if slot >= 0 and words[i, at] != 0:
+            names[slot, 0] = words[i, at]
+        if slot >= 0 and words[i, at + 1] != 0:
+            for k in range(1, WORDS):
+                names[slot, k] = words[i, at + k]
+    return newest_us

@@ -24,16 +24,22 @@ from fusion.associate import (
     HEIGHT,
     HITS,
     ID,
+    LEFT_OUT,
     MODE3A,
     MODE3A_US,
+    MOST_PAIRS,
     ODDS,
+    PAIR,
     RADAR,
+    REFUSED,
+    SPLIT,
     STATUS,
     STEP_SCRATCH,
+    TOP,
     UNSEEN,
     UPDATE,
 )
-from fusion.bank import LEFT_OUT, MOST_TRACKS, REFUSED, SPLIT, TOP, Bank
+from fusion.bank import MOST_TRACKS, Bank
 from fusion.clutter import GRID, HOT, S_CLUTTER, SENSOR, numbers_of
 from fusion.coverage import Coverage
 from fusion.existence import look_1, twins_1
@@ -43,7 +49,7 @@ from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import Rec
 from fusion.pressure import Pressure
 from fusion.registration import Registration, RegistrationParams
-from fusion.rows import head_of, order_1, place_n, plots_of
+from fusion.rows import head_of, order_1, place_n, plots_of, take
 from fusion.schema import (
     CLAIM as CLAIMS,
 )
@@ -159,6 +165,7 @@ class Tracker:
         self._hot = np.zeros((n, GRID * GRID, HOT), np.float32)
         self._nis = np.zeros((n, 4))  # sum, degrees of freedom, both fading; and scratch of the group in hand
         self._buckets = np.empty((2, 1024), np.int64)  # of the grid, of addresses
+        self._pairs = np.empty((2, 1), np.int64), np.empty((1, PAIR))  # scratch of association
         self.pressure = Pressure(self._sensors, geoid, self.params.pressure_sigma_m)
 
     # ------------------------------------------------------------- the verbs
@@ -210,7 +217,7 @@ class Tracker:
             mode3a_us=meta[:, MODE3A_US].copy(),
             category=meta[:, CATEGORY].astype(np.int8),
             callsign=bank.callsign[slots],
-            serial=bank.serial[slots],
+            serial=bank.serial[slots].astype("S20"),
             claim_us=meta[:, CLAIM].copy(),
             radar_us=meta[:, RADAR].copy(),
             height_us=meta[:, HEIGHT].copy(),
@@ -322,34 +329,33 @@ class Tracker:
         self.registration.observe(plots, now_us)
         believed = self.registration.believed
         if not believed.all():
-            plots = plots[believed[plots["sensor"]]]
+            plots = take(plots, believed[plots["sensor"]])
         if len(self.registration.correct(plots)):
             place_n(plots, self._sites)
-        return plots[order_1(plots, SLICE_US)]
+        return take(plots, order_1(plots, SLICE_US))
 
     def _fuse(self, plots: Rec) -> None:
         landed = plots["on_ground"] == 1
         if landed.any():
             landed &= self._looks[plots["sensor"], 3] > 0.0  # claims only: they know
             self._landed(plots["address"][landed])
-            plots = plots[~landed]
+            plots = take(plots, ~landed)
         if len(plots) == 0:
             return
         bank = self._bank
         top = int(bank.counts[TOP])
-        if self._buckets.shape[1] < 2 * (top + len(plots)):
-            self._buckets = np.empty((2, 1 << (4 * (top + len(plots))).bit_length()), np.int64)
+        if self._buckets.shape[1] < top + len(plots):
+            self._buckets = np.empty((2, 1 << (top + len(plots)).bit_length()), np.int64)
+        most = MOST_PAIRS * len(plots) + 1
+        if len(self._pairs[1]) < most:
+            self._pairs = np.empty((2, 2 * most), np.int64), np.empty((2 * most, PAIR))
         call: tuple[Any, ...] = (
             plots, SLICE_US, self._numbers, bank.slab, self._sites, self._table, *bank.per_track(), self._work,
             self._rules, *self._known(), bank.counts, self._newest_us, self._sensor_us, self._buckets[0], bank.after,
-            bank.cell,
-            bank.recent, bank.recent_n, self._stats, self._nis, self._buckets[1], bank.namesake,
+            bank.cell, bank.near, bank.recent, bank.recent_n, self._stats, self._nis, self._buckets[1], bank.namesake,
+            *self._pairs, plots.view(np.int64).reshape(len(plots), -1), bank.names,
         )  # fmt: skip
-        step_1(*call)
-        for name, column in (("callsign", bank.callsign), ("serial", bank.serial)):
-            said = np.flatnonzero((plots[name] != b"") & (plots["slot"] >= 0))
-            column[plots["slot"][said]] = plots[name][said]
-        self._newest_us = max(self._newest_us, int(plots["t_us"].max()))
+        self._newest_us = int(step_1(*call))
 
     def _fade(self) -> None:
         """What coverage learnt of places fades by measured time, a minute at a time."""
@@ -369,11 +375,12 @@ class Tracker:
         ended, in_view = np.empty(top, np.int64), np.empty(top, np.bool_)
         call: tuple[Any, ...] = (
             top, self._newest_us, now_us, self._sensor_us, self._looks, self._numbers, self._sites, *self._known(),
-            *bank.per_track(), bank.slab, self._rules, ended, in_view, self._stats,
+            *bank.per_track(), bank.slab, self._rules, ended, in_view, self._stats, bank.counts,
+            bank.names,
         )  # fmt: skip
         count = int(look_1(*call))
-        for slot, seen in zip(ended[:count].tolist(), in_view[:count].tolist(), strict=True):
-            self._end(slot, "dropped" if seen else "left coverage")
+        for number, seen in zip(ended[:count].tolist(), in_view[:count].tolist(), strict=True):
+            self._dropped.append((number, "dropped" if seen else "left coverage"))
 
     def _merge(self) -> None:
         bank = self._bank
@@ -384,22 +391,27 @@ class Tracker:
         pairs = np.empty((len(live), 2), np.int64)
         p = self.params
         count = twins_1(
-            live, float(self._newest_us), bank.slab, self._table, bank.meta, bank.hit_us, self._looks, p.merge_m,
-            p.merge_gate, pairs,
+            live, float(self._newest_us), bank.slab, bank.near, self._table, bank.meta, bank.hit_us, self._looks,
+            p.merge_m, p.merge_gate, pairs,
         )  # fmt: skip
-        for keep, drop in pairs[:count]:
-            bank.absorb(int(keep), int(drop))
-            self._end(int(drop), "merged")
+        for keep, drop in pairs[:count].tolist():
+            bank.absorb(keep, drop)
+        if count:
+            self._end(pairs[:count, 1], ["merged"] * count)
 
     def _landed(self, addresses: np.ndarray) -> None:
         live = self._bank.live()
-        for slot in live[np.isin(self._bank.meta[live, ADDRESS], addresses[addresses >= 0])]:
-            self._end(int(slot), "landed")
+        gone = live[np.isin(self._bank.meta[live, ADDRESS], addresses[addresses >= 0])]
+        if len(gone):
+            self._end(gone, ["landed"] * len(gone))
 
-    def _end(self, slot: int, why: str) -> None:
-        if self._bank.meta[slot, STATUS] > int(TrackStatus.TENTATIVE):
-            self._dropped.append((int(self._bank.meta[slot, ID]), why))
-        self._bank.release(slot)
+    def _end(self, slots: I8, why: Sequence[str]) -> None:
+        meta = self._bank.meta[slots]
+        published = meta[:, STATUS] > int(TrackStatus.TENTATIVE)
+        self._dropped += [
+            (i, w) for i, w, said in zip(meta[:, ID].tolist(), why, published.tolist(), strict=True) if said
+        ]
+        self._bank.release(slots)
 
 
 def _rules(p: TrackerParams) -> F8:

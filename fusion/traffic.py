@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numba import from_dtype, njit
 
+from fusion.bare import BARE
 from fusion.filters.params import M_A, M_B, M_C, M_H, M_SA, M_SB, M_SC, M_SH, M_SV, M_VE, M_VN, M_VU, ROW
 from fusion.geo import ecef_1, enu_axes_1, geodetic_1, polar_1, wrap_pi_1
 from fusion.kernels import PLOTS, Rec, signature
@@ -55,7 +56,12 @@ HELDS = from_dtype(HELD)[::1]
 _V, _M, _T = "float64[::1]", "float64[:, ::1]", "float64[:, :, ::1]"
 
 
-@njit(signature("UniTuple(int64, 2)", PLOTS, "int64[::1]", HELDS, "int64", HELDS, "int64"), cache=True, nogil=True)
+@njit(
+    signature("UniTuple(int64, 2)", PLOTS, "int64[::1]", HELDS, "int64", HELDS, "int64"),
+    cache=True,
+    nogil=True,
+    **BARE,
+)
 def sort_out_n(plots: Rec, role: I8, radar: Rec, n_radar: int, claim: Rec, n_claim: int) -> tuple[int, int]:
     """Keep polar plots of radars (role 1 of their sensor) and places of claims with an address (role 2); returns how
     many there are now of each. What has no room is left out."""
@@ -79,7 +85,7 @@ def sort_out_n(plots: Rec, role: I8, radar: Rec, n_radar: int, claim: Rec, n_cla
     return n_radar, n_claim
 
 
-@njit(signature("UniTuple(int64, 2)", HELDS, "int64, int64, int64", HELDS), cache=True, nogil=True)
+@njit(signature("UniTuple(int64, 2)", HELDS, "int64, int64, int64", HELDS), cache=True, nogil=True, **BARE)
 def take_n(held: Rec, n: int, sensor: int, until_us: int, out: Rec) -> tuple[int, int]:
     """Move the plots of one radar that arrived until then to `out`; (how many moved, how many stay, in order)."""
     moved, stay = 0, 0
@@ -93,7 +99,7 @@ def take_n(held: Rec, n: int, sensor: int, until_us: int, out: Rec) -> tuple[int
     return moved, stay
 
 
-@njit(signature("boolean", HELDS, "int64, int64"), cache=True, nogil=True)
+@njit(signature("boolean", HELDS, "int64, int64"), cache=True, nogil=True, **BARE)
 def _after_1(held: Rec, a: int, b: int) -> bool:
     """Of two plots of one time: does a come after b, by what they say?"""
     one, other = held[a], held[b]
@@ -121,7 +127,7 @@ def in_order_1(held: Rec, n: int) -> I8:
     return order
 
 
-@njit(signature("void", HELDS, "int64[::1], int64[:, ::1], float64[:, ::1]"), cache=True, nogil=True)
+@njit(signature("void", HELDS, "int64[::1], int64[:, ::1], float64[:, ::1]"), cache=True, nogil=True, **BARE)
 def report_n(said: Rec, order: I8, who: I8, out: F8) -> None:
     """Claims, in this order, as time, address and code (3, n) and reports (n, REPORT); R_SP is NaN where one says too
     little. No climb told is taken as level."""
@@ -140,7 +146,7 @@ def report_n(said: Rec, order: I8, who: I8, out: F8) -> None:
         r[R_V + 2] = ez * row[M_VE] + nz * row[M_VN] + uz * up
 
 
-@njit("int64(int64, int64[::1], int64[::1])", cache=True, nogil=True)
+@njit("int64(int64, int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
 def _slot_1(address: int, key: I8, bucket: I8) -> int:
     """Where in the buckets (a power of two of them, open addressing) the slot of an address stands, or may be put."""
     k = (address * 40_503) & (bucket.size - 1)
@@ -149,7 +155,7 @@ def _slot_1(address: int, key: I8, bucket: I8) -> int:
     return int(k)
 
 
-@njit("void(int64[::1], int64[::1])", cache=True, nogil=True)
+@njit("void(int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
 def index_1(key: I8, bucket: I8) -> None:
     """Write the slot of every address into the buckets."""
     bucket[:] = -1
@@ -157,7 +163,7 @@ def index_1(key: I8, bucket: I8) -> None:
         bucket[_slot_1(key[slot], key, bucket)] = slot
 
 
-@njit("int64(int64[::1], int64[::1], int64[::1], int64[::1])", cache=True, nogil=True)
+@njit("int64(int64[::1], int64[::1], int64[::1], int64[::1])", cache=True, nogil=True, **BARE)
 def find_n(address: I8, key: I8, bucket: I8, slot: I8) -> int:
     """Fill in the slot of each address, -1 for none; returns how many have none."""
     none = 0
@@ -210,7 +216,7 @@ def keep_1(who: I8, slot: I8, reports: F8, ring: F8, state: I8, code: I8) -> Non
             state[s, C_NEWEST], state[s, C_LEAD] = who[0, i], oldest
 
 
-@njit(f"boolean({_M}, int64, float64, {_V})", cache=True, nogil=True)
+@njit(f"boolean({_M}, int64, float64, {_V})", cache=True, nogil=True, **BARE)
 def expect_1(ring: F8, used: int, t_us: float, out: F8) -> bool:
     """Place, velocity (ECEF), horizontal and vertical variance of one claim at t_us, into out (8,). False: not known.
 
@@ -260,7 +266,7 @@ def expect_1(ring: F8, used: int, t_us: float, out: F8) -> bool:
     return True
 
 
-@njit(f"UniTuple(float64, 5)({_V}, {_V})", cache=True, nogil=True)
+@njit(f"UniTuple(float64, 5)({_V}, {_V})", cache=True, nogil=True, **BARE)
 def seen_from_1(site: F8, at: F8) -> tuple[float, float, float, float, float]:
     """Range, azimuth, elevation, rate of range and rate of azimuth of a place and velocity (ECEF, at[:6])."""
     r, az, el = polar_1(site, at[0], at[1], at[2])
@@ -273,7 +279,7 @@ def seen_from_1(site: F8, at: F8) -> tuple[float, float, float, float, float]:
     return r, az, el, rdot, across / max(r * math.cos(el), 100.0)
 
 
-@njit("boolean(int64, int64, int64, int64)", cache=True, nogil=True)
+@njit("boolean(int64, int64, int64, int64)", cache=True, nogil=True, **BARE)
 def _strangers_1(address: int, code: int, key: int, claim_code: int) -> bool:
     """True where address or code say that plot and claim are two objects."""
     if address >= 0:
@@ -281,7 +287,7 @@ def _strangers_1(address: int, code: int, key: int, claim_code: int) -> bool:
     return code >= 0 and claim_code >= 0 and code != claim_code
 
 
-@njit(f"float64({_T}, int64[:, ::1], int64, float64, {_V}, {_M}, {_V})", cache=True, nogil=True)
+@njit(f"float64({_T}, int64[:, ::1], int64, float64, {_V}, {_M}, {_V})", cache=True, nogil=True, **BARE)
 def _rough_1(ring: F8, state: I8, s: int, t_us: float, site: F8, rough: F8, at: F8) -> float:
     """About where a claim is at a time: range and its rate, east, north and their rates seen from a site, into row s.
 
@@ -309,7 +315,7 @@ def _rough_1(ring: F8, state: I8, s: int, t_us: float, site: F8, rough: F8, at: 
     return r
 
 
-@njit(signature("boolean", HELDS, f"int64, {_V}, {_V}, {_V}, {_V}"), cache=True, nogil=True)
+@njit(signature("boolean", HELDS, f"int64, {_V}, {_V}, {_V}, {_V}"), cache=True, nogil=True, **BARE)
 def _pair_1(plots: Rec, i: int, site: F8, at: F8, window: F8, p: F8) -> bool:
     """What plot i measured less what a claim at a place lets expect, into p (PAIR,); False beyond the window."""
     row = plots[i].row

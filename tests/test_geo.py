@@ -51,6 +51,19 @@ def test_height_alone_is_that_of_geodetic(lat: float, lon: float, height: float)
 
 
 @given(LATITUDES, LONGITUDES, HEIGHTS)
+def test_the_normal_is_that_of_geodetic_without_its_trigonometry(lat: float, lon: float, height: float) -> None:
+    place = geo.ecef_1(lat, lon, height)
+    there = geo.geodetic_1(*place)
+    assert geo.normal_1(*place)[3] == pytest.approx(there[2], abs=1e-6)
+    assert geo.normal_1(*place)[:3] == pytest.approx(geo.enu_axes_1(*there[:2])[6:], abs=1e-14)
+
+
+@pytest.mark.parametrize("z_m", [geo.B_M + 250.0, -geo.B_M - 250.0])
+def test_the_normal_at_a_pole_stands_upright(z_m: float) -> None:
+    assert geo.normal_1(0.0, 0.0, z_m) == pytest.approx((0.0, 0.0, math.copysign(1.0, z_m), 250.0), abs=1e-8)
+
+
+@given(LATITUDES, LONGITUDES, HEIGHTS)
 def test_geodetic_undoes_ecef(lat: float, lon: float, height: float) -> None:
     lat2, lon2, height2 = geo.geodetic_1(*geo.ecef_1(lat, lon, height))
     assert abs(lat2 - lat) < 1e-9

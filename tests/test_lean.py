@@ -31,8 +31,9 @@ from adapters import lean
 {install}
 import numpy as np
 import kernels
+print(len(kernels.total.overloads), len(kernels.inner.overloads))
+print(kernels.total(np.arange(4.0)), sum(kernels.total.stats.cache_hits.values()), len(kernels.inner.overloads))
 (compiled,) = kernels.total.overloads.values()
-print(kernels.total(np.arange(4.0)), sum(kernels.total.stats.cache_hits.values()))
 print(compiled.library._shared_module is None, "numba.np.arrayobj" in sys.modules)
 from numba import njit
 
@@ -41,6 +42,10 @@ def outer(x):
     return kernels.inner(x) - 1.0
 
 print(outer(3.0))
+try:
+    kernels.total("text")
+except TypeError:
+    print("refused")
 """
 
 
@@ -63,5 +68,5 @@ def test_a_kernel_from_the_cache_comes_without_its_compiler_and_can_still_be_com
     tmp_path: Path, install: str
 ) -> None:
     (tmp_path / "kernels.py").write_text(MODULE, encoding="utf-8")
-    assert run(tmp_path, install) == ["18.0 0", "False True", "9.0"], "first start: compiled here"
-    assert run(tmp_path, install) == ["18.0 1", "True False", "9.0"], "second start: from the cache"
+    assert run(tmp_path, install) == ["1 1", "18.0 0 1", "False True", "9.0", "refused"], "compiled at import"
+    assert run(tmp_path, install) == ["0 0", "18.0 1 0", "True False", "9.0", "refused"], "from the cache when called"

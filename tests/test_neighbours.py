@@ -193,7 +193,7 @@ def pairs_of(tracker: Tracker, batch: Plots) -> int:
         gate_1(
             plots, tracker._numbers[RADAR.index], np.zeros(len(plots), np.bool_), bank.slab, SITES, TABLE, bank.meta,
             bank.belief, bank.hit_us, bank.rate, np.empty(STEP_SCRATCH), tracker._buckets[0], bank.after, bank.cell,
-            none[0], none[1], pair, none[2], np.zeros(2, np.int64), tracker._hot,
+            bank.near, none[0], none[1], pair, none[2], np.zeros(2, np.int64), tracker._hot,
         )
     )  # fmt: skip
 

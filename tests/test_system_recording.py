@@ -32,8 +32,6 @@ from tests import shipped
 from tests.conftest import need
 from tests.running import PATIENCE_S, Ear, Mosquitto, Service, ports, vedette, write_config
 
-pytestmark = pytest.mark.alone
-
 SECONDS = 30
 T = TypeVar("T", Frame, Output)
 
@@ -188,3 +186,24 @@ def test_the_command_says_the_same_under_another_hash_seed_entered_in_the_middle
     assert done.returncode == 0, told.decode()
     assert b"identical" in told
     assert said.decode().split() == ["tracks", last.tracks, "alerts", last.alerts, "incidents", last.incidents]
+
+
+def test_a_disk_that_refuses_is_shown_and_stops_nothing_else(tmp_path: Path) -> None:
+    scene = Scenario.load("lithuania-2025-07-28")
+    http_port, _ = ports()
+    with Mosquitto(tmp_path / "broker") as broker:
+        formats = simulate_command.formats(scene)
+        taken = '[record]\nfolder = "taken"'
+        config = write_config(tmp_path / "config", broker.port, scene.sensors, formats, http_port, taken)
+        (config / "taken").write_text("a file where the folder should be", encoding="utf-8")
+        with Service(config, http_port) as service, Ear(broker.port, "status", "picture-delta") as ear:
+            ear.wait_for(
+                lambda heard: any("not recorded: " in told.get("detail", "") for told in heard.of("status")), 20
+            )
+            ear.wait_for(lambda heard: len(heard.of("picture-delta")) > 10, 20)
+            status, words = service.get("/readyz")
+            assert (status, words.split(";")[0]) == (200, "ready")
+            assert "not recorded" in words
+            assert service.metric("vedette_recorder_up") == 0
+            assert service.metric("vedette_frames_unrecorded_total") > 10
+        assert '"nothing is recorded"' in service.log.read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.filters.measure import LIN, SCRATCH, anchor_1, linearise_1
 from fusion.filters.params import MODELS, ImmParams
 from fusion.geo import up_1
@@ -43,13 +44,13 @@ def imm_table(params: ImmParams) -> F8:
     )
 
 
-@njit("UniTuple(float64, 3)(float64[::1], float64)", cache=True, nogil=True)
+@njit("UniTuple(float64, 3)(float64[::1], float64)", cache=True, nogil=True, **BARE)
 def _stay_1(table: F8, dt_s: float) -> tuple[float, float, float]:
     dt = abs(dt_s)
     return math.exp(-dt / table[STAY]), math.exp(-dt / table[STAY + 1]), math.exp(-dt / table[STAY + 2])
 
 
-@njit("void(float64[::1], int64, float64[::1], float64, float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1], float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def mix_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
     """IMM mixing of the state s[so:] over |dt_s| into out[oo:], another place: each model's start from all three
     (Blom and Bar-Shalom 1988)."""
@@ -86,7 +87,7 @@ def mix_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
                 c += 1
 
 
-@njit("UniTuple(float64, 5)(float64, float64)", cache=True, nogil=True)
+@njit("UniTuple(float64, 5)(float64, float64)", cache=True, nogil=True, **BARE)
 def motion_1(tau_s: float, dt_s: float) -> tuple[float, float, float, float, float]:
     """(a, b, s_pp, s_pv, s_vv) of one model over dt; backwards (dt < 0) every model keeps its velocity."""
     if math.isinf(tau_s) or dt_s < 0.0:
@@ -98,7 +99,7 @@ def motion_1(tau_s: float, dt_s: float) -> tuple[float, float, float, float, flo
     return a, b, s_pp, 0.5 * tau_s * tau_s * (1.0 - b) * (1.0 - b), 0.5 * tau_s * (1.0 - b * b)
 
 
-@njit("void(float64[::1], int64, int64, float64, float64, float64, float64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, int64, float64, float64, float64, float64)", cache=True, nogil=True, **BARE)
 def move_1(s: F8, m: int, p: int, tau_s: float, q_h: float, q_v: float, dt_s: float) -> None:
     """Predict one model in place: mean (6) at s[m:], packed covariance at s[p:]."""
     a, b, s_pp, s_pv, s_vv = motion_1(tau_s, dt_s)
@@ -139,7 +140,7 @@ def move_1(s: F8, m: int, p: int, tau_s: float, q_h: float, q_v: float, dt_s: fl
     s[p + 20] = bb * v22 + s_vv * d22
 
 
-@njit("void(float64[::1], int64, float64[::1], float64, float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1], float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def predict_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
     """Mix and move all three models of s[so:] by dt_s into out[oo:] (another place)."""
     mix_1(s, so, table, dt_s, out, oo)
@@ -149,7 +150,7 @@ def predict_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
         move_1(out, m, p, table[TAU + j], table[QH + j], table[QV + j], dt_s)
 
 
-@njit("UniTuple(float64, 2)(float64[::1], int64, int64, float64[::1], int64)", cache=True, nogil=True)
+@njit("UniTuple(float64, 2)(float64[::1], int64, int64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def correct_1(s: F8, m: int, p: int, w: F8, n: int) -> tuple[float, float]:
     """Joint update of one model in place, mean at s[m:], covariance at s[p:], by the n components in w, one scalar at a
     time (equal to the joint one, as their errors are independent).
@@ -225,6 +226,7 @@ def correct_1(s: F8, m: int, p: int, w: F8, n: int) -> tuple[float, float]:
     "UniTuple(float64, 4)(float64[::1], int64, float64[::1], int64, float64[:, ::1], float64[::1])",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def update_1(s: F8, so: int, r: F8, ro: int, sites: F8, w: F8) -> tuple[float, float, float, float]:
     """Update the predicted models s[so:] and their probabilities in place by the measurement row r[ro:].
@@ -262,6 +264,7 @@ def update_1(s: F8, so: int, r: F8, ro: int, sites: F8, w: F8) -> tuple[float, f
     "float64[::1])",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def glance_1(
     s: F8, so: int, table: F8, dt_s: float, r: F8, ro: int, sites: F8, w: F8
@@ -338,7 +341,7 @@ def glance_1(
     return best + math.log(total), nearest, float(n), booked / total
 
 
-@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def combine_1(s: F8, so: int, x: F8, xo: int, p: F8, po: int) -> None:
     """Moments of the mixture s[so:] into x[xo:] (6) and, packed, p[po:] (TRIANGLE)."""
     for a in range(6):
@@ -356,7 +359,7 @@ def combine_1(s: F8, so: int, x: F8, xo: int, p: F8, po: int) -> None:
             k += 1
 
 
-@njit("void(float64[::1], float64[:, ::1])", cache=True, nogil=True)
+@njit("void(float64[::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
 def unpack_1(p: F8, full: F8) -> None:
     """A packed covariance (TRIANGLE,) as a matrix (6, 6)."""
     k = 0

@@ -6,6 +6,7 @@ import math
 
 from numba import njit
 
+from fusion.bare import BARE
 from fusion.filters.params import (
     M_A,
     M_B,
@@ -22,7 +23,7 @@ from fusion.filters.params import (
     M_SV,
     M_VE,
 )
-from fusion.geo import ecef_1, enu_axes_1, geodetic_1
+from fusion.geo import A_M, E2, ecef_1, enu_axes_1, normal_1
 from fusion.schema import F8, PlotKind
 
 # Compiled code here takes arrays with a place in them, (array, offset), instead of slices: numba counts references to
@@ -34,7 +35,7 @@ SCRATCH = ANCHOR + 12  # length of the scratch `w` as far as this file uses it
 POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
 
 
-@njit("float64(float64, float64)", cache=True, nogil=True)
+@njit("float64(float64, float64)", cache=True, nogil=True, **BARE)
 def _angle_1(across: float, along: float) -> float:
     """atan2(across, along), by its series where that is exact to rounding: innovations are small."""
     t = across / along if along > 0.0 else 1.0
@@ -44,7 +45,7 @@ def _angle_1(across: float, along: float) -> float:
     return t * (1.0 - q * (1 / 3 - q * (1 / 5 - q * (1 / 7 - q * (1 / 9 - q * (1 / 11))))))
 
 
-@njit("void(float64[::1], int64, float64[::1])", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1])", cache=True, nogil=True, **BARE)
 def anchor_1(r: F8, ro: int, w: F8) -> None:
     """What the row r[ro:] says whatever the state, worked out once for all models, into the scratch w.
 
@@ -67,14 +68,18 @@ def anchor_1(r: F8, ro: int, w: F8) -> None:
     w[ANCHOR + 7] = u1
     w[ANCHOR + 8] = u2
     if not math.isnan(r[ro + M_C]):
-        w[ANCHOR + 9], w[ANCHOR + 10], w[ANCHOR + 11] = ecef_1(r[ro + M_A], r[ro + M_B], r[ro + M_C])
+        across = A_M / math.sqrt(1.0 - E2 * u2 * u2)  # geo.ecef_1, with the sines and cosines that the axes are made of
+        out = (across + r[ro + M_C]) * n2
+        w[ANCHOR + 9] = out * e1
+        w[ANCHOR + 10] = -out * e0
+        w[ANCHOR + 11] = (across * (1.0 - E2) + r[ro + M_C]) * u2
 
 
-@njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True)
+@njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True, **BARE)
 def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
     if math.isnan(r[ro + M_C]):
         known = False
-        px, py, pz = ecef_1(r[ro + M_A], r[ro + M_B], geodetic_1(x[xo], x[xo + 1], x[xo + 2])[2])
+        px, py, pz = ecef_1(r[ro + M_A], r[ro + M_B], normal_1(x[xo], x[xo + 1], x[xo + 2])[3])
     else:
         known = True
         px, py, pz = w[ANCHOR + 9], w[ANCHOR + 10], w[ANCHOR + 11]
@@ -110,7 +115,7 @@ def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
 
 
 @njit("void(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64, float64, float64[::1], int64)",
-      cache=True, nogil=True)  # fmt: skip
+      cache=True, nogil=True, **BARE)  # fmt: skip
 def _range_rate_1(r: F8, ro: int, sites: F8, x: F8, xo: int, steep: float, level: float, w: F8, o: int) -> None:
     """`steep` and `level`: sine and cosine of the elevation of the line of sight."""
     i = int(r[ro + M_SITE])
@@ -127,13 +132,10 @@ def _range_rate_1(r: F8, ro: int, sites: F8, x: F8, xo: int, steep: float, level
     w[o + 5] = r[ro + M_SRATE] * r[ro + M_SRATE] + across2 * r[ro + M_SB] * r[ro + M_SB]
 
 
-@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True)
+@njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _height_1(r: F8, ro: int, x: F8, xo: int, w: F8, o: int) -> None:
-    lat, lon, h = geodetic_1(x[xo], x[xo + 1], x[xo + 2])
     w[o] = 0.0
-    w[o + 1] = math.cos(lat) * math.cos(lon)
-    w[o + 2] = math.cos(lat) * math.sin(lon)
-    w[o + 3] = math.sin(lat)
+    w[o + 1], w[o + 2], w[o + 3], h = normal_1(x[xo], x[xo + 1], x[xo + 2])
     w[o + 4] = r[ro + M_H] - h
     w[o + 5] = r[ro + M_SH] * r[ro + M_SH]
 
@@ -142,6 +144,7 @@ def _height_1(r: F8, ro: int, x: F8, xo: int, w: F8, o: int) -> None:
     "int64(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64[::1])",
     cache=True,
     nogil=True,
+    **BARE,
 )
 def linearise_1(r: F8, ro: int, sites: F8, x: F8, xo: int, w: F8) -> int:
     """Components of the measurement row r[ro:] at the state x[xo:]: their number; they are written to w, LIN each.
