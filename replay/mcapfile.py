@@ -1,7 +1,7 @@
 """A recording on disk while it is written: MCAP in chunks of 64 KiB, and beside it what no chunk holds yet.
 
-    20261126T164500.000000Z-e12.mcap        chunks, each compressed and with a check sum; a summary when it is finished
-    20261126T164500.000000Z-e12.mcap.tail   what came since the newest chunk, without chunks; gone when it is finished
+    e000012-20261126T164500Z.mcap        chunks, each compressed and with a check sum; a summary when it is finished
+    e000012-20261126T164500Z.mcap.tail   what came since the newest chunk, without chunks; gone when it is finished
 
 Chunks of one tick would be small and would hardly compress; a chunk that waits in memory would be lost by kill -9. So
 every flush writes to the tail, one write for a tick, and a full chunk takes the place of the tail. A crash between the
