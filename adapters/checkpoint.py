@@ -56,11 +56,11 @@ class About:
 
 @cache
 def code() -> str:
-    """A hash of the source of the core: state has the shape that the code gave it."""
-    folder = Path(fusion.__file__ or "").parent
+    """A hash of the source of core and shell: state, what was told of it included, has the shape the code gave it."""
+    root = Path(fusion.__file__ or "").parent.parent
     total = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        total.update(path.relative_to(folder).as_posix().encode() + b"\n" + path.read_bytes())
+    for path in sorted(path for package in ("fusion", "adapters") for path in (root / package).rglob("*.py")):
+        total.update(path.relative_to(root).as_posix().encode() + b"\n" + path.read_bytes())
     return total.hexdigest()
 
 

@@ -94,6 +94,14 @@ class Progress:
         """
         return self.newest_us >= 0 and tick_us - self.newest_us < max(self.interval_us, 1)
 
+    async def began(self, patience_s: float) -> bool:
+        """Wait for the first picture; False: there is no service, or it shows nothing."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + patience_s
+        while self.newest_us < 0 and loop.time() < deadline_s:
+            await asyncio.sleep(0.02)
+        return self.newest_us >= 0
+
     async def follow(self, connection: Connection) -> None:
         """Read the pictures that arrive, until cancelled."""
         while True:

@@ -110,7 +110,8 @@ class _Live:
         self._recorder = Recorder(config.record_dir, config.record, schemas(), self._sync_thread)
         self._frames = self._start.seq  # numbered so far: as recorded, so that a replay sees what is missing
         self._begun = False  # the start is recorded
-        self._saver = Saver(None if self._feed else folder.checkpoint_path, config.hash, self._sync_thread)
+        goes_on = not self._feed and config.record.enabled
+        self._saver = Saver(folder.checkpoint_path if goes_on else None, config.hash, self._sync_thread)
         self._tick = Frame(0, -1, TICK, b"")  # the newest
         self._outputs: list[Output] = []  # said before there was a recording
         self._unrecorded = ""  # why, as last logged
@@ -181,6 +182,7 @@ class _Live:
             await self._close(left.open_alerts, left.open_incidents, self._start.reason)
         else:
             await self._go_on(left.newest_us)
+            await self._close_unknown(left.open_alerts, left.open_incidents)
         self._turned_s = time.monotonic()
         self._ready = True
         async for arrived in self._intake.by_feed() if self._feed else self._intake.by_clock():
@@ -204,6 +206,14 @@ class _Live:
                 await self._publish_alerts(turn)
                 self._keep(tick_us, events)
         self._start.turns.clear()
+
+    async def _close_unknown(self, alerts: Sequence[Alert], incidents: Sequence[Incident]) -> None:
+        """What the journal holds open and a checkpoint before it does not know: a power cut took the time between."""
+        engine = self._core.engine
+        known = [a.id for a in engine.open_alerts()] + [i.id for i in engine.incidents.open_incidents()]
+        lost = [a for a in alerts if a.id not in known], [i for i in incidents if i.id not in known]
+        if any(lost):
+            await self._close(*lost, "the moments before a crash are lost")
 
     async def _begin(self, t_us: int) -> None:
         """The first frame of a run says who started with what; one that goes on says it beside its frames."""
@@ -431,6 +441,7 @@ class _Live:
         metrics.recording(self._recorder)
         if self._recorder.problem != self._unrecorded:
             self._unrecorded = self._recorder.problem
+            self._saver.is_sure = not self._unrecorded
             say = _log.error if self._unrecorded else _log.info
             say("nothing is recorded" if self._unrecorded else "recording again", problem=self._unrecorded)
         stages = (("decode", spent.decode_s), ("fuse", spent.fuse_s), ("encode", spent.encode_s), ("publish", sent_s))

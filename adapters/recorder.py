@@ -6,7 +6,9 @@ every ten seconds a new file is tried. All methods block; call them from the wri
 
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
@@ -19,7 +21,8 @@ from replay.recording import MCAP
 
 SYNC_EVERY_US = US_PER_S  # a power cut costs no more than this, or one chunk where a chunk is filled sooner
 RETRY_EVERY_US = 10 * US_PER_S
-_NAME = re.compile(r"e\d{6,}-\d{8}T\d{6}Z(-\d+)?\.mcap(\.tail)?")
+RESERVE_BYTES = 300_000_000  # left free on the disk, for the journal before all: old recordings go first
+_NAME = re.compile(r"e\d{6,}-\d{8}T\d{6}Z(_\d{4})?\.mcap(\.tail)?")
 
 
 class Recorder:
@@ -138,24 +141,29 @@ class Recorder:
             self._writer = None
 
     def _make_room(self) -> None:
-        """Let the oldest files go until a whole new one fits into the budget."""
+        """Let the oldest files go until a whole new one fits into the budget, and the disk has room for the journal."""
         files = sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
         sizes = {path: path.stat().st_size for path in files}
         total = sum(sizes.values())
         for path in files:
-            if total + self._limits.file_bytes <= self._limits.budget_bytes:
+            within = total + self._limits.file_bytes <= self._limits.budget_bytes
+            if within and shutil.disk_usage(self.folder).free >= RESERVE_BYTES:
                 break
             path.unlink()
             total -= sizes[path]
             self.files_deleted += path.suffix != TAIL
         self.folder_bytes = total
+        if shutil.disk_usage(self.folder).free < RESERVE_BYTES:
+            raise OSError(
+                errno.ENOSPC, f"less than {RESERVE_BYTES // 1_000_000} MB are free, which the journal may need"
+            )
 
 
 def _free(folder: Path, epoch: int, tick_us: int) -> Path:
     """A name that is not taken: names sort in the order of writing, whatever a replayed clock says."""
     stamp = datetime.fromtimestamp(tick_us // US_PER_S, UTC).strftime("%Y%m%dT%H%M%SZ")
     for number in range(10_000):
-        path = folder / f"e{epoch:06d}-{stamp}{f'-{number}' if number else ''}{MCAP}"
+        path = folder / f"e{epoch:06d}-{stamp}{f'_{number:04d}' if number else ''}{MCAP}"  # "_" sorts behind "."
         if not path.exists() and not tail_of(path).exists():
             return path
     raise OSError(f"10,000 recordings begin with {stamp}")

@@ -25,6 +25,7 @@ from replay.recording import Contents, contents, frames
 SAY_EVERY_S = 10.0  # where there is no terminal to draw a bar on
 T = TypeVar("T")
 CATCH_UP_S = 20.0  # longest silence of a service that is still working
+FIRST_PICTURE_S = 2.0  # of a short recording the last frame may be sent before a service shows anything
 
 
 def replay(
@@ -191,7 +192,7 @@ async def _replay(
                 sender = feed.Sender(connection, site, recorded=True, progress=seen)
                 with _Shown(found, out) as shown:
                     await feed.play(sender, player.pace(frames, factor), shown.newest)
-                if wait and seen.newest_us >= 0 and not await sender.caught_up(CATCH_UP_S):
+                if wait and await seen.began(FIRST_PICTURE_S) and not await sender.caught_up(CATCH_UP_S):
                     out.write(f"the service showed nothing new for {CATCH_UP_S:.0f} s; it may not have seen the end\n")
                     return 1
             finally:

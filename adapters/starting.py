@@ -6,6 +6,7 @@ it had, so nothing is raised twice and no track id is used for another object. A
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -52,6 +53,9 @@ def start(config: Config, zones: Zones, folder: DataDir, refused: Refused, is_fe
             return _gone_on(config, zones, folder, refused)
         except BadCheckpoint as error:
             reason = f"the service started anew, {error}"
+        except Exception as error:  # what killed the service is on record: going on would kill every start
+            _log.exception("going on from the checkpoint failed")
+            reason = f"the service started anew, going on failed ({type(error).__name__})"
     epoch = folder.raise_epoch()
     _log.warning("a cold start: the picture is reset", reason=reason, epoch=epoch)
     return Start(Core(config, zones, epoch, refused), epoch, reason=reason)
@@ -59,6 +63,8 @@ def start(config: Config, zones: Zones, folder: DataDir, refused: Refused, is_fe
 
 def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) -> Start:
     begun_s = time.monotonic()
+    if not config.record.enabled:
+        raise BadCheckpoint("nothing is recorded, so nobody knows what came after a checkpoint")
     try:
         data = folder.checkpoint_path.read_bytes()
     except FileNotFoundError:
@@ -106,7 +112,7 @@ def _recorded_after(about: About, folder: Path) -> Iterator[Frame]:
     for path in sorted(folder.glob(f"e{about.epoch:06d}-*.mcap"))[-FILES_READ:]:
         try:
             for item in McapReader(path, about.tick_us):
-                if isinstance(item, Frame) and item.seq > newest:
+                if isinstance(item, Frame) and item.seq > newest and item.rx_us >= about.tick_us:
                     newest = item.seq
                     yield item
         except (OSError, BadLog) as error:
@@ -119,6 +125,7 @@ class Saver:
     def __init__(self, path: Path | None, config_hash: str, syncer: Executor) -> None:
         """`path` None: nothing goes on after a replay."""
         self.problem = ""
+        self.is_sure = True  # what follows is recorded; else a start cannot go on, and the kept state goes
         self._path, self._config_hash, self._syncer = path, config_hash, syncer
         self._saved_us = self._recorded_us = -1
         self._every_us = SAVE_EVERY_US
@@ -127,6 +134,10 @@ class Saver:
     def is_due(self, tick_us: int) -> bool:
         """For the next start. A slow disk is not asked again before it has answered."""
         idle = self._save is None or self._save.done()
+        if idle and self._path is not None and not self.is_sure:
+            with contextlib.suppress(OSError):  # of the same disk that refuses to record
+                self._path.unlink(missing_ok=True)
+            return False
         return self._path is not None and idle and tick_us - self._saved_us >= self._every_us
 
     def is_due_in_recording(self, tick_us: int, is_fresh: bool) -> bool:

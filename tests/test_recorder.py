@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.configfile import RecordFile
-from adapters.recorder import RETRY_EVERY_US, Recorder
+from adapters.recorder import RESERVE_BYTES, RETRY_EVERY_US, Recorder
 from fusion.schema import Frame
 from replay import recording
 from replay.mcapfile import Output
@@ -138,3 +139,33 @@ def test_it_is_synced_every_second(tmp_path: Path, seconds: int, monkeypatch: py
             if made._syncing is not None:
                 made._syncing.result()
         assert seconds - 1 <= len(synced) // 2 <= seconds
+
+
+def test_files_of_one_second_sort_in_the_order_of_writing(tmp_path: Path) -> None:
+    limits = RecordFile(file_s=3600, file_bytes=1_000_000, budget_bytes=100_000_000)
+    with recorder(tmp_path, limits) as made:
+        made.begin(1, START)
+        for number in range(12):
+            made.begin(1, replace(START, seq=number + 2))
+    firsts = [next(iter(recording.frames(file))).seq for file in sorted(tmp_path.glob("*.mcap"))]
+    assert firsts == list(range(1, 14))
+
+
+def test_the_journal_keeps_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old recordings go before the disk is full; where that does not help, nothing is recorded."""
+    made_free = {"bytes": 10**12}
+
+    class Usage:
+        def __init__(self, free: int) -> None:
+            self.free = free
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: Usage(made_free["bytes"]))
+    with recorder(tmp_path) as made:
+        made.begin(1, START)
+        play(made, ticks(150))
+        assert (made.problem, made.files_deleted) == ("", 0)
+        made_free["bytes"] = RESERVE_BYTES - 1
+        made.begin(1, replace(START, seq=10_000))
+        assert "are free" in made.problem
+        assert made.files_deleted == 2
+        assert list(tmp_path.glob("*.mcap")) == []

@@ -151,3 +151,33 @@ def test_the_state_is_kept_every_second_and_in_the_recording_every_minute(tmp_pa
         blocked._save.result()
         assert blocked.problem == "No such file or directory"
         assert not Saver(None, "", syncer).is_due(10**15)
+
+
+def test_what_kills_the_service_on_record_does_not_kill_every_start(
+    crashed: Crashed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a tick that nobody survives")
+
+    monkeypatch.setattr(Core, "work", broken)
+    found = begun(crashed, crashed.data)
+    assert "going on failed (ZeroDivisionError)" in found.reason
+    assert (found.epoch, found.turns) == (2, [])
+    assert found.core.engine.counters.received == 0
+
+
+def test_who_records_nothing_starts_cold(crashed: Crashed) -> None:
+    quiet = replace(crashed.config, record=crashed.config.record.model_copy(update={"enabled": False}))
+    assert "nothing is recorded" in begun(replace(crashed, config=quiet), crashed.data).reason
+
+
+def test_while_nothing_is_recorded_no_state_is_kept_and_the_old_one_goes(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    path.write_bytes(b"of before")
+    with ThreadPoolExecutor(1) as syncer:
+        saver = Saver(path, "c" * 64, syncer)
+        saver.is_sure = False
+        assert not saver.is_due(10**15)
+        assert not path.exists()
+        saver.is_sure = True
+        assert saver.is_due(10**15)
