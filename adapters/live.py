@@ -45,7 +45,7 @@ from adapters.outputs import CHECKPOINT, transitions
 from adapters.payloadschema import schemas
 from adapters.recorder import Recorder
 from adapters.service import Core, Spent, names_of
-from adapters.starting import Saver, start
+from adapters.starting import Saver, journal_rest, start
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
@@ -152,6 +152,7 @@ class _Live:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
+        journal_rest(self._start, self._journal)
         address = self._config.http
         async with http.serve(address.host, address.port, self._metrics, self._is_ready) as port:
             _log.info("serving /metrics, /healthz, /readyz", address=f"http://{address.host}:{port}/metrics")
@@ -181,7 +182,7 @@ class _Live:
         if self._start.reason:
             await self._close(left.open_alerts, left.open_incidents, self._start.reason)
         else:
-            await self._go_on(left.newest_us)
+            await self._go_on()
             await self._close_unknown(left.open_alerts, left.open_incidents)
         self._turned_s = time.monotonic()
         self._ready = True
@@ -199,12 +200,11 @@ class _Live:
             else:
                 await self._turn(arrived)
 
-    async def _go_on(self, journalled_us: int) -> None:
-        """Say what was recorded and never journalled: the journal takes the alerts of a tick whole or not at all."""
+    async def _go_on(self) -> None:
+        """Tell what has just been journalled."""
         for tick_us, events, turn in self._start.turns:
-            if tick_us // 1000 * 1000 > journalled_us:
-                await self._publish_alerts(turn)
-                self._keep(tick_us, events)
+            await self._alerts.send(turn.alerts)
+            self._keep(tick_us, events)
         self._start.turns.clear()
 
     async def _close_unknown(self, alerts: Sequence[Alert], incidents: Sequence[Incident]) -> None:

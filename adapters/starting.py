@@ -19,9 +19,11 @@ from adapters.broker import now_us
 from adapters.checkpoint import About, BadCheckpoint, code, frozen, packed, save, unpacked
 from adapters.config import Config
 from adapters.decode import Refused
+from adapters.keeping import left_of
 from adapters.outbox import Turn
 from adapters.service import Core
-from adapters.store import DataDir
+from adapters.store import AlertJournal, DataDir
+from adapters.wire import rfc3339
 from fusion.schema import US_PER_S, Event, Frame
 from fusion.zones import Zones
 from replay.log import START, TICK, BadLog
@@ -79,6 +81,9 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         raise BadCheckpoint(f"the checkpoint is of epoch {about.epoch}, the newest is {folder.epoch()}")
     if about.tick_us > now_us():
         raise BadCheckpoint("the checkpoint is of a time that our clock has not reached")
+    _log.info(
+        "going on from a checkpoint and the recording after it", epoch=about.epoch, checkpoint=rfc3339(about.tick_us)
+    )
     core = Core(config, zones, about.epoch, refused)
     core.restore(state)
     found = Start(core, about.epoch, about.seq)
@@ -104,6 +109,21 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         took_s=round(time.monotonic() - begun_s, 3),
     )
     return found
+
+
+def journal_rest(begun: Start, journal: AlertJournal) -> None:
+    """Journal what was recorded and never journalled, before a connection can tell anybody what is open.
+
+    The journal takes the alerts of a tick whole or not at all. Turns that it had taken before go from `begun`.
+
+    Raises:
+        JournalError: the disk refuses.
+    """
+    newest_us = left_of(journal.entries()).newest_us
+    begun.turns[:] = (turn for turn in begun.turns if turn[0] // 1000 * 1000 > newest_us)
+    for _, _, turn in begun.turns:
+        if turn.journal:
+            journal.append(turn.journal)
 
 
 def _recorded_after(about: About, folder: Path) -> Iterator[Frame]:

@@ -104,4 +104,4 @@ def test_a_short_night_hits_its_drones_and_little_else() -> None:
     assert len(found.hit) >= 0.8 * len(found.positives)
     harmless = sum(not np.isin(o.kind, ["shahed", "gerbera", "parodiya"]) for o in plan.objects)
     assert harmless > 80
-    assert len(found.false) <= 6  # of the hundred: without what `unpowered` means, twenty and more
+    assert len(found.false) <= 6  # of the hundred; five when this was written

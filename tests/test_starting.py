@@ -18,8 +18,8 @@ from adapters.config import Config
 from adapters.outputs import Digest
 from adapters.recorder import Recorder
 from adapters.service import Core
-from adapters.starting import SAVE_EVERY_US, Saver, Start, start
-from adapters.store import DataDir
+from adapters.starting import SAVE_EVERY_US, Saver, Start, journal_rest, start
+from adapters.store import AlertJournal, DataDir
 from fusion.schema import US_PER_S, Frame
 from replay.log import START, TICK
 from replay.simulate import Scenario
@@ -181,3 +181,18 @@ def test_while_nothing_is_recorded_no_state_is_kept_and_the_old_one_goes(tmp_pat
         assert not path.exists()
         saver.is_sure = True
         assert saver.is_due(10**15)
+
+
+def test_alerts_of_recorded_ticks_are_journalled_once_before_anything_is_told(crashed: Crashed, tmp_path: Path) -> None:
+    """A tick that the journal has taken is not journalled again, and is not told again either."""
+    found = begun(crashed, crashed.data)
+    told = [turn for turn in found.turns if turn[2].journal]
+    assert told, "nothing was alerted between checkpoint and crash: the scene does not try it"
+    with AlertJournal(tmp_path / "alerts.jsonl") as journal:
+        journal_rest(found, journal)
+        once = list(journal.entries())
+        assert once == [entry for _, _, turn in told for entry in turn.journal]
+        again = begun(crashed, crashed.data)
+        journal_rest(again, journal)
+        assert list(journal.entries()) == once
+        assert not any(turn.journal for _, _, turn in again.turns)
