@@ -1,7 +1,7 @@
 """Losses for the search areas to be judged by: objects of the simulator fly on unseen and come down somewhere.
 
-Nothing here is taken from fusion/whereabouts.py: the ways are those of `replay/objects.py` in their own manners, and
-how a flight ends is drawn apart: an engine that stops within two minutes, a fall, or a flight of a lognormal time.
+Nothing of a loss is taken from fusion/whereabouts.py: the ways are those of `replay/objects.py` in their own manners,
+and how a flight ends is drawn apart: an engine that stops within two minutes, a fall, or a flight of a lognormal time.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion import geo
-from fusion.schema import F8, ObjectClass
-from fusion.whereabouts import Last, Wind
+from fusion.contours import contours
+from fusion.lost import WANTED
+from fusion.record import Contour
+from fusion.schema import F8, US_PER_S, ObjectClass
+from fusion.whereabouts import Last, Wind, cloud
 from replay import objects
 from replay.manners import Start
 
@@ -51,6 +54,14 @@ class Loss:
         """Where it is at a time, in the air or on the ground."""
         lat = np.interp(t_s, self.t_s, self.lat_rad)
         return float(lat), float(np.interp(t_s, self.t_s, self.lon_rad))
+
+
+def told_at_impact(loss: Loss) -> tuple[float, list[Contour], tuple[float, float]]:
+    """When the area is told next after it came down (s), the contours of WANTED told then, and where it lies."""
+    told_s = math.ceil(loss.down_s / 30.0) * 30.0
+    last = loss.last
+    places = cloud(last, last.t_us + round(told_s * US_PER_S), loss.wind)
+    return told_s, list(contours(places, last.lat_rad, last.lon_rad, last.course_rad, WANTED)), loss.place(told_s)
 
 
 def losses(count: int, seed: int) -> list[Loss]:

@@ -11,15 +11,14 @@ import pytest
 import shapely
 
 from fusion import geo
-from fusion.contours import contours
 from fusion.identity import assess
 from fusion.lost import GIVEN_UP, WANTED, Lost, LostParams
 from fusion.record import Contour, SearchArea, SearchChanged
 from fusion.rules import Words
 from fusion.schema import Assessment, Tracks
-from fusion.whereabouts import Wind, cloud
+from fusion.whereabouts import Wind
 from tests.airpicture import AIRCRAFT, SENSORS, T0_US, S, at, picture
-from tests.losses import Loss, losses
+from tests.losses import Loss, losses, told_at_impact
 
 INSIDE = {"p_inside": 1.0, "distance_m": -4_000.0, "time_to_border_s": np.nan, "state": 0}
 Row = Mapping[str, Any]
@@ -266,11 +265,8 @@ def campaign() -> list[tuple[Loss, bool, bool, float, float, float]]:
     top = {"tu-141": 305.0, "quadcopter": 20.0, "smuggling-balloon": 40.0, "ultralight": 45.0, "forpost": 55.0}
     rows = []
     for loss in losses(330, seed=20_260_728):
-        told_s = math.ceil(loss.down_s / 30.0) * 30.0
+        told_s, (half, most), impact = told_at_impact(loss)
         last = loss.last
-        places = cloud(last, last.t_us + round(told_s * S), loss.wind)
-        half, most = contours(places, last.lat_rad, last.lon_rad, last.course_rad, WANTED)
-        impact = loss.place(told_s)
         reach_m = top.get(loss.kind, 51.0) * told_s + 2.0 * last.sigma_m
         away_m = geo.inverse_1(last.lat_rad, last.lon_rad, *impact)[0]
         inside = holds(half, *impact), holds(most, *impact)

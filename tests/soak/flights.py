@@ -6,13 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fusion.contours import contours
 from fusion.ledger import Ledger
-from fusion.lost import WANTED
-from fusion.whereabouts import cloud
 from tests import crossings, overflight, shipped
-from tests.airpicture import S
-from tests.losses import losses
+from tests.losses import losses, told_at_impact
 from tests.soak.campaign import Campaign, Counts, Verdict, seeds, total
 from tests.test_forecast import judged, within
 from tests.test_ledger import NOISY, ON_S, PLOTS_M, SEEDS, TOO_COARSE, by_track, check_chain, kinds
@@ -25,11 +21,7 @@ def lost(piece: str) -> Counts:
     """As many losses of this seed: how often the true impact lies inside the contours that are told next."""
     half = most = 0
     for loss in losses(LOSSES, seed=int(piece)):
-        told_s = np.ceil(loss.down_s / 30.0) * 30.0
-        last = loss.last
-        places = cloud(last, last.t_us + round(told_s * S), loss.wind)
-        inner, outer = contours(places, last.lat_rad, last.lon_rad, last.course_rad, WANTED)
-        impact = loss.place(told_s)
+        _, (inner, outer), impact = told_at_impact(loss)
         half += holds(inner, *impact)
         most += holds(outer, *impact)
     return {"losses": LOSSES, "inside_50_count": half, "inside_90_count": most}
