@@ -32,6 +32,7 @@ from replay.mcapread import McapReader
 SAVE_EVERY_US = US_PER_S
 SAVE_SHARE = 10  # ... or so many times as long as it takes to freeze the state: a tenth of the engine's time at most
 RECORD_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a minute of any moment
+MOST_TICKS = 1_200  # recorded after a checkpoint: two minutes, worked on for seconds; more means that no state was kept
 FILES_READ = 3  # newest recordings looked into: a checkpoint is seconds old, a file at least ten
 _log = structlog.get_logger("vedette.start")
 
@@ -95,6 +96,8 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         if frame.source != TICK:
             waiting.append(frame)
             continue
+        if len(found.turns) >= MOST_TICKS:
+            raise BadCheckpoint(f"more than {MOST_TICKS} ticks were recorded after the checkpoint")
         events, turn, _ = core.work(waiting, frame)
         waiting = []
         found.turns.append((frame.rx_us, events, turn))

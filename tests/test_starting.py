@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command
+from adapters import simulate_command, starting
 from adapters.broker import now_us
 from adapters.checkpoint import About, code, frozen, packed, save
 from adapters.config import Config
@@ -164,6 +164,15 @@ def test_what_kills_the_service_on_record_does_not_kill_every_start(
     assert "going on failed (ZeroDivisionError)" in found.reason
     assert (found.epoch, found.turns) == (2, [])
     assert found.core.engine.counters.received == 0
+
+
+def test_who_has_too_much_to_catch_up_with_starts_cold(crashed: Crashed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "MOST_TICKS", 10 * (CRASHED_S - SAVED_S))
+    assert begun(crashed, crashed.data).reason == ""
+    monkeypatch.setattr(starting, "MOST_TICKS", 10 * (CRASHED_S - SAVED_S) - 1)
+    found = begun(crashed, crashed.data)
+    assert "ticks were recorded after the checkpoint" in found.reason
+    assert (found.epoch, found.turns) == (2, [])
 
 
 def test_who_records_nothing_starts_cold(crashed: Crashed) -> None:
