@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +81,21 @@ def test_ours_is_measured_on_windows_and_through_lines(sky: Scene) -> None:
     assert got.tracks == len(_run(sky).table(len(sky.windows) * WINDOW_US))
     assert speed.through_lines(sky, 20.0) > 100.0
     assert speed.as_lines(sky).count(b'"tick":') == 1 + int(sky.seconds)  # the header names the step of ticks
+
+
+def test_the_marked_stream_notes_when_its_reader_asks_for_what_lies_behind(sky: Scene) -> None:
+    text, first = speed.as_lines(sky), speed.as_lines(sky.first(20.0))
+    assert text.startswith(first)
+    stream = speed.Marked(text, len(first))
+    pieces = [stream.read1(60_000)]
+    while sum(map(len, pieces)) < len(first):
+        assert stream.passed_s == math.inf
+        pieces.append(stream.read1(60_000))
+    assert b"".join(pieces) == first
+    while piece := stream.read1(60_000):
+        pieces.append(piece)
+    assert b"".join(pieces) == text
+    assert 0.0 < stream.passed_s <= time.process_time()
 
 
 def test_a_scene_with_mixed_latencies_has_both() -> None:
