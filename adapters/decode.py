@@ -13,10 +13,13 @@ import numpy as np
 
 from adapters.envelope import opened
 from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, track
+from adapters.incidentdb import entry_of
 from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
-from fusion.schema import Frame, Invalid, Met, SensorSpec, SensorStatus
+from fusion.record import Incident
+from fusion.schema import Alert, Frame, Invalid, Met, SensorSpec, SensorStatus
 from fusion.schema import plots as make_plots
+from replay.log import LEFT
 
 TICK = "tick"
 MAX_UNFIT = 32  # reports refused in a tick whose senders hear of it: more are a flood, and are only counted
@@ -81,6 +84,9 @@ class Door:
         return unfit
 
     def _enter(self, frame: Frame) -> None:
+        if frame.source == LEFT:
+            self._inherit(frame)
+            return
         parts = frame.source.split("/")
         if len(parts) == 2 and parts[0] == "cmd":
             self._engine.feed(command.decode(frame.payload, parts[1], frame.rx_us))
@@ -106,6 +112,13 @@ class Door:
             self._enter_report(frame, spec)
         else:
             raise Invalid("unknown-topic", frame.source)
+
+    def _inherit(self, frame: Frame) -> None:
+        """An entry of the journal. No message comes from this source: nobody can subscribe or publish to it here."""
+        told = entry_of(frame.payload)
+        if not isinstance(told, Alert | Incident):
+            raise Invalid("wrong-schema", "neither an alert nor an incident")
+        self._engine.inherit(told)
 
     def _say(self, frame: Frame, word: SensorStatus | Met) -> None:
         if self._engine.feed(word):

@@ -9,7 +9,7 @@ bytes. The order of one tick is the promise of the service:
 
 A crash anywhere in it leaves the inputs unacknowledged: the broker sends them again. A start goes on from the newest
 checkpoint and what was recorded after it (adapters/starting.py). Where that cannot be, it is a cold one: the epoch of
-the track ids is raised, and alerts that the journal holds open are closed by name.
+the track ids is raised, and alerts that the journal holds open wait to be found again (fusion/adrift.py).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from adapters.outputs import CHECKPOINT, transitions
 from adapters.payloadschema import schemas
 from adapters.recorder import Recorder
 from adapters.service import Core, Spent, names_of
-from adapters.starting import Saver, journal_rest, start
+from adapters.starting import Saver, inherited, journal_rest, start
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
@@ -180,7 +180,8 @@ class _Live:
         left = left_of(self._journal.entries())
         await self._alerts.send(self._core.outbox.cleared(left.closed_alerts, left.closed_incidents))
         if self._start.reason:
-            await self._close(left.open_alerts, left.open_incidents, self._start.reason)
+            gone = inherited(self._start, left, self._config.simulated, self._feed)
+            await self._close(gone.open_alerts, gone.open_incidents, self._start.reason)
         else:
             await self._go_on()
             await self._close_unknown(left.open_alerts, left.open_incidents)
@@ -220,7 +221,10 @@ class _Live:
         self._begun = True
         said = Frame(0, max(t_us, 0), START, startframe.encode(self._config, self._epoch, max(t_us, 0)))
         if self._start.reason:
-            await self._on_writer(self._recorder.begin, self._epoch, self._numbered([said])[0])
+            first, *rest = self._numbered([said, *(replace(f, rx_us=said.rx_us) for f in self._start.left)])
+            await self._on_writer(self._recorder.begin, self._epoch, first, rest)
+            await self._on_engine(self._core.enter, rest)
+            self._start.left.clear()
         else:
             await self._on_writer(self._recorder.go_on, self._epoch, said)
 
@@ -405,7 +409,8 @@ class _Live:
         )
 
     def _status_message(self) -> Outgoing:
-        return Outgoing(f"{self._base}status", self._status(self._word(), self._recording()), qos=1, retain=True)
+        detail = "; ".join(filter(None, [self._recording(), self._start.words(now_us() - self._started_us)]))
+        return Outgoing(f"{self._base}status", self._status(self._word(), detail), qos=1, retain=True)
 
     def _recording(self) -> str:
         """What is wrong with the recording and the checkpoints, "" while nothing is."""

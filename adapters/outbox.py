@@ -225,6 +225,8 @@ class Outbox:
             out.alerts.append(Outgoing(topic, payload, qos=1, retain=not closed))
             if closed:
                 out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
+        if changed.id not in self._alerted.get(changed.track, ()):
+            self._leaves_other_tracks(changed.id)
         held = [a for a in self._alerted.get(changed.track, []) if a != changed.id]
         if not closed:
             held.append(changed.id)
@@ -232,6 +234,14 @@ class Outbox:
             self._alerted[changed.track] = held
         elif self._alerted.pop(changed.track, None) is not None:
             self._clear_at_partners(changed.track, out)
+
+    def _leaves_other_tracks(self, alert_id: str) -> None:
+        """An alert found again after a cold start goes on with another track."""
+        for name, held in list(self._alerted.items()):
+            if alert_id in held:
+                held.remove(alert_id)
+                if not held:
+                    del self._alerted[name]
 
     def _incident(self, changed: Incident, out: Turn) -> None:
         payload = incident.encode(changed, self._names, self._next())

@@ -19,14 +19,15 @@ from adapters.broker import now_us
 from adapters.checkpoint import About, BadCheckpoint, code, frozen, packed, save, unpacked
 from adapters.config import Config
 from adapters.decode import Refused
-from adapters.keeping import left_of
+from adapters.keeping import Left, adrift, left_of
 from adapters.outbox import Turn
 from adapters.service import Core
 from adapters.store import AlertJournal, DataDir
 from adapters.wire import rfc3339
+from fusion.adrift import LINK_S
 from fusion.schema import US_PER_S, Event, Frame
 from fusion.zones import Zones
-from replay.log import START, TICK, BadLog
+from replay.log import LEFT, START, TICK, BadLog
 from replay.mcapread import McapReader
 
 SAVE_EVERY_US = US_PER_S
@@ -46,6 +47,11 @@ class Start:
     seq: int = 0  # of the newest frame that the core knows; frames are numbered on from there
     reason: str = ""  # why the start is a cold one; "" for one that goes on
     turns: list[tuple[int, list[Event], Turn]] = field(default_factory=list)  # of ticks recorded after the checkpoint
+    left: list[Frame] = field(default_factory=list)  # after a cold one: what waits to be found, behind its `start`
+
+    def words(self, since_us: int) -> str:
+        """What the status says of a cold start, as long as anything may wait to be found again."""
+        return f"picture reset: {self.reason}" if self.reason and since_us < 2 * LINK_S * US_PER_S else ""
 
 
 def start(config: Config, zones: Zones, folder: DataDir, refused: Refused, is_feed: bool) -> Start:
@@ -112,6 +118,18 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         took_s=round(time.monotonic() - begun_s, 3),
     )
     return found
+
+
+def inherited(begun: Start, left: Left, simulated: bool, is_feed: bool) -> Left:
+    """After a cold start: puts into `begun.left` what waits to be found again, and returns what is closed by name.
+
+    A replay through the broker inherits nothing: what the journal holds open is of another replay.
+    """
+    if is_feed:
+        return left
+    gone, entries = adrift(left, simulated)
+    begun.left = [Frame(0, 0, LEFT, entry) for entry in entries]
+    return gone
 
 
 def journal_rest(begun: Start, journal: AlertJournal) -> None:
