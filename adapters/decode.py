@@ -60,6 +60,10 @@ class Door:
         self._unfit: list[tuple[bytes, SensorSpec, int, Invalid]] = []
         self._plots = {sensor: PLOT_FORMATS[name] for sensor, name in formats.items()}
 
+    def report_to(self, refused: Refused) -> None:
+        """Tell this of every refusal from now on."""
+        self._refused = refused
+
     def enter(self, frame: Frame) -> None:
         """Decode one frame and feed what is valid in it."""
         try:

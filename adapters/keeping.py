@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from adapters.incidentdb import MAX_WAITING, IncidentDb, Kept, entry_of, kept_of
 from adapters.store import AlertJournal
-from fusion.record import Crowd, Incident, Withheld
-from fusion.schema import Alert, Event
+from fusion.record import Crowd, Incident, IncidentChanged, Withheld
+from fusion.schema import Alert, AlertChanged, Event
 
 CLEARED_MAX = 1_000  # of each kind, closed before the start, that are taken off the broker once more
 
@@ -80,6 +80,12 @@ def closed_incident(incident: Incident, t_us: int, why: str) -> Incident:
     """An incident that ends with the picture it belongs to."""
     ended = {"change": "closed", "state": "closed", "close_reason": why}
     return replace(incident, number=incident.number + 1, t_us=t_us, **ended)  # type: ignore[arg-type]
+
+
+def closings(alerts: Sequence[Alert], incidents: Sequence[Incident], t_us: int, why: str) -> list[Event]:
+    """All of them end with the picture they belong to."""
+    ended: list[Event] = [AlertChanged(replace(a, state="closed", t_us=t_us, close_reason=why)) for a in alerts]
+    return [*ended, *(IncidentChanged(closed_incident(i, t_us, why)) for i in incidents)]
 
 
 class Keeper:

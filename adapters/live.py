@@ -27,7 +27,7 @@ from typing import TypeVar
 import structlog
 import uvloop
 
-from adapters import checkpoint, http, startframe
+from adapters import checkpoint, http, standby, startframe
 from adapters.alertline import AlertLine
 from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
 from adapters.checkpoint import About, packed
@@ -37,7 +37,7 @@ from adapters.feed import CLOCK_TOPIC, REPLAYED
 from adapters.formats import status, watermark
 from adapters.incidentdb import IncidentDb
 from adapters.intake import Arrived, Intake
-from adapters.keeping import Keeper, closed_incident, left_of
+from adapters.keeping import Keeper, closings, left_of
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.outbox import Turn, joined
@@ -45,10 +45,10 @@ from adapters.outputs import CHECKPOINT, transitions
 from adapters.payloadschema import schemas
 from adapters.recorder import Recorder
 from adapters.service import Core, Spent, names_of
-from adapters.starting import Saver, inherited, journal_rest, start
+from adapters.starting import Saver, inherited, journal_rest, start, unknown
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
-from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
+from fusion.schema import US_PER_S, Alert, Event, Frame, HealthChanged
 from fusion.zones import Zones
 from replay.log import START
 from replay.mcapfile import Output
@@ -67,6 +67,7 @@ class RunOptions:
     """What the command line adds to the configuration."""
 
     clock: str = "live"  # "live": our own; "feed": time and ticks come from a replay through the broker
+    standby: bool = False  # wait until the data folder is free, instead of refusing
 
 
 def run_live(config: Config, options: RunOptions) -> int:
@@ -75,11 +76,13 @@ def run_live(config: Config, options: RunOptions) -> int:
     Raises:
         ConfigError: borders, data folder or HTTP address cannot be used.
     """
-    with DataDir(config.data_dir) as folder, AlertJournal(folder.journal_path) as journal:
+    folder = DataDir(config.data_dir)
+    ready = standby.wait(config, folder) if options.standby else standby.Ready()
+    with folder, AlertJournal(folder.journal_path, ready.journal) as journal:
         _log.info("loading borders and terrain", folder=str(config.folder))
-        zones = load_zones(config)
+        zones = ready.zones or load_zones(config)
         with IncidentDb(folder.incidents_path, names_of(config, zones)) as database:
-            live = _Live(config, options, zones, folder, journal, database)
+            live = _Live(config, options, zones, folder, journal, database, ready.core)
             uvloop.run(live.main())
     return 0
 
@@ -95,6 +98,7 @@ class _Live:
         folder: DataDir,
         journal: AlertJournal,
         database: IncidentDb,
+        spare: Core | None = None,
     ) -> None:
         self._config, self._zones, self._folder, self._journal = config, zones, folder, journal
         self._keeper = Keeper(database, journal)
@@ -102,7 +106,7 @@ class _Live:
         self._base = f"vedette/v1/{config.site}/"
         self._metrics = Metrics(config_hash=config.hash)
         self._quarantine = Quarantine(folder.quarantine_path, config.quarantine_bytes)
-        self._start = start(config, zones, folder, self._refused, self._feed)
+        self._start = start(config, zones, folder, self._refused, self._feed, spare)
         self._epoch, self._core = self._start.epoch, self._start.core
         self._engine_thread = ThreadPoolExecutor(1, "engine")
         self._writer_thread = ThreadPoolExecutor(1, "writer")
@@ -210,9 +214,7 @@ class _Live:
 
     async def _close_unknown(self, alerts: Sequence[Alert], incidents: Sequence[Incident]) -> None:
         """What the journal holds open and a checkpoint before it does not know: a power cut took the time between."""
-        engine = self._core.engine
-        known = [a.id for a in engine.open_alerts()] + [i.id for i in engine.incidents.open_incidents()]
-        lost = [a for a in alerts if a.id not in known], [i for i in incidents if i.id not in known]
+        lost = unknown(self._core, alerts, incidents)
         if any(lost):
             await self._close(*lost, "the moments before a crash are lost")
 
@@ -297,10 +299,7 @@ class _Live:
         """There are no tracks any more: what is open is closed by name, never silently."""
         reason = f"picture reset: {why}; raised again if still true"
         when_us = now_us()
-        closed: list[Event] = [
-            AlertChanged(replace(a, state="closed", t_us=when_us, close_reason=reason)) for a in alerts
-        ]
-        closed += [IncidentChanged(closed_incident(i, when_us, reason)) for i in incidents]
+        closed = closings(alerts, incidents, when_us, reason)
         turn = self._core.outbox.turn(closed)
         await self._publish_alerts(turn)
         self._keep(when_us, closed)

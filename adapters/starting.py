@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,8 @@ from adapters.service import Core
 from adapters.store import AlertJournal, DataDir
 from adapters.wire import rfc3339
 from fusion.adrift import LINK_S
-from fusion.schema import US_PER_S, Event, Frame
+from fusion.record import Incident
+from fusion.schema import US_PER_S, Alert, Event, Frame
 from fusion.zones import Zones
 from replay.log import LEFT, START, TICK, BadLog
 from replay.mcapread import McapReader
@@ -54,12 +55,17 @@ class Start:
         return f"picture reset: {self.reason}" if self.reason and since_us < 2 * LINK_S * US_PER_S else ""
 
 
-def start(config: Config, zones: Zones, folder: DataDir, refused: Refused, is_feed: bool) -> Start:
-    """Go on where that is possible. A replay through the broker always begins anew: it has a clock of its own."""
+def start(
+    config: Config, zones: Zones, folder: DataDir, refused: Refused, is_feed: bool, spare: Core | None = None
+) -> Start:
+    """Go on where that is possible. A replay through the broker always begins anew: it has a clock of its own.
+
+    `spare`: a core that was made before and never used; it serves where its epoch is the right one.
+    """
     reason = "a replay begins"
     if not is_feed:
         try:
-            return _gone_on(config, zones, folder, refused)
+            return gone_on(config, zones, folder, refused, spare)
         except BadCheckpoint as error:
             reason = f"the service started anew, {error}"
         except Exception as error:  # what killed the service is on record: going on would kill every start
@@ -70,7 +76,14 @@ def start(config: Config, zones: Zones, folder: DataDir, refused: Refused, is_fe
     return Start(Core(config, zones, epoch, refused), epoch, reason=reason)
 
 
-def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) -> Start:
+def gone_on(
+    config: Config, zones: Zones, folder: DataDir, refused: Refused, spare: Core | None = None, say: bool = True
+) -> Start:
+    """Take up the state of the checkpoint and what was recorded after it. Writes nothing; logs where `say`.
+
+    Raises:
+        BadCheckpoint: there is nothing to go on from; says why.
+    """
     begun_s = time.monotonic()
     if not config.record.enabled:
         raise BadCheckpoint("nothing is recorded, so nobody knows what came after a checkpoint")
@@ -88,10 +101,9 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         raise BadCheckpoint(f"the checkpoint is of epoch {about.epoch}, the newest is {folder.epoch()}")
     if about.tick_us > now_us():
         raise BadCheckpoint("the checkpoint is of a time that our clock has not reached")
-    _log.info(
-        "going on from a checkpoint and the recording after it", epoch=about.epoch, checkpoint=rfc3339(about.tick_us)
-    )
-    core = Core(config, zones, about.epoch, refused)
+    if say:
+        _log.info("going on from a checkpoint and the recording after it", epoch=about.epoch, at=rfc3339(about.tick_us))
+    core = _core(config, zones, about.epoch, refused, spare)
     core.restore(state)
     found = Start(core, about.epoch, about.seq)
     waiting: list[Frame] = []
@@ -108,8 +120,10 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         waiting = []
         found.turns.append((frame.rx_us, events, turn))
     core.enter([frame for frame in waiting if frame.source != START])
-    say = _log.warning if missing else _log.info
-    say(
+    if not say:
+        return found
+    tell = _log.warning if missing else _log.info
+    tell(
         "going on from the checkpoint",
         epoch=about.epoch,
         age_s=round((now_us() - about.tick_us) / US_PER_S, 1),
@@ -118,6 +132,13 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         took_s=round(time.monotonic() - begun_s, 3),
     )
     return found
+
+
+def _core(config: Config, zones: Zones, epoch: int, refused: Refused, spare: Core | None) -> Core:
+    if spare is None or spare.engine.config.epoch != epoch:
+        return Core(config, zones, epoch, refused)
+    spare.door.report_to(refused)
+    return spare
 
 
 def inherited(begun: Start, left: Left, simulated: bool, is_feed: bool) -> Left:
@@ -130,6 +151,13 @@ def inherited(begun: Start, left: Left, simulated: bool, is_feed: bool) -> Left:
     gone, entries = adrift(left, simulated)
     begun.left = [Frame(0, 0, LEFT, entry) for entry in entries]
     return gone
+
+
+def unknown(core: Core, alerts: Sequence[Alert], incidents: Sequence[Incident]) -> tuple[list[Alert], list[Incident]]:
+    """Those of the journal's that the state does not know."""
+    engine = core.engine
+    known = [*(a.id for a in engine.open_alerts()), *(i.id for i in engine.incidents.open_incidents())]
+    return [a for a in alerts if a.id not in known], [i for i in incidents if i.id not in known]
 
 
 def journal_rest(begun: Start, journal: AlertJournal) -> None:

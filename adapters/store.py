@@ -16,6 +16,7 @@ import base64
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,15 @@ import msgspec
 from adapters.errors import ConfigError
 
 GENESIS = "0" * 64  # the hash before the first entry
+LINE_MAX_BYTES = 1_000_000  # of one entry: ten times a message of the largest incident
+TAKE_EVERY_S = 0.02  # a spare looks whether the folder is free: of a second that a hand-over may last
 QUARANTINE_FIRST = 100  # of every reason the first 100 are kept whole ...
 QUARANTINE_THEN_EVERY = 100  # ... then one in a hundred: a flood of one kind must not wash out the others
 QUARANTINE_PAYLOAD_BYTES = 512  # the beginning shows what it was
+
+
+class InUse(ConfigError):
+    """Another process holds the folder."""
 
 
 class DataDir:
@@ -77,11 +84,28 @@ class DataDir:
             owner = os.read(lock, 32).decode("ascii", "replace").strip()
             os.close(lock)
             problem = f"{self.path} is in use by process {owner or 'unknown'}"
-            raise ConfigError("service.toml", "data_dir", problem, "stop it, or name another folder") from error
+            raise InUse("service.toml", "data_dir", problem, "stop it, or name another folder") from error
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         self._lock = lock
         return self
+
+    def taken(self, patience_s: float) -> bool:
+        """As `open`, when it gets free within this time; False when another process still holds it.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        until_s = time.monotonic() + patience_s
+        while True:
+            try:
+                self.open()
+            except InUse:
+                if time.monotonic() > until_s:
+                    return False
+                time.sleep(TAKE_EVERY_S)
+            else:
+                return True
 
     def close(self) -> None:
         """Give the folder free. Twice does no harm."""
@@ -90,7 +114,7 @@ class DataDir:
             self._lock = -1
 
     def __enter__(self) -> Self:
-        return self.open()
+        return self if self._lock >= 0 else self.open()
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -209,8 +233,10 @@ class AlertJournal:
     compare `head` with a copy kept elsewhere.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Verification | None = None) -> None:
+        """`known`: what this process has verified of it before; it is read on from there."""
         self.path = path
+        self._known = known
         self._fd = -1
         self._broken = ""
         self.dropped_bytes = 0  # an unfinished line cut off at opening
@@ -232,7 +258,8 @@ class AlertJournal:
             OSError: the file cannot be opened.
         """
         made = not self.path.exists()
-        found = verify(self.path)
+        known = self._known if self._known and _ends_with(self.path, self._known) else None
+        found = verify(self.path, known)
         if found.problem and not found.torn:
             raise JournalError(f"{self.path}:{found.line}: {found.problem}")
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -299,23 +326,35 @@ class AlertJournal:
         self.close()
 
 
-def verify(path: Path) -> Verification:
-    """Look through a journal. A missing file is an empty one."""
+def verify(path: Path, known: Verification | None = None) -> Verification:
+    """Look through a journal, from the good entries `known` on. A missing file is an empty one."""
     result = Verification(0, 0, GENESIS)
-    for found in _walk(path):
+    for found in _walk(path, known):
         if isinstance(found, Verification):
             result = found
     return result
 
 
-def _walk(path: Path) -> Iterator[_Line | Verification]:
+def _ends_with(path: Path, known: Verification) -> bool:
+    """The last of the known entries stands where it stood: a disk that refused may have had it cut off since."""
+    if not known.entries or not path.exists() or path.stat().st_size < known.good_bytes:
+        return False
+    with path.open("rb") as file:
+        first = max(0, known.good_bytes - LINE_MAX_BYTES)
+        file.seek(first)
+        line = file.read(known.good_bytes - first).removesuffix(b"\n").rpartition(b"\n")[2]
+    return f'"hash":"{known.head}"'.encode() in line[:300]
+
+
+def _walk(path: Path, known: Verification | None = None) -> Iterator[_Line | Verification]:
     """Every good entry, then one Verification."""
     decoder = msgspec.json.Decoder(_Line)
-    n, good, head = 0, 0, GENESIS
+    n, good, head = (known.entries, known.good_bytes, known.head) if known else (0, 0, GENESIS)
     if not path.exists():
         yield Verification(n, good, head)
         return
     with path.open("rb") as file:
+        file.seek(good)
         for raw in file:
             torn = not raw.endswith(b"\n")  # only the last line can be without its end
             try:
