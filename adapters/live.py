@@ -123,10 +123,10 @@ class _Live:
         self._ready = False
         self._turned_s = 0.0  # when the last tick was through
         self._started_us = now_us()
-        self._status_seq = 0
+        self._status_seq = self._started_us  # never falls, as those of the outbox
         self._status_us = 0  # tick time of the last status
         self._seen = _Seen()
-        self._answers: list[Outgoing] = []  # that found no connection
+        self._answers = self._start.owed  # and what found no connection
         self._watermarks: dict[str, tuple[int, int]] = {}
         self._links = self._connect()
 
@@ -354,8 +354,9 @@ class _Live:
 
     def _due_watermarks(self) -> list[Outgoing]:
         """Once a second, tell each sensor what it need not send again."""
-        messages = []
-        for spec in self._config.sensors:
+        messages: list[Outgoing] = []
+        owes = self._saver.owes(self._recorder.problem, self._tick.rx_us)
+        for spec in () if owes else self._config.sensors:
             mark = self._core.engine.contiguous(spec.id)
             if mark[1] >= 0 and self._watermarks.get(spec.id) != mark:
                 self._watermarks[spec.id] = mark

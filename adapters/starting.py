@@ -15,8 +15,9 @@ from pathlib import Path
 
 import structlog
 
-from adapters.broker import now_us
-from adapters.checkpoint import About, BadCheckpoint, code, frozen, packed, save, unpacked
+from adapters import startframe
+from adapters.broker import Outgoing, now_us
+from adapters.checkpoint import About, BadCheckpoint, code, epoch_of, frozen, packed, save, unpacked
 from adapters.config import Config
 from adapters.decode import Refused
 from adapters.keeping import Left, adrift, left_of
@@ -26,7 +27,7 @@ from adapters.store import AlertJournal, DataDir
 from adapters.wire import rfc3339
 from fusion.adrift import LINK_S
 from fusion.record import Incident
-from fusion.schema import US_PER_S, Alert, Event, Frame
+from fusion.schema import US_PER_S, Alert, Event, Frame, Invalid
 from fusion.zones import Zones
 from replay.log import LEFT, START, TICK, BadLog
 from replay.mcapread import McapReader
@@ -48,6 +49,7 @@ class Start:
     seq: int = 0  # of the newest frame that the core knows; frames are numbered on from there
     reason: str = ""  # why the start is a cold one; "" for one that goes on
     turns: list[tuple[int, list[Event], Turn]] = field(default_factory=list)  # of ticks recorded after the checkpoint
+    owed: list[Outgoing] = field(default_factory=list)  # answers and cleared topics of these ticks: perhaps never sent
     left: list[Frame] = field(default_factory=list)  # after a cold one: what waits to be found, behind its `start`
 
     def words(self, since_us: int) -> str:
@@ -71,9 +73,20 @@ def start(
         except Exception as error:  # what killed the service is on record: going on would kill every start
             _log.exception("going on from the checkpoint failed")
             reason = f"the service started anew, going on failed ({type(error).__name__})"
-    epoch = folder.raise_epoch()
+    epoch = folder.raise_epoch(_claimed(folder))
     _log.warning("a cold start: the picture is reset", reason=reason, epoch=epoch)
-    return Start(Core(config, zones, epoch, refused), epoch, reason=reason)
+    core = Core(config, zones, epoch, refused)
+    if not is_feed:
+        core.outbox.number_after(now_us())
+    return Start(core, epoch, reason=reason)
+
+
+def _claimed(folder: DataDir) -> int:
+    """The epoch of a checkpoint that was refused: its track ids were published, so ours come after them."""
+    try:
+        return epoch_of(folder.checkpoint_path.read_bytes())
+    except OSError:
+        return 0
 
 
 def gone_on(
@@ -108,7 +121,7 @@ def gone_on(
     found = Start(core, about.epoch, about.seq)
     waiting: list[Frame] = []
     missing = 0
-    for frame in _recorded_after(about, config.record_dir):
+    for frame in _recorded_after(about, config):
         missing += frame.seq - found.seq - 1
         found.seq = frame.seq
         if frame.source != TICK:
@@ -119,7 +132,11 @@ def gone_on(
         events, turn, _ = core.work(waiting, frame)
         waiting = []
         found.turns.append((frame.rx_us, events, turn))
+        found.owed += [
+            m for m in turn.others if (m.qos and not m.retain) or not m.payload
+        ]  # the rest is told again anyway
     core.enter([frame for frame in waiting if frame.source != START])
+    core.outbox.number_after(now_us())
     if not say:
         return found
     tell = _log.warning if missing else _log.info
@@ -175,17 +192,32 @@ def journal_rest(begun: Start, journal: AlertJournal) -> None:
             journal.append(turn.journal)
 
 
-def _recorded_after(about: About, folder: Path) -> Iterator[Frame]:
-    """Frames of the same epoch with higher numbers, in order."""
+def _recorded_after(about: About, config: Config) -> Iterator[Frame]:
+    """Frames of the same epoch with higher numbers, in order, from recordings that are ours."""
     newest = about.seq
-    for path in sorted(folder.glob(f"e{about.epoch:06d}-*.mcap"))[-FILES_READ:]:
+    for path in sorted(config.record_dir.glob(f"e{about.epoch:06d}-*.mcap"))[-FILES_READ:]:
         try:
+            if not _is_ours(path, about, config):
+                _log.warning("a recording of somebody else is let be", file=str(path))
+                continue
             for item in McapReader(path, about.tick_us):
                 if isinstance(item, Frame) and item.seq > newest and item.rx_us >= about.tick_us:
                     newest = item.seq
                     yield item
         except (OSError, BadLog) as error:
             _log.warning("a recording cannot be read", file=str(path), problem=str(error))
+
+
+def _is_ours(path: Path, about: About, config: Config) -> bool:
+    """Its first word says who recorded it: this site, epoch and configuration. A name says nothing."""
+    first = next(iter(McapReader(path)), None)
+    if first is None or (first.source if isinstance(first, Frame) else first.topic) != START:
+        return False
+    try:
+        told = startframe.decode(first.payload)
+    except Invalid:
+        return False
+    return (told.get("site"), told.get("epoch"), told.get("config_hash")) == (config.site, about.epoch, config.hash)
 
 
 class Saver:
@@ -197,6 +229,7 @@ class Saver:
         self.is_sure = True  # what follows is recorded; else a start cannot go on, and the kept state goes
         self._path, self._config_hash, self._syncer = path, config_hash, syncer
         self._saved_us = self._recorded_us = -1
+        self._safe_us, self._lost_us = 0, -1  # tick of the newest state on the disk; newest tick that was not recorded
         self._every_us = SAVE_EVERY_US
         self._save: Future[None] | None = None
 
@@ -208,6 +241,13 @@ class Saver:
                 self._path.unlink(missing_ok=True)
             return False
         return self._path is not None and idle and tick_us - self._saved_us >= self._every_us
+
+    def owes(self, problem: str, tick_us: int) -> bool:
+        """Something taken in is neither in the recording (`problem` is why) nor in a state kept since: a watermark must
+        not claim it, so its senders keep it and send it again."""
+        if problem and self._path is not None:
+            self._lost_us = tick_us
+        return self._safe_us <= self._lost_us
 
     def is_due_in_recording(self, tick_us: int, is_fresh: bool) -> bool:
         """For the recording; `is_fresh`: a file has begun in the middle of the run."""
@@ -238,6 +278,6 @@ class Saver:
         assert self._path is not None
         try:
             save(self._path, packed(about, state))
-            self.problem = ""
+            self.problem, self._safe_us = "", about.tick_us
         except OSError as error:
             self.problem = error.strerror or str(error)

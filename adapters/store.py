@@ -136,11 +136,11 @@ class DataDir:
             raise ConfigError(str(path), "epoch", f"holds {text[:40]!r}, not a number", cure)
         return int(text)
 
-    def raise_epoch(self) -> int:
-        """Take the next epoch, on the disk before it is returned."""
+    def raise_epoch(self, above: int = 0) -> int:
+        """Take the next epoch, after `above` too, on the disk before it is returned."""
         if self._lock < 0:
             raise RuntimeError("the folder must be open: the lock keeps an epoch from being taken twice")
-        value = self.epoch() + 1
+        value = max(self.epoch(), above) + 1
         fresh = self.path / "epoch.new"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
