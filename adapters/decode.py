@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from adapters.envelope import opened
-from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, track
+from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, skip, track
 from adapters.incidentdb import entry_of
 from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
@@ -118,7 +118,10 @@ class Door:
             raise Invalid("unknown-topic", frame.source)
 
     def _inherit(self, frame: Frame) -> None:
-        """An entry of the journal. No message comes from this source: nobody can subscribe or publish to it here."""
+        """A journal entry, or track ids to pass over. The service alone writes these: no topic has that name."""
+        if skip.SCHEMA.encode() in frame.payload[:40]:
+            self._engine.tracker.pass_over(skip.decode(frame.payload))
+            return
         told = entry_of(frame.payload)
         if not isinstance(told, Alert | Incident):
             raise Invalid("wrong-schema", "neither an alert nor an incident")

@@ -222,13 +222,12 @@ class _Live:
         """The first frame of a run says who started with what; one that goes on says it beside its frames."""
         self._begun = True
         said = Frame(0, max(t_us, 0), START, startframe.encode(self._config, self._epoch, max(t_us, 0)))
+        begin, left = self._recorder.go_on, self._numbered(self._start.first(said))
         if self._start.reason:
-            first, *rest = self._numbered([said, *(replace(f, rx_us=said.rx_us) for f in self._start.left)])
-            await self._on_writer(self._recorder.begin, self._epoch, first, rest)
-            await self._on_engine(self._core.enter, rest)
-            self._start.left.clear()
-        else:
-            await self._on_writer(self._recorder.go_on, self._epoch, said)
+            begin, said, left = self._recorder.begin, left[0], left[1:]
+        await self._on_writer(begin, self._epoch, said, left)
+        await self._on_engine(self._core.enter, left)
+        self._start.left.clear()
 
     def _numbered(self, frames: Sequence[Frame], until_us: int = 2**62) -> list[Frame]:
         """Frames as they are recorded: numbered without a gap, none of them later than its tick."""

@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -20,6 +20,7 @@ from adapters.broker import Outgoing, now_us
 from adapters.checkpoint import About, BadCheckpoint, code, epoch_of, frozen, packed, save, unpacked
 from adapters.config import Config
 from adapters.decode import Refused
+from adapters.formats import skip
 from adapters.keeping import Left, adrift, left_of
 from adapters.outbox import Turn
 from adapters.service import Core
@@ -36,6 +37,7 @@ SAVE_EVERY_US = US_PER_S
 SAVE_SHARE = 10  # ... or so many times as long as it takes to freeze the state: a tenth of the engine's time at most
 RECORD_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a minute of any moment
 MOST_TICKS = 1_200  # recorded after a checkpoint: two minutes, worked on for seconds; more means that no state was kept
+LOST_IDS = 100_000  # track ids passed over after a power cut: more than a second can have given out by far
 FILES_READ = 3  # newest recordings looked into: a checkpoint is seconds old, a file at least ten
 _log = structlog.get_logger("vedette.start")
 
@@ -52,6 +54,10 @@ class Start:
     owed: list[Outgoing] = field(default_factory=list)  # answers and cleared topics of these ticks: perhaps never sent
     left: list[Frame] = field(default_factory=list)  # after a cold one: what waits to be found, behind its `start`
 
+    def first(self, said: Frame) -> list[Frame]:
+        """The first frames of a run, or what this start adds to one that goes on. `said`: who starts with what."""
+        return [*([said] if self.reason else []), *(replace(frame, rx_us=said.rx_us) for frame in self.left)]
+
     def words(self, since_us: int) -> str:
         """What the status says of a cold start, as long as anything may wait to be found again."""
         return f"picture reset: {self.reason}" if self.reason and since_us < 2 * LINK_S * US_PER_S else ""
@@ -64,10 +70,14 @@ def start(
 
     `spare`: a core that was made before and never used; it serves where its epoch is the right one.
     """
-    reason = "a replay begins"
+    reason, rebooted = "a replay begins", folder.rebooted()
     if not is_feed:
         try:
-            return gone_on(config, zones, folder, refused, spare)
+            found = gone_on(config, zones, folder, refused, spare)
+            if rebooted:
+                _log.warning("the machine was started anew: track ids of a second that may be lost are passed over")
+                found.left = [Frame(0, 0, LEFT, skip.encode(LOST_IDS))]
+            return found
         except BadCheckpoint as error:
             reason = f"the service started anew, {error}"
         except Exception as error:  # what killed the service is on record: going on would kill every start

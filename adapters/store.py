@@ -3,6 +3,7 @@
     lock                held while the service runs; a second service on the same folder is refused
     checkpoint          the state at a tick of the last second, to go on from (adapters/checkpoint.py)
     epoch               start number of the track ids; only a cold start raises it, and it never goes back
+    boot                which start of the machine it was: another one may have lost the last second
     quarantine.jsonl    samples of refused input, bounded
     alerts.jsonl        every alert and incident transition, chained by hashes, synced before it is published
     incidents.db        what happened, to ask (adapters/incidentdb.py); the journal stays the primary record
@@ -29,6 +30,7 @@ from adapters.errors import ConfigError
 
 GENESIS = "0" * 64  # the hash before the first entry
 LINE_MAX_BYTES = 1_000_000  # of one entry: ten times a message of the largest incident
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TAKE_EVERY_S = 0.02  # a spare looks whether the folder is free: of a second that a hand-over may last
 QUARANTINE_FIRST = 100  # of every reason the first 100 are kept whole ...
 QUARANTINE_THEN_EVERY = 100  # ... then one in a hundred: a flood of one kind must not wash out the others
@@ -136,21 +138,37 @@ class DataDir:
             raise ConfigError(str(path), "epoch", f"holds {text[:40]!r}, not a number", cure)
         return int(text)
 
+    def rebooted(self) -> bool:
+        """The machine was started anew since this was last asked: what no disk had taken by then is lost."""
+        try:
+            now = BOOT_ID.read_bytes()
+        except OSError:
+            return False  # not told here
+        path = self.path / "boot"
+        before = path.read_bytes() if path.exists() else now
+        if before != now or not path.exists():
+            self._replace("boot", now)
+        return before != now
+
     def raise_epoch(self, above: int = 0) -> int:
         """Take the next epoch, after `above` too, on the disk before it is returned."""
         if self._lock < 0:
             raise RuntimeError("the folder must be open: the lock keeps an epoch from being taken twice")
         value = max(self.epoch(), above) + 1
-        fresh = self.path / "epoch.new"
+        self._replace("epoch", f"{value}\n".encode())
+        return value
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """On the disk when this returns, whole or as it was."""
+        fresh = self.path / f"{name}.new"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            _write_all(fd, f"{value}\n".encode())
+            _write_all(fd, content)
             os.fsync(fd)
         finally:
             os.close(fd)
-        fresh.rename(self.path / "epoch")
+        fresh.rename(self.path / name)
         _sync_folder(self.path)
-        return value
 
 
 class Quarantine:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command, startframe, starting
+from adapters import simulate_command, startframe, starting, store
 from adapters.broker import Outgoing, now_us
 from adapters.checkpoint import About, code, frozen, packed, save
 from adapters.config import Config
@@ -19,10 +19,11 @@ from adapters.outbox import Turn
 from adapters.outputs import Digest
 from adapters.recorder import Recorder
 from adapters.service import Core
-from adapters.starting import SAVE_EVERY_US, Saver, Start, journal_rest, start
+from adapters.starting import LOST_IDS, SAVE_EVERY_US, Saver, Start, journal_rest, start
 from adapters.store import AlertJournal, DataDir
+from fusion.associate import NEXT_ID
 from fusion.schema import US_PER_S, Frame
-from replay.log import START, TICK
+from replay.log import LEFT, START, TICK
 from replay.simulate import Scenario
 from tests import shipped
 from tests.crashes import crash, play, refused
@@ -121,6 +122,26 @@ def test_whatever_cannot_be_used_is_named_and_the_start_is_cold(crashed: Crashed
         found = begun(crashed, checkpoint)
         assert reason in found.reason
         assert (found.epoch, found.seq, found.turns) == (epoch, 0, [])  # no track id comes twice
+
+
+def test_after_a_power_cut_track_ids_that_may_have_been_given_out_are_passed_over(
+    crashed: Crashed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("one", encoding="ascii")
+    monkeypatch.setattr(store, "BOOT_ID", boot)
+    begun(crashed, crashed.data)  # knows of no start of the machine before this one
+    assert begun(crashed, crashed.data).left == []  # kill -9: nothing is lost
+    boot.write_text("two", encoding="ascii")
+    found = begun(crashed, crashed.data)
+    first = replace(found.first(Frame(0, crashed.rest[0].rx_us, START, b""))[0], seq=found.seq + 1)
+    assert first.source == LEFT
+    before = int(found.core.engine.tracker.snapshot()["counts"][NEXT_ID])
+    found.core.enter([first])
+    assert int(found.core.engine.tracker.snapshot()["counts"][NEXT_ID]) == before + LOST_IDS
+    play(found.core, crashed.rest)
+    assert found.core.engine.counters.balance() == 0
+    assert begun(crashed, crashed.data).left == []
 
 
 def test_numbers_of_messages_never_fall(crashed: Crashed) -> None:
