@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters import lean, log
+from adapters.dossier_command import dossier, verify
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
@@ -40,6 +41,8 @@ app = typer.Typer(
 app.add_typer(incidents, name="incidents")
 app.add_typer(record, name="record")
 app.add_typer(rules, name="rules")
+app.command()(dossier)
+app.command()(verify)
 
 
 class Clock(StrEnum):
