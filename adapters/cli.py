@@ -21,6 +21,7 @@ from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
 from adapters.incidents_command import incidents
+from adapters.pki_command import pki
 from adapters.record_command import record
 from adapters.rules_command import dry_run, rules
 
@@ -43,6 +44,7 @@ app.add_typer(record, name="record")
 app.add_typer(rules, name="rules")
 app.command()(dossier)
 app.command()(verify)
+app.command()(pki)
 
 
 class Clock(StrEnum):
