@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-
 from tests.conftest import ROOT
 
 UNIT = ROOT / "config" / "vedette.service"
