@@ -33,7 +33,7 @@ PROGRESS = awk -v tty=$$([ -t 1 ] && echo 1 || echo 0) '\
 	END { if (tty) printf "\r\033[K"; print "  " added + 0 " packages added" }'
 
 .NOTPARALLEL:
-.PHONY: help demo test check bench soak format docs constraints system clean
+.PHONY: help demo test check bench soak format docs sbom audit constraints system clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,12 @@ format: $(VENV)/.installed-dev ## put the code into its form
 
 docs: $(VENV)/.installed-dev ## write docs/reference from the code
 	@$(BIN)/python -m adapters.docs
+
+sbom: $(VENV)/.installed-dev ## what it is made of, as CycloneDX, into build/vedette.cdx.json
+	@$(BIN)/python -m tests.supply sbom build/vedette.cdx.json
+
+audit: $(VENV)/.installed-dev ## is any pinned version known to be bad? fails when anything could not be looked up
+	@$(BIN)/python -m tests.supply audit
 
 constraints: $(VENV)/.installed-dev ## resolve constraints.txt anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters import lean, log
+from adapters.dossier_command import dossier, verify
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
 from adapters.incidents_command import incidents
+from adapters.pki_command import pki
 from adapters.record_command import record
 from adapters.rules_command import dry_run, rules
 
@@ -40,6 +42,9 @@ app = typer.Typer(
 app.add_typer(incidents, name="incidents")
 app.add_typer(record, name="record")
 app.add_typer(rules, name="rules")
+app.command()(dossier)
+app.command()(verify)
+app.command()(pki)
 
 
 class Clock(StrEnum):

@@ -23,6 +23,7 @@ from replay.mcapfile import Output
 from replay.mcapread import Item
 
 Heard = Callable[[int, Sequence[Event]], None]  # tick time, what the engine said
+Told = Callable[[Sequence[Output]], None]  # what would be recorded of a tick
 OUTPUTS = ("tracks", "alerts", "incidents")
 
 
@@ -53,10 +54,10 @@ class Verdict:
 
 
 class Offline:
-    """Runs items of a recording. `hear` is told of every tick."""
+    """Runs items of a recording. `hear` is told of every tick, `tell` what would be recorded of it."""
 
-    def __init__(self, config: Config, zones: Zones, hear: Heard | None = None) -> None:
-        self._config, self._zones, self._hear = config, zones, hear
+    def __init__(self, config: Config, zones: Zones, hear: Heard | None = None, tell: Told | None = None) -> None:
+        self._config, self._zones, self._hear, self._tell = config, zones, hear, tell
         self._core: Core | None = None
         self._frames: list[Frame] = []
         self._awaits = False  # the recording begins in the middle of a run: frames before its checkpoint are of no use
@@ -86,9 +87,11 @@ class Offline:
         if frame.source != TICK:
             self._frames.append(frame)
             return
-        events, _, _ = self._core.work(self._frames, frame)
+        events, turn, _ = self._core.work(self._frames, frame)
         self._frames = []
         self.verdict.ticks += 1
+        if self._tell is not None:
+            self._tell(turn.outputs)
         if self._hear is not None:
             self._hear(frame.rx_us, events)
 

@@ -38,11 +38,7 @@ def encode(config: Config, epoch: int, t_us: int) -> bytes:
             "simulated": config.simulated,
             "mode": config.mode,
             "config_hash": config.hash,
-            "versions": {
-                "vedette": package_version(),
-                "python": platform.python_version(),
-                **{name: version(name) for name in LIBRARIES},
-            },
+            "versions": versions(),
             "processor": processor(),
             "files": _files(config),
         }
@@ -52,6 +48,12 @@ def encode(config: Config, epoch: int, t_us: int) -> bytes:
 def decode(payload: bytes) -> dict[str, Any]:
     """The frame's fields. Raises Invalid: not a start frame."""
     return load_json(payload, SCHEMA)
+
+
+def versions() -> dict[str, str]:
+    """Of everything that can change a bit of an answer."""
+    ours = {"vedette": package_version(), "python": platform.python_version()}
+    return ours | {name: version(name) for name in LIBRARIES}
 
 
 def processor() -> str:

@@ -389,6 +389,43 @@ def _walk(path: Path, known: Verification | None = None) -> Iterator[_Line | Ver
     yield Verification(n, good, head)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a journal as it stands there."""
+
+    n: int
+    previous: str
+    hash: str
+    payload: bytes
+    line: bytes  # with its newline
+
+
+def lines(path: Path) -> Iterator[Entry]:
+    """Every good entry, whole. Raises JournalError at the first bad one."""
+    for found in _walk(path):
+        if isinstance(found, Verification):
+            if found.problem and not found.torn:
+                raise JournalError(f"{path}:{found.line}: {found.problem}")
+            return
+        yield Entry(found.n, found.previous, found.hash, found.payload.encode(), msgspec.json.encode(found) + b"\n")
+
+
+def piece_of(data: bytes) -> tuple[list[Entry], str]:
+    """Entries of a piece that was cut out of a journal, and why the next one does not follow; "" when all do."""
+    found: list[Entry] = []
+    for raw in data.splitlines(keepends=True):
+        try:
+            line = msgspec.json.decode(raw, type=_Line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return found, f"not an entry ({error})"
+        before = found[-1] if found else None
+        problem = _check(line, before.n + 1 if before else line.n, before.hash if before else line.previous)
+        if problem:
+            return found, problem
+        found.append(Entry(line.n, line.previous, line.hash, line.payload.encode(), raw))
+    return found, ""
+
+
 def _check(line: _Line, n: int, head: str) -> str:
     if line.n != n:
         return f"entry {n} expected, found {line.n}"

@@ -235,6 +235,8 @@ def _unpacked(chunk: Chunk) -> bytes:
     if chunk.uncompressed_size > MAX_CHUNK_BYTES:
         raise ValueError(f"a chunk of {chunk.uncompressed_size} bytes")
     if chunk.compression == "zstd":
+        if zstandard.frame_content_size(chunk.data) not in (-1, chunk.uncompressed_size):  # it is what is allocated
+            raise ValueError("a chunk says two sizes")
         plain = zstandard.ZstdDecompressor().decompress(chunk.data, max_output_size=chunk.uncompressed_size)
     elif chunk.compression == "":
         plain = chunk.data

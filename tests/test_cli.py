@@ -60,7 +60,20 @@ def process(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str
 
 
 def test_the_commands_are_the_promised_ones() -> None:
-    assert set(COMMANDS) == {"run", "check", "track", "tail", "replay", "simulate", "score", "journal", "demo"}
+    assert set(COMMANDS) == {
+        "run",
+        "check",
+        "track",
+        "tail",
+        "replay",
+        "simulate",
+        "score",
+        "journal",
+        "demo",
+        "dossier",
+        "verify",
+        "pki",
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
