@@ -30,7 +30,7 @@ class Books:
     heard: Mapping[str, Sequence[bytes]]  # by alert id, on alert/{id}; b"" is a cleared one
     kept: Mapping[str, bytes]  # retained at the end
     counters: Mapping[str, float]  # of the service: used, late, future
-    plots: int  # that the sensors told
+    items: int  # plots, messages without any, and orders that were sent
     wrong: int = 0  # of these, with a wrong clock
     last: Mapping[str, int] = field(default_factory=dict)  # sensor -> newest number sent
     marks: Mapping[str, int] = field(default_factory=dict)  # sensor -> watermark
@@ -128,8 +128,8 @@ def _plots(books: Books) -> list[str]:
         found.append(f"messages: watermarks {dict(books.marks)}, sent {dict(books.last)}")
     if not books.cold:
         told = sum(books.counters.get(name, math.nan) for name in ("used", "late", "future"))
-        if told != books.plots:
-            found.append(f"plots: {books.plots} sent, accounted {dict(books.counters)}")
+        if told != books.items:
+            found.append(f"items: {books.items} sent, accounted {dict(books.counters)}")
         if books.counters.get("future", 0.0) > books.wrong:
             found.append(f"plots: {books.counters['future']} from the future, {books.wrong} with a wrong clock")
     if books.counters.get("unaccounted", 0.0):

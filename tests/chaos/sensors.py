@@ -26,7 +26,7 @@ class Sensors:
     def __init__(self, port: int) -> None:
         self.flights: list[sky.Flight] = []
         self.sent: list[Frame] = []  # each message once, when it was to leave
-        self.plots = 0
+        self.items = 0  # plots, and messages without any
         self.clock_us = 0  # sensor B's clock is so much ahead
         self.wrong = 0  # plots told with a wrong clock
         self.unfused = Unfused(ResendParams(patience_s=1.5, most_pause_s=4.0))
@@ -77,7 +77,7 @@ class Sensors:
             wrong_us = self.clock_us if name == "B" else 0
             payload, count = sky.message(self.flights, name, t_us, self._seq[name], wrong_us)
             frame = Frame(0, t_us + LATENCY_US, f"in/{name}/plots", payload)
-            self.plots += count
+            self.items += max(1, count)
             if wrong_us:
                 self.wrong += count
             else:

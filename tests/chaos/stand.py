@@ -1,4 +1,4 @@
-"""A broker, a service behind a relay, sensors and a witness; flies schedules one after the other, then closes the books."""
+"""A broker, a service behind a relay, sensors and a witness: flies schedules one by one, then closes the books."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ class Stand:
         self.folder = folder
         self.told: list[str] = []  # what was done, with the time
         self._cold = False
+        self._orders = 0
         self._stack = ExitStack()
         self._number = 0
         self._pid = self._exit = -1
@@ -166,7 +167,7 @@ class Stand:
     # --- a schedule ---
 
     def fly(self, name: str, faults: list[Fault]) -> None:
-        """Two objects appear, faults strike, and it goes on until the alert of the low one was heard and all is fused."""
+        """Two objects appear, faults strike; on until the alert of the low one was heard and all is fused."""
         now_us = time.time_ns() // 1000
         pair = [sky.Flight(self._number + n, low=not n, from_us=now_us) for n in range(2)]
         self._number += 2
@@ -179,13 +180,16 @@ class Stand:
         self.wait_for(lambda: not any(thread.is_alive() for thread in struck), "the faults are over")
         self.hook(die="")
         self.wait_for(lambda: bool(self._alert_heard(pair[0], before)), f"an alert of flight {pair[0].number}")
-        due = self.sensors.last
-        self.wait_for(lambda: all(self.witness.marks.get(s, -1) >= due[s] for s in due), f"watermarks {due}")
+        self._fused()
         end_us = time.time_ns() // 1000
         ended = [sky.Flight(flight.number, flight.low, flight.from_us, end_us) for flight in pair]
         self.sensors.flights[-2:] = ended
         if pair[0].number % 4 == 0:
             self._close(self._alert_heard(pair[0], before))
+
+    def _fused(self) -> None:
+        due = self.sensors.last
+        self.wait_for(lambda: all(self.witness.marks.get(s, -1) >= due[s] for s in due), f"watermarks {due}")
 
     def _close(self, name: str) -> None:
         """A person closes the alert; it goes off the broker."""
@@ -194,7 +198,9 @@ class Stand:
         out.connect("127.0.0.1", self.broker.port)
         out.loop_start()
         out.publish(BASE + "cmd/close", order, 1).wait_for_publish(10.0)
+        self._orders += 1
         self.wait_for(lambda: self.witness.alerts[name][-1] == b"", f"alert {name} is closed")
+        self._fused()  # by then the order is acknowledged too: it has no number, and would count twice
         out.disconnect()
         out.loop_stop()
 
@@ -242,7 +248,7 @@ class Stand:
         expected = sky.undisturbed(sky.loaded(self.config), self.sensors.sent)
         books = accountant.Books(
             self.sensors.flights, expected, entries, log, alerts, kept, counters,
-            self.sensors.plots, self.sensors.wrong, last, dict(self.witness.marks), self._cold,
+            self.sensors.items + self._orders, self.sensors.wrong, last, dict(self.witness.marks), self._cold,
         )  # fmt: skip
         return accountant.faults(books)
 
