@@ -1,7 +1,8 @@
 """The connection that alerts leave by, and the order they leave in.
 
 Alerts are journalled before they come here. One sender at a time: after a reconnect what waited goes first, then every
-open alert as it stands, and only then what the next tick says; so an older state never overwrites a newer one.
+open alert as it stands, and only then what the next tick says; so an older state never overwrites a newer one. What was
+taken off the broker lately is taken off again: a broker that was killed comes back with what it had saved before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from adapters.broker import BrokerSettings, Outgoing, PublishDenied
 from adapters.mqtt import Connection
 
 KEPT_MAX = 20_000  # alert messages kept while there is no broker; beyond it the oldest fall, and the journal has them
+
+CLEARED_MAX = 1_000  # topics of ended alerts remembered: Mosquitto saves every half hour, and so many are a busy night
 
 _log = structlog.get_logger("vedette.alerts")
 
@@ -38,6 +41,7 @@ class AlertLine:
         self._open_again = open_again
         self._denied = denied
         self._kept: list[Outgoing] = []
+        self._cleared: dict[str, Outgoing] = {}  # by topic, the oldest first
         self._turn = asyncio.Lock()
 
     async def send(self, messages: Sequence[Outgoing]) -> None:
@@ -47,11 +51,12 @@ class AlertLine:
 
     async def _born(self, _link: Connection) -> None:
         async with self._turn:
-            await self._push([*self._kept, *await self._open_again()])
+            await self._push([*self._kept, *self._cleared.values(), *await self._open_again()])
 
     async def _push(self, messages: list[Outgoing]) -> None:
         """Send all; from the first that found no connection on, all are kept, in order. Caller holds the turn."""
         self._kept = messages
+        self._note(messages)
         for at in range(0, len(messages), 500):
             part = messages[at : at + 500]
             for n, error in enumerate(await self.link.publish_many(part)):
@@ -61,6 +66,15 @@ class AlertLine:
                     self._keep(messages[at + n :])
                     return
         self._kept = []
+
+    def _note(self, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            if message.retain:
+                self._cleared.pop(message.topic, None)
+                if not message.payload:
+                    self._cleared[message.topic] = message
+        for topic in [*self._cleared][:-CLEARED_MAX]:
+            del self._cleared[topic]
 
     def _keep(self, messages: list[Outgoing]) -> None:
         lost = max(0, len(messages) - KEPT_MAX)

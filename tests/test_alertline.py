@@ -125,3 +125,23 @@ def test_what_is_kept_is_bounded_and_the_newest_stay(monkeypatch: pytest.MonkeyP
     stand = Stand(monkeypatch)
     asyncio.run(scene(stand))
     assert stand.wire.took == [b"3", b"4", b"5"]
+
+
+def test_what_was_taken_off_the_broker_is_taken_off_again_after_a_reconnect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker killed with SIGKILL comes back with what it had saved: an alert that has ended since."""
+    monkeypatch.setattr(alertline, "CLEARED_MAX", 2)
+
+    def kept(topic: str, payload: bytes) -> Outgoing:
+        return Outgoing(topic, payload, qos=1, retain=True)
+
+    async def scene(stand: Stand) -> None:
+        for name in ("a", "b", "c", "d"):
+            await stand.line.send([kept(name, b"raised"), kept(name, b"")])
+        await stand.line.send([kept("d", b"raised again")])
+        stand.wire.took.clear()
+        stand.open = [kept("d", b"d, open")]
+        await stand.born()
+
+    stand = Stand(monkeypatch)
+    asyncio.run(scene(stand))
+    assert stand.wire.took == [b"", b"d, open"]  # c; of the four, b and a are forgotten

@@ -13,6 +13,7 @@ MODULES = (
     "tests.soak.nights",
     "tests.soak.restarts",
     "tests.soak.evidence",
+    "tests.soak.chaos",
 )
 
 
