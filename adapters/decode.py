@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from adapters.envelope import opened
-from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, track
+from adapters.formats import command, load, met, plots, readsb, sensorstatus, sighting, track
 from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
 from fusion.schema import Frame, Invalid, Met, SensorSpec, SensorStatus
@@ -82,6 +82,9 @@ class Door:
 
     def _enter(self, frame: Frame) -> None:
         parts = frame.source.split("/")
+        if frame.source == load.SOURCE:
+            self._engine.feed(load.decode(frame.payload, frame.rx_us))
+            return
         if len(parts) == 2 and parts[0] == "cmd":
             self._engine.feed(command.decode(frame.payload, parts[1], frame.rx_us))
             return
