@@ -122,6 +122,12 @@ class Service:
         lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(prefix)]
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
 
+    def peak_bytes(self) -> int:
+        """The most memory that it had resident."""
+        assert self._process is not None
+        lines = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
     def stop(self) -> int:
         """End it in order; its exit status."""
         return self._end(signal.SIGTERM)
