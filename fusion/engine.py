@@ -52,7 +52,7 @@ from fusion.schema import (
     Tracks,
     take,
 )
-from fusion.thinning import CLASS, Load, Thinning
+from fusion.thinning import CLASS, PICTURES, Load, Thinning
 from fusion.tracker import Tracker, TrackerParams
 from fusion.volumes import Notified
 from fusion.zones import Zones
@@ -151,8 +151,9 @@ class Engine:
         events: list[Event] = self._answer(rx_us)
         self._listen()
         self._fuse(rx_us)
-        if rx_us // self.config.picture_us != self._picture_slot:
-            self._picture_slot = rx_us // self.config.picture_us
+        picture_slot = rx_us // (self.config.picture_us * PICTURES[self.thinning.level])
+        if picture_slot != self._picture_slot:
+            self._picture_slot = picture_slot
             events += self._show(rx_us)
         if rx_us // US_PER_S != self._health_slot:
             self._health_slot = rx_us // US_PER_S

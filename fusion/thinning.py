@@ -4,7 +4,8 @@ How much is asked for comes as an item (`Load`), which is recorded like every ot
 A claim falls only where its address belongs to a known airliner: one confirmed track that speaks, that nothing doubts,
 that is surely neither low nor slow, not near a border and without an alert. Of such an aircraft the newest claim of a
 tick is fused, and one every few seconds. What radars say is never left out: a plot that is not fused would count as a
-look that missed, and it is what claims are checked against.
+look that missed, and it is what claims are checked against. Pictures, and with them looks at the rules, come less often
+meanwhile: of thousands of tracks they cost more than the plots.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ CLASS = "known-airliner"  # the only class that is shed, as it is counted
 # Of one aircraft a claim is fused this often at each level. A claim of 30 s ago is a live identity still, and two alike
 # addresses are looked for among claims of the last 10 s.
 EVERY_S = (0.0, 2.0, 4.0, 6.0)
+PICTURES = (1, 2, 3, 5)  # of how many one is made
 MOST = len(EVERY_S) - 1
 SURELY_NOT = 0.01  # at most this probability to be low, or slow
 DISTRESS = (
@@ -47,7 +49,8 @@ def known_airliners(tracks: Tracks, assessment: Assessment, words: Words, alerte
     near = np.abs(a.distance_m) <= words.near_m  # NaN: there is no border
     high_and_fast = a.height_known & (a.p_low <= SURELY_NOT) & (a.p_slow <= SURELY_NOT)
     sure = (tracks.status == Status.CONFIRMED) & a.cooperative & (a.doubt == Reason.NONE)
-    known: B1 = sure & (a.object_class == ObjectClass.AIRLINER) & high_and_fast & ~near & (tracks.address >= 0)
+    jet = (a.object_class == ObjectClass.AIRLINER) | (a.object_class == ObjectClass.FAST_JET)  # flown alike high up
+    known: B1 = sure & jet & high_and_fast & ~near & (tracks.address >= 0)
     return known & ~np.isin(tracks.mode3a, DISTRESS) & ~np.isin(tracks.id, alerted)
 
 

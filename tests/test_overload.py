@@ -21,6 +21,13 @@ def test_two_in_a_row_raise_it_by_one_each_up_to_the_most() -> None:
     assert meter.level == MOST
 
 
+def test_ticks_with_a_picture_count_though_others_lie_between() -> None:
+    """At the levels a picture comes every 2nd and every 3rd tick: what it costs is noticed all the same."""
+    meter = LoadMeter(level=1)
+    assert [meter.turned(b, 1_000, 0) for b in (2.0 * HOT_S, 0.02, 2.0 * HOT_S)] == [1, 1, 2]
+    assert [meter.turned(b, 1_000, 0) for b in (2.0 * HOT_S, 0.02, 0.02, 2.0 * HOT_S)] == [2, 2, 2, 3]
+
+
 def test_it_falls_step_by_step_within_ten_seconds_of_the_end() -> None:
     meter = LoadMeter(level=MOST)
     took_s, levels = 0.0, [MOST]
