@@ -17,6 +17,7 @@ import typer
 
 from adapters import lean, log
 from adapters.dossier_command import dossier, verify
+from adapters.bridge_command import bridge
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.add_typer(bridge, name="bridge")
 app.add_typer(incidents, name="incidents")
 app.add_typer(record, name="record")
 app.add_typer(rules, name="rules")

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from adapters.envelope import opened
-from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, skip, track
+from adapters.formats import command, load, met, plots, readsb, sensorstatus, sighting, skip, track
 from adapters.incidentdb import entry_of
 from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
@@ -92,6 +92,9 @@ class Door:
             self._inherit(frame)
             return
         parts = frame.source.split("/")
+        if frame.source == load.SOURCE:
+            self._engine.feed(load.decode(frame.payload, frame.rx_us))
+            return
         if len(parts) == 2 and parts[0] == "cmd":
             self._engine.feed(command.decode(frame.payload, parts[1], frame.rx_us))
             return

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied
 from adapters.envelope import opened
-from adapters.formats import clock, watermark
+from adapters.formats import clock, load, watermark
 from adapters.mqtt import Connection
 from adapters.resend import Unfused
 from adapters.wire import feed_properties, load_json, number_of, parse_time
@@ -22,6 +22,7 @@ from replay.player import Due
 CLOCK_TOPIC = "in/clock"
 REPLAYED = "in/replay/"  # before what persons asked for then: no live service listens there, and no replay commands
 ORDERS = ("cmd/", "partner/")  # from our operators, and from neighbours
+ASIDE = (*ORDERS, load.SOURCE)  # what no sensor said, and a replay sends beside what sensors did
 CHUNK = 500  # frames handed to the connection at once: half of its window, so that it never runs dry
 CONNECT_PATIENCE_S = 10.0
 HEARD_WITHIN_S = 2.0  # of a service that is there: it says every second how far it is
@@ -263,7 +264,7 @@ class Sender:
             return Outgoing(self._base + CLOCK_TOPIC, clock.encode(frame.rx_us), qos=1, user=user)
         payload, response_topic, correlation = _bare(frame) if self._recorded else (frame.payload, "", b"")
         topic = frame.source
-        if self._recorded and topic.startswith(ORDERS):
+        if self._recorded and topic.startswith(ASIDE):
             topic = REPLAYED + topic
         return Outgoing(self._base + topic, payload, 1, False, None, user, response_topic, correlation)
 

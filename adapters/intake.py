@@ -16,11 +16,14 @@ import structlog
 from adapters.broker import Incoming, now_us
 from adapters.envelope import enveloped
 from adapters.feed import CLOCK_TOPIC, ORDERS, REPLAYED
-from adapters.formats import clock
+from adapters.formats import clock, load
 from adapters.mqtt import Connection
+from adapters.overload import LoadMeter
 from adapters.wallclock import WallClock
 from adapters.wire import feed_of
+from fusion.engine import Engine
 from fusion.schema import US_PER_S, Frame, Invalid
+from fusion.thinning import Load
 
 TICK_US = 100_000
 EARLY = 500  # messages of a replay before its tick that are taken in at once: half of what the broker hands out
@@ -36,6 +39,7 @@ class Arrived:
     frames: list[Frame] = field(default_factory=list)
     taken: list[tuple[Connection, Incoming]] = field(default_factory=list)
     anew: bool = False
+    busy_s: float = 0.0  # what its tick cost, told by whoever worked on it
 
     def acknowledge(self) -> None:
         """Tell the broker that all of it was worked on."""
@@ -46,13 +50,19 @@ class Arrived:
 class Intake:
     """Turns messages into frames, to be numbered when they are recorded.
 
-    `inputs` carries sensors and the replay's clock, `commands` the operators' orders.
+    `inputs` carries sensors and the replay's clock, `commands` the operators' orders; `engine` is that of now.
     """
 
     def __init__(
-        self, base: str, inputs: Connection, commands: Connection, refuse: Callable[[Frame, str, str], None]
+        self,
+        base: str,
+        inputs: Connection,
+        commands: Connection,
+        refuse: Callable[[Frame, str, str], None],
+        engine: Callable[[], Engine],
     ) -> None:
         self._base, self._inputs, self._commands, self._refuse = base, inputs, commands, refuse
+        self._engine = engine
 
     async def by_clock(self) -> AsyncIterator[Arrived]:
         """What arrived, every 100 ms of our own clock; a tick that was missed is not made up for.
@@ -60,7 +70,7 @@ class Intake:
         Raises:
             adapters.wallclock.ClockSteppedBack: the machine's clock was set back too far.
         """
-        own = WallClock()
+        own, meter = WallClock(), LoadMeter()
         while True:
             await asyncio.sleep((TICK_US - now_us() % TICK_US) / US_PER_S)
             arrived = Arrived()
@@ -68,7 +78,13 @@ class Intake:
                 self._take_live(incoming, arrived)
             self._take_commands(arrived)
             arrived.tick_us = own.at(now_us(), time.monotonic_ns() // 1000)
+            if meter.level != self._engine().thinning.level:
+                asked = Load(arrived.tick_us, meter.level)
+                arrived.frames.append(Frame(0, arrived.tick_us, load.SOURCE, load.encode(asked, meter.busy_s)))
+            used, shed = self._used_and_shed()
             yield arrived
+            now_used, now_shed = self._used_and_shed()
+            meter.turned(arrived.busy_s, now_used - used, now_shed - shed)
 
     async def by_feed(self) -> AsyncIterator[Arrived]:
         """What the replay sent before each of its ticks."""
@@ -94,6 +110,10 @@ class Intake:
             arrived.tick_us = newest_us
             yield arrived
             arrived = Arrived()
+
+    def _used_and_shed(self) -> tuple[int, int]:
+        counters = self._engine().counters
+        return counters.used, sum(counters.shed.values())
 
     def _take_live(self, incoming: Incoming, arrived: Arrived) -> None:
         arrived.taken.append((self._inputs, incoming))
@@ -130,6 +150,8 @@ class Intake:
         """
         frame = self._frame(incoming, rx_us)
         order = frame.source.removeprefix(REPLAYED)
+        if frame.source == REPLAYED + load.SOURCE:
+            return replace(frame, source=load.SOURCE)
         if order != frame.source and order.startswith(ORDERS):
             frame = replace(frame, source=order)
             return enveloped(frame, incoming.user, incoming.response_topic, incoming.correlation)

@@ -148,7 +148,7 @@ class _Live:
         self._alerts = AlertLine(
             broker, self._open_again, lambda message, why: self._denied(message, why, "alert"), noting("alerts")
         )
-        self._intake = Intake(self._base, self._in, self._out, self._refuse)
+        self._intake = Intake(self._base, self._in, self._out, self._refuse, lambda: self._core.engine)
         return self._in, self._out, self._alerts.link
 
     async def main(self) -> None:
@@ -253,6 +253,7 @@ class _Live:
         self._tick = tick
         await self._checkpoint()
         sent_s = time.perf_counter() - start_s
+        arrived.busy_s = spent.decode_s + spent.fuse_s + spent.encode_s
         if tick_us - self._status_us >= STATUS_EVERY_US:
             self._status_us = tick_us
             await self._send([*self._due_watermarks(), self._status_message()], "status")
@@ -375,7 +376,7 @@ class _Live:
     def _inputs(self) -> list[tuple[str, int]]:
         kinds = ("plots", "status", "met", "sighting", "registration")
         topics = [(f"{self._base}in/+/{kind}", 1) for kind in kinds]
-        recorded = [(f"{self._base}{REPLAYED}{who}/+", 1) for who in ("cmd", "partner/+/cmd") if self._feed]
+        recorded = [(f"{self._base}{REPLAYED}{who}", 1) for who in ("cmd/+", "partner/+/cmd/+", "load") if self._feed]
         return [*topics, *recorded, (f"{self._base}{CLOCK_TOPIC}", 1)]
 
     def _word(self) -> str:
@@ -402,6 +403,8 @@ class _Live:
                 sensors=self._seen.sensors,
                 received=counters.received,
                 used=counters.used,
+                load_level=self._core.engine.thinning.level,
+                shed=sum(counters.shed.values()),
                 seq=self._status_seq,
                 detail=detail,
             )
@@ -451,7 +454,7 @@ class _Live:
         stages = (("decode", spent.decode_s), ("fuse", spent.fuse_s), ("encode", spent.encode_s), ("publish", sent_s))
         for name, seconds in stages:
             metrics.stage(name, seconds)
-        metrics.accounting(engine.counters)
+        metrics.accounting(engine.counters, engine.thinning.level)
         metrics.alerts_untold(engine.watch.refused, engine.watch.withholding.count)
         claims = engine.claims
         metrics.integrity(claims.events, len(claims.interference.open), claims.unwatched)

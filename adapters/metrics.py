@@ -31,6 +31,7 @@ from fusion.pressure import PressureEstimate
 from fusion.record import Incident
 from fusion.schema import US_PER_S, Counters, Health, TrackStatus
 from fusion.sensorbias import SensorBias
+from fusion.thinning import CLASS
 from fusion.tracker import TrackerLimits
 
 if TYPE_CHECKING:
@@ -132,9 +133,9 @@ class Metrics:
             self._quarantined.labels(result)
         self._up: dict[str, bool] = {}
 
-    def accounting(self, counters: Counters) -> None:
-        """Take over a snapshot of the message accounting."""
-        self._live.counters = deepcopy(counters)
+    def accounting(self, counters: Counters, load_level: int = 0) -> None:
+        """Take over a snapshot of the message accounting, and how much is left out now."""
+        self._live.counters, self._live.load_level = deepcopy(counters), load_level
 
     def alerts_untold(self, refused: int, withheld: int) -> None:
         """Alerts that found no room among the open ones, since the start."""
@@ -255,7 +256,7 @@ class _Live(Collector):
     """Turns the latest accounting and sensor health into metrics at the moment of a scrape."""
 
     def __init__(self) -> None:
-        self.counters = Counters()
+        self.counters, self.load_level = Counters(), 0
         self.alerts_refused = self.alerts_withheld = 0
         self.incidents = (0, 0, 0)
         self.integrity = (0, 0, 0)
@@ -270,7 +271,7 @@ class _Live(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        yield from _accounting(self.counters)
+        yield from _accounting(self.counters, self.load_level)
         yield CounterMetricFamily(
             "vedette_alerts_refused",
             "Looks at which an alert was due and found no room: too many are open.",
@@ -358,7 +359,7 @@ def _pressure(estimate: PressureEstimate) -> Iterable[Metric]:
         yield GaugeMetricFamily(f"vedette_pressure_{name}", text, value=value)
 
 
-def _accounting(c: Counters) -> Iterable[Metric]:
+def _accounting(c: Counters, level: int) -> Iterable[Metric]:
     plain = (
         ("received", "Plots received, and messages that hold none.", c.received),
         ("used", "Received items that went into the picture.", c.used),
@@ -372,9 +373,12 @@ def _accounting(c: Counters) -> Iterable[Metric]:
         rejected.add_metric([reason], c.rejected.get(reason, 0))
     yield rejected
     shed = CounterMetricFamily("vedette_items_shed", "Received items dropped under load, by class.", labels=["class"])
-    for name in sorted({"overload", *c.shed}):
+    for name in sorted({CLASS, *c.shed}):
         shed.add_metric([name], c.shed.get(name, 0))
     yield shed
+    yield GaugeMetricFamily(
+        "vedette_load_level", "0: the service keeps up; 1 to 3: claims of known airliners are thinned.", value=level
+    )
     yield GaugeMetricFamily(
         "vedette_items_unaccounted",
         "Received less all that items became: anything but 0 is a fault.",

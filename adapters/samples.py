@@ -379,7 +379,7 @@ def _status() -> status.StatusInfo:
     return status.StatusInfo(
         "lt-east", NOW_US, "live", epoch=5, version="0.1.0", config_hash="1f6c0d",
         started_us=NOW_US - 86_400 * US_PER_S, tracks={"confirmed": 14, "coasting": 1, "tentative": 9},
-        open_alerts=1, sensors={"ok": 3}, received=81_230, used=81_112, seq=4717,
+        open_alerts=1, sensors={"ok": 3}, received=81_230, used=81_112, seq=4717, load_level=0, shed=0,
     )  # fmt: skip
 
 

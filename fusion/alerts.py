@@ -210,6 +210,10 @@ class Watch:
         if int(epoch) == self._epoch and self._dwell.row(int(counter)) >= 0:
             self._said[int(counter)] = (command.identity, command.operator, command.reason)
 
+    def open_tracks(self) -> I8:
+        """(n,) counters of the tracks that have an open alert, rising."""
+        return np.array(sorted(self._open), np.int64)
+
     def open_alerts(self) -> list[Alert]:
         """Every open alert, in order of raising, then of id."""
         return sorted((item.alert for item in self._open.values()), key=lambda alert: (alert.raised_us, alert.id))

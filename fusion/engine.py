@@ -52,6 +52,7 @@ from fusion.schema import (
     Tracks,
     take,
 )
+from fusion.thinning import CLASS, PICTURES, Load, Thinning
 from fusion.tracker import Tracker, TrackerParams
 from fusion.volumes import Notified
 from fusion.zones import Zones
@@ -88,6 +89,7 @@ class Engine:
         self.zones = config.zones
         self.tracker = Tracker(config.sensors, config.tracker, config.epoch, config.zones.geoid, config.coverage)
         self.order = Order()
+        self.thinning = Thinning(config.sensors)
         self.claims = ClaimWatch(config.sensors, self.tracker.coverage)
         self.behaviour = Behaviour()
         self.forecaster = Forecaster(config.zones, config.protected, config.ruleset.bands)
@@ -103,6 +105,7 @@ class Engine:
         self.afterwards = Afterwards(config.zones)
         self._commands: list[Command] = []
         self._heard: list[Plots] = []
+        self._loads: list[Load] = []
         self._words: list[SensorStatus | Met] = []
         self._word_us: dict[str, int] = {}  # measured time of the newest word heeded, by kind and sensor
         self._now_us = -1
@@ -112,7 +115,7 @@ class Engine:
         self._shown_status = np.empty(0, np.int8)
         self._dropped: list[tuple[int, str]] = []
 
-    def feed(self, item: Item, rejected: Mapping[str, int] = _NONE) -> int:
+    def feed(self, item: Item | Load, rejected: Mapping[str, int] = _NONE) -> int:
         """Store one item for the next tick. `rejected`: plots of the same message that its decoder refused, by reason.
 
         A numbered message whose plots were all refused is fed as an empty batch: it must not be asked for again.
@@ -122,6 +125,9 @@ class Engine:
             return self._feed_plots(item, rejected)
         if isinstance(item, Command):
             self._commands.append(item)
+        elif isinstance(item, Load):
+            self._loads.append(item)
+            return 0  # our own: nothing that was received
         elif isinstance(item, Sighting):
             self.afterwards.sightings.feed(item)
             return 0  # counted when it is judged: its sender hears of it with that look
@@ -153,8 +159,9 @@ class Engine:
         events: list[Event] = self._answer(rx_us)
         self._listen()
         self._fuse(rx_us)
-        if rx_us // self.config.picture_us != self._picture_slot:
-            self._picture_slot = rx_us // self.config.picture_us
+        picture_slot = rx_us // (self.config.picture_us * PICTURES[self.thinning.level])
+        if picture_slot != self._picture_slot:
+            self._picture_slot = picture_slot
             events += self._show(rx_us)
         if rx_us // US_PER_S != self._health_slot:
             self._health_slot = rx_us // US_PER_S
@@ -179,6 +186,7 @@ class Engine:
         return {
             "tracker": self.tracker.snapshot(),
             "order": self.order.snapshot(),
+            "thinning": (self.thinning.snapshot(), list(self._loads)),
             "claims": self.claims.snapshot(),
             "behaviour": self.behaviour.snapshot(),
             "forecaster": self.forecaster.snapshot(),
@@ -201,6 +209,9 @@ class Engine:
         """Go on from `snapshot` as if nothing had happened."""
         self.tracker.restore(state["tracker"])
         self.order.restore(state["order"])
+        thinning, loads = state["thinning"]
+        self.thinning.restore(thinning)
+        self._loads = list(loads)
         self.claims.restore(state["claims"])
         self.behaviour.restore(state["behaviour"])
         self.forecaster.restore(state["forecaster"])
@@ -289,13 +300,19 @@ class Engine:
         return Answer(command, not refused, refused or f"mode is {command.to}")
 
     def _fuse(self, now_us: int) -> None:
+        for load in sorted(self._loads, key=lambda item: (item.rx_us, item.level)):
+            self.thinning.set(load)
+        self._loads.clear()
         drained = self.order.drain()
-        used = self.tracker.step(self.claims.hear(drained.batches), now_us)
-        assert used == sum(len(b) for b in drained.batches)
+        batches, shed = self.thinning.thin(drained.batches)
+        used = self.tracker.step(self.claims.hear(batches), now_us)
+        assert used + shed == drained.used
         # An item is counted as received when its fate is known, so that the sum balances between any two calls.
-        self.counters.received += used + drained.late
+        self.counters.received += used + shed + drained.late
         self.counters.used += used
         self.counters.late += drained.late
+        if shed:
+            self.counters.shed[CLASS] = self.counters.shed.get(CLASS, 0) + shed
         self._dropped += self.tracker.drain_dropped()
 
     def _show(self, now_us: int) -> list[Event]:
@@ -305,6 +322,7 @@ class Engine:
         forecast = self.forecaster.step(tracks, facts, now_us)
         assessment = forecast.onto(assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour))
         between = self._is_between(now_us)
+        self.thinning.look(tracks, assessment, words, self.watch.open_tracks())
         crowds = self.crowds.step(tracks, assessment, now_us) if between else []
         changed = self.watch.step(tracks, assessment, now_us, forecast, self.crowds.member(tracks.id))
         self.incidents.found(self.watch.drain_found())

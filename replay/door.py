@@ -19,6 +19,7 @@ from replay.sky import is_out, steps_at
 Look = dict[str, NDArray[Any]]
 Owned = tuple[Plots, I8]  # a message, and the row of the object that each of its plots is of; -1 none
 
+MOST_PLOTS = 120  # of one message: 400 bytes each in the wordiest format, of 64 KiB that a broker takes
 _KINDS = {
     SensorKind.RADAR_2D: PlotKind.POLAR,
     SensorKind.RADAR_3D: PlotKind.POLAR,
@@ -84,7 +85,7 @@ class Door:
         t_us: I8 = self._start_us + np.round(clock_s * US_PER_S).astype(np.int64)
         whole = plots(self._sensor.spec.id, self._kind, 0, t_us, -1, -1, **look)
         slot = np.floor(true_s / together_s).astype(np.int64)
-        for first, last in pairwise([*np.flatnonzero(np.diff(slot, prepend=-1)).tolist(), len(slot)]):
+        for first, last in _parts(slot):
             sent_s = (int(slot[first]) + 1) * together_s
             delay_s = self._sensor.spec.latency_s + self._rng.exponential(self._sensor.jitter_s)
             rx_us = self._start_us + round((sent_s + delay_s) * US_PER_S)
@@ -104,3 +105,10 @@ class Door:
     def _arrived(self, until_us: int | None) -> Iterator[Owned]:
         while self._waiting and (until_us is None or self._waiting[0][0] < until_us):
             yield heapq.heappop(self._waiting)[2]
+
+
+def _parts(slot: I8) -> Iterator[tuple[int, int]]:
+    """Rows (first, behind the last) of each message: of one slot, and no more of it than a message holds."""
+    for first, last in pairwise([*np.flatnonzero(np.diff(slot, prepend=-1)).tolist(), len(slot)]):
+        for at in range(first, last, MOST_PLOTS):
+            yield at, min(at + MOST_PLOTS, last)

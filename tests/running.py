@@ -68,16 +68,20 @@ base = "rules.toml"
     return folder
 
 
-def vedette(*arguments: str, **more: Any) -> subprocess.Popen[bytes]:
-    """Start the command as a user would, from this environment."""
-    return subprocess.Popen([sys.executable, "-m", "adapters.cli", *arguments], cwd=ROOT, **more)
+COMMAND = ("-m", "adapters.cli")
+
+
+def vedette(*arguments: str, program: Sequence[str] = COMMAND, **more: Any) -> subprocess.Popen[bytes]:
+    """Start the command as a user would, from this environment. `program`: Python's own arguments, to change a part."""
+    return subprocess.Popen([sys.executable, *program, *arguments], cwd=ROOT, **more)
 
 
 class Service:
     """`vedette run` in a process of its own; a context manager that waits until it is ready."""
 
-    def __init__(self, config: Path, http_port: int, *arguments: str) -> None:
+    def __init__(self, config: Path, http_port: int, *arguments: str, program: Sequence[str] = COMMAND) -> None:
         self.config = config
+        self._program = program
         self.http_port = http_port
         self.log = config / "run.log"
         self._arguments = arguments
@@ -86,7 +90,8 @@ class Service:
     def start(self) -> Self:
         """Start and wait for /readyz."""
         with self.log.open("ab") as log:
-            self._process = vedette("run", "--config", str(self.config), *self._arguments, stdout=log, stderr=log)
+            asked = ("run", "--config", str(self.config), *self._arguments)
+            self._process = vedette(*asked, program=self._program, stdout=log, stderr=log)
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             assert self._process.poll() is None, self.log.read_text(encoding="utf-8")
@@ -116,6 +121,12 @@ class Service:
         """All samples whose name starts so."""
         lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith(prefix)]
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines}
+
+    def peak_bytes(self) -> int:
+        """The most memory that it had resident."""
+        assert self._process is not None
+        lines = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
     def stop(self) -> int:
         """End it in order; its exit status."""

@@ -32,6 +32,8 @@ class StatusInfo:
     sensors: dict[str, int] = field(default_factory=dict)  # by health state
     received: int = -1  # plots and other inputs since the start
     used: int = -1
+    load_level: int = -1  # 0: it keeps up; above, what known airliners repeat is thinned
+    shed: int = -1  # items left out for it since the start
     seq: int = -1
     detail: str = ""
 
@@ -61,6 +63,8 @@ def encode(info: StatusInfo) -> bytes:
                 "sensors_count": dict(sorted(info.sensors.items())) or None,
                 "received_count": _known(info.received),
                 "used_count": _known(info.used),
+                "load_level": _known(info.load_level),
+                "shed_count": _known(info.shed),
                 "detail": info.detail or None,
             }
         )

@@ -14,6 +14,7 @@ MODULES = (
     "tests.soak.restarts",
     "tests.soak.evidence",
     "tests.soak.chaos",
+    "tests.soak.floods",
 )
 
 

@@ -1,0 +1,181 @@
+"""Radars that speak ASTERIX (CAT048 and CAT034), over UDP or from a recording, as batches and words of our sensors.
+
+Which radar is which sensor is told by SAC and SIC. A radar that nobody named, a category that is none of these, and a
+datagram that is none at all are counted by reason and skipped. A message does not say where its radar is: that stands
+in the service's sensors.toml; where CAT034 says it, it is logged once, to compare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import dpkt
+import numpy as np
+import structlog
+
+from adapters.asterix import Block, blocks, walk
+from adapters.bridge import TOGETHER_S, Heard, Numbered, Tally
+from adapters.broker import now_us
+from adapters.formats import cat034, cat048
+from fusion.schema import I4, I8, US_PER_S, Frame, Invalid, SensorKind, SensorSpec, SensorStatus, take
+
+MOST_DATAGRAMS = 10_000  # between two looks; more are dropped and counted
+STATUS_EVERY_US = 10 * US_PER_S
+Radars = Mapping[tuple[int, int], str]  # (SAC, SIC): sensor
+_log = structlog.get_logger("vedette.bridge")
+
+
+class Radar:
+    """Datagrams in, what they say out; keeps only what was said last of each radar's state and place."""
+
+    def __init__(self, radars: Radars) -> None:
+        self._radars = dict(radars)
+        self._specs = {name: SensorSpec(name, 0, SensorKind.RADAR_2D) for name in radars.values()}
+        self._said: dict[str, tuple[str, int]] = {}  # state, and when it was told
+        self._placed: list[str] = []
+
+    def hear(self, datagrams: Sequence[tuple[int, bytes]], heard: Heard) -> None:
+        """Add what these (arrival, octets) say; of each sensor they become one batch, that arrived with the last."""
+        heard.pieces += len(datagrams)
+        found: dict[int, list[Block]] = {}
+        data, rx_us = b"".join(octets for _, octets in datagrams), max((us for us, _ in datagrams), default=0)
+        at = 0
+        for _, octets in datagrams:
+            try:
+                for block in blocks(octets):
+                    moved = Block(block.category, at + block.start, at + block.stop)
+                    found.setdefault(block.category, []).append(moved)
+            except Invalid as fault:
+                heard.refused[fault.reason] += 1
+            at += len(octets)
+        for category, some in sorted(found.items()):
+            if category == cat048.CATEGORY:
+                reports, faults = cat048.of(walk(cat048.LAYOUT, data, some))
+                heard.refused.update(faults)
+                self._reports(reports, rx_us, heard)
+            elif category == cat034.CATEGORY:
+                services, faults = cat034.of(walk(cat034.LAYOUT, data, some))
+                heard.refused.update(faults)
+                self._services(services, rx_us, heard)
+            else:
+                heard.refused[f"category-{category}"] += len(some)
+
+    def _reports(self, reports: cat048.Reports, rx_us: int, heard: Heard) -> None:
+        for name, rows in self._owners(reports.sac, reports.sic, heard.refused):
+            decoded = cat048.plots(take(reports, rows), self._specs[name], rx_us)
+            heard.refused.update(decoded.rejected)
+            if len(decoded.batch):
+                heard.batches.append(decoded.batch)
+
+    def _services(self, services: cat034.Services, rx_us: int, heard: Heard) -> None:
+        for name, rows in self._owners(services.sac, services.sic, heard.refused):
+            for row in rows.tolist():
+                self._place(name, services, row)
+                if not services.told[row]:
+                    continue
+                state = "off" if services.no_go[row] else "degraded" if services.overload[row] else "ok"
+                before, said_us = self._said.get(name, ("", -STATUS_EVERY_US))
+                if state != before or rx_us - said_us >= STATUS_EVERY_US:
+                    self._said[name] = (state, rx_us)
+                    t_us = int(cat048.near(services.day_us[[row]], rx_us)[0]) if services.day_us[row] >= 0 else rx_us
+                    heard.words.append(SensorStatus(name, rx_us, t_us, state, _DETAIL[state]))
+
+    def _place(self, name: str, services: cat034.Services, row: int) -> None:
+        if name not in self._placed and np.isfinite(services.lat_rad[row]):
+            self._placed.append(name)
+            lat, lon = np.degrees([services.lat_rad[row], services.lon_rad[row]])
+            height_m = float(services.height_m[row])
+            where = {"lat_deg": round(float(lat), 5), "lon_deg": round(float(lon), 5), "height_m": height_m}
+            _log.info("the radar says where it is", sensor=name, **where)
+
+    def _owners(self, sac: I4, sic: I4, refused: Counter[str]) -> Iterator[tuple[str, I8]]:
+        code = sac.astype(np.int64) << 8 | sic
+        for one in np.unique(code).tolist():
+            rows = np.flatnonzero(code == one)
+            name = self._radars.get((one >> 8, one & 0xFF))
+            if name is None:
+                refused[f"radar-{one >> 8}/{one & 0xFF}"] += len(rows)
+            else:
+                yield name, rows
+
+
+_DETAIL = {"ok": "", "degraded": "the radar's data processor is overloaded", "off": "the radar says: not to be used"}
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, bytes]] = []
+        self.dropped = 0
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        if len(self.waiting) < MOST_DATAGRAMS:
+            self.waiting.append((now_us(), data))
+        else:
+            self.dropped += 1
+
+
+async def from_udp(host: str, port: int, group: str, radar: Radar) -> AsyncIterator[Heard]:
+    """What arrives at an address, or in a multicast group on it, every `TOGETHER_S`; for ever.
+
+    Raises:
+        OSError: the address cannot be used.
+    """
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    receiver.bind((group or host, port))
+    if group:
+        member = struct.pack("4s4s", socket.inet_aton(group), socket.inet_aton(host))
+        receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+    transport, got = await asyncio.get_running_loop().create_datagram_endpoint(_Datagrams, sock=receiver)
+    try:
+        while True:
+            await asyncio.sleep(TOGETHER_S)
+            heard = Heard()
+            if got.dropped:
+                heard.refused["overload"], got.dropped = got.dropped, 0
+            radar.hear(got.waiting, heard)
+            got.waiting = []
+            yield heard
+    finally:
+        transport.close()
+
+
+def from_pcap(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(microseconds UTC, payload) of every UDP datagram of a capture (pcap or pcapng, Ethernet or Linux cooked).
+
+    Raises:
+        ValueError: it is none.
+    """
+    with path.open("rb") as file:
+        reader = dpkt.pcap.UniversalReader(file)
+        link = dpkt.sll.SLL if reader.datalink() == dpkt.pcap.DLT_LINUX_SLL else dpkt.ethernet.Ethernet
+        for time_s, octets in reader:
+            try:
+                packet = link(octets).data.data
+            except (dpkt.UnpackError, AttributeError):
+                continue  # no IP in it
+            if isinstance(packet, dpkt.udp.UDP):
+                yield round(time_s * US_PER_S), bytes(packet.data)
+
+
+def frames(path: Path, radar: Radar, tally: Tally, shift_us: int = 0) -> Iterator[Frame]:
+    """A capture as frames of a log, every datagram by itself; `shift_us` is added to the times of arrival.
+
+    Raises:
+        ValueError: it is none.
+    """
+    numbers, seq = Numbered(boot=1), 0
+    for rx_us, data in from_pcap(path):
+        heard = Heard()
+        radar.hear([(rx_us + shift_us, data)], heard)
+        made = numbers.frames(heard)
+        tally.note(heard, len(made))
+        for frame in made:
+            yield replace(frame, seq=seq)
+            seq += 1

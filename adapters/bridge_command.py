@@ -1,0 +1,106 @@
+"""`vedette bridge`: what others send, passed on to MQTT, numbered and sent again until the service has it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters import log
+from adapters.errors import ConfigError, refusals
+
+DONE, FAILED = 0, 1
+bridge = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Pass on what receivers and radars of others send: asterix."
+)
+_RADAR = re.compile(r"(\d{1,3})/(\d{1,3})=([A-Za-z0-9_-]{1,32})")
+
+
+@bridge.callback()
+def options() -> None:
+    """Each reads one wire and publishes it as Vedette's own messages."""
+
+
+@bridge.command()
+def asterix(
+    radar: Annotated[list[str], typer.Option(help="SAC/SIC=SENSOR, for each radar: 25/201=R1.")],
+    udp: Annotated[str, typer.Option(help="HOST:PORT to listen at.")] = "",
+    group: Annotated[str, typer.Option(help="Multicast group to join there.")] = "",
+    capture: Annotated[
+        Path | None, typer.Option(help="Read a capture (.pcap, .pcapng) instead and write a log, --out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Log to write: .jsonl, .jsonl.gz or .jsonl.zst.")] = None,
+    shift_s: Annotated[float, typer.Option(help="Added to the capture's times, where its clock was wrong.")] = 0.0,
+    broker: Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT.")] = "127.0.0.1:1883",
+    site: Annotated[str, typer.Option("--site", help="Site in the topics, vedette/v1/SITE/...")] = "demo",
+) -> None:
+    """Radars that send ASTERIX CAT048 and CAT034, over UDP to the broker, or from a capture to a log for `replay`.
+
+    What is no target, of another category or of a radar that is not named is counted by reason and skipped. Ends with
+    Ctrl-C; status 1 when the broker refuses or was never there. VEDETTE_BROKER_USER and _PASSWORD are the account.
+
+    \b
+    Examples:
+      vedette bridge asterix --udp 0.0.0.0:8600 --radar 25/201=R1 --broker broker.example:1883 --site lt-east
+      vedette bridge asterix --udp 192.0.2.7:8600 --group 239.1.2.3 --radar 25/201=R1 --radar 25/11=R2
+      vedette bridge asterix --capture night.pcap --radar 25/201=R1 --out night.jsonl.gz
+    """
+    log.setup("info")
+    with refusals():
+        radars = dict(_radar(text) for text in radar)
+        if (capture is None) == (not udp) or (capture is None) != (out is None):
+            raise ConfigError("command line", "--udp", "neither or both of --udp and --capture with --out", "take one")
+        code = _written(capture, out, radars, shift_s) if capture and out else _live(udp, group, radars, broker, site)
+    raise typer.Exit(code)
+
+
+def _radar(text: str) -> tuple[tuple[int, int], str]:
+    found = _RADAR.fullmatch(text)
+    if found is None or max(int(found[1]), int(found[2])) > 255:
+        raise ConfigError("command line", "--radar", f"{text!r} is not SAC/SIC=SENSOR", "write for example 25/201=R1")
+    return (int(found[1]), int(found[2])), found[3]
+
+
+def _written(capture: Path, out: Path, radars: dict[tuple[int, int], str], shift_s: float) -> int:
+    from adapters.bridge import Tally
+    from adapters.bridge_asterix import Radar, frames
+    from replay import log as framelog
+
+    tally = Tally()
+    try:
+        framelog.write(out, frames(capture, Radar(radars), tally, round(shift_s * 1e6)))
+    except (OSError, ValueError) as error:
+        raise ConfigError("command line", "--capture", f"{capture}: {error}", "give a .pcap or .pcapng file") from None
+    typer.echo(f"{out}: {tally.words()}")
+    return DONE
+
+
+def _live(udp: str, group: str, radars: dict[tuple[int, int], str], broker: str, site: str) -> int:
+    import asyncio
+    import contextlib
+
+    from adapters import config as configuration
+    from adapters import feed
+    from adapters.bridge import Tally
+    from adapters.bridge import bridge as pass_on
+    from adapters.bridge_asterix import Radar, from_udp
+    from adapters.broker import PublishDenied
+
+    host, _, port = udp.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise ConfigError("command line", "--udp", f"{udp!r} is not HOST:PORT", "write for example 0.0.0.0:8600")
+    named, settings = configuration.broker_at(broker, site)
+    tally = Tally()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            source = from_udp(host, int(port), group, Radar(radars))
+            asyncio.run(pass_on(source, settings, named, sorted(radars.values()), tally))
+    except OSError as error:
+        raise ConfigError("command line", "--udp", f"{udp}: {error}", "choose an address of this machine") from None
+    except (feed.NoBroker, PublishDenied) as error:
+        typer.echo(f"vedette: {error}", err=True)
+        return FAILED
+    typer.echo(tally.words(), err=True)
+    return DONE

@@ -1,0 +1,153 @@
+"""Datagrams of radars become batches and words of sensors; all else is counted by reason; captures become logs."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from pathlib import Path
+
+import dpkt
+import numpy as np
+import pytest
+
+from adapters.asterix import Part, octets, packed, records
+from adapters.bridge import MOST_PLOTS, MOST_WAITING, Heard, Numbered, Tally, parts, take
+from adapters.bridge_asterix import Radar, from_pcap
+from adapters.formats import cat034, cat048
+from adapters.formats import plots as plots_format
+from fusion.schema import Frame, PlotKind, SensorKind, SensorSpec, plots
+from replay import log
+from tests import recordings
+from tests.running import vedette
+
+RX_US = 1_774_000_000_000_000
+DAY_US = 86_400_000_000
+SPEC = SensorSpec("R1", 0, SensorKind.RADAR_2D, 0.9, 0.4, 100.0)
+
+
+def targets(n: int, sac: int = 25, sic: int = 201, kind: int = 5) -> cat048.Reports:
+    """n aircraft on a circle."""
+    nan, none, no = np.full(n, np.nan), np.full(n, -1, np.int32), np.zeros(n, np.bool_)
+    return cat048.Reports(
+        sac=np.full(n, sac, np.int32), sic=np.full(n, sic, np.int32), day_us=np.full(n, RX_US % DAY_US - 500_000),
+        kind=np.full(n, kind, np.int8), simulated=no, test=no, range_m=np.full(n, 60_000.0),
+        azimuth_rad=np.linspace(0.0, 3.0, n), mode3a=none, mode3a_sure=no, pressure_height_m=np.full(n, 9_000.0),
+        level_sure=~no, height_m=nan, address=np.arange(n, dtype=np.int32) + 0x480000,
+        callsign=np.full(n, b"LOT1", "S8"), track=none, doppler_mps=nan, speed_mps=nan, heading_rad=nan,
+    )  # fmt: skip
+
+
+def state(no_go: bool, overload: bool = False, sac: int = 25, sic: int = 201) -> bytes:
+    """A north mark with the radar's state and place."""
+    one = np.ones(1, np.bool_)
+    place = b"".join([(120).to_bytes(2, "big"), *(round(v * (1 << 23) / 180).to_bytes(3, "big") for v in (54.5, 25.2))])
+    said = {
+        "010": Part(one, octets(np.array([sac << 8 | sic]), 2)),
+        "000": Part(one, octets(np.array([1]), 1)),
+        "030": Part(one, octets(np.array([RX_US % DAY_US * 128 // 1_000_000]), 3)),
+        "050/COM": Part(one, octets(np.array([no_go << 7 | overload << 5]), 1)),
+        "120": Part(one, np.frombuffer(place, np.uint8).reshape(1, 8)),
+    }
+    (block,) = packed(34, *records(cat034.LAYOUT, said, 1))
+    return block
+
+
+def test_what_comes_together_is_one_batch_of_each_radar() -> None:
+    radar = Radar({(25, 201): "R1", (25, 11): "R2"})
+    heard = Heard()
+    sent = [*cat048.encode(targets(3)), *cat048.encode(targets(2, sic=11)), *cat048.encode(targets(4))]
+    radar.hear([(RX_US + n, data) for n, data in enumerate(sent)], heard)
+    assert [(b.sensor, len(b), b.rx_us) for b in heard.batches] == [("R2", 2, RX_US + 2), ("R1", 7, RX_US + 2)]
+    assert heard.pieces == 3
+    assert not heard.refused
+    assert abs(heard.batches[0].t_us - (RX_US - 500_000)).max() < 7_813
+
+
+def test_what_is_not_ours_is_counted_by_reason() -> None:
+    radar, heard = Radar({(25, 201): "R1"}), Heard()
+    good = cat048.encode(targets(2))
+    torn = good[0][:-4]
+    short = good[0][:1] + (len(good[0]) - 4).to_bytes(2, "big") + good[0][3:-4]  # the record runs over its block
+    strange = b"\x01\x00\x05\x00\x00"
+    radar.hear(
+        [(RX_US, d) for d in (*good, torn, short, strange, b"", b"\x30", *cat048.encode(targets(1, sac=9)))], heard
+    )
+    assert heard.refused == {"truncated": 3, "category-1": 1, "radar-9/201": 1}
+    assert [len(b) for b in heard.batches] == [3]  # two whole ones, and the first of the block that is too short
+    radar.hear([(RX_US, d) for d in cat048.encode(targets(1, kind=0))], heard)
+    assert heard.refused["no-detection"] == 1
+
+
+def test_a_radar_tells_its_state_when_it_changes_and_now_and_then() -> None:
+    radar, heard = Radar({(25, 201): "R1"}), Heard()
+    for n in range(30):  # a mark a second
+        radar.hear([(RX_US + n * 1_000_000, state(no_go=n >= 20))], heard)
+    told = [(word.rx_us - RX_US, word.state) for word in heard.words]
+    assert told == [(0, "ok"), (10_000_000, "ok"), (20_000_000, "off")]
+    radar.hear([(RX_US + 40_000_000, state(no_go=False, overload=True))], heard)
+    assert heard.words[-1].state == "degraded"
+    assert not heard.refused
+
+
+def test_every_message_has_its_number_and_reads_back() -> None:
+    n = 2 * MOST_PLOTS + 5
+    batch = plots("R1", PlotKind.POLAR, RX_US, np.full(n, RX_US), range_m=np.full(n, 5e4), azimuth_rad=np.ones(n))
+    assert [len(part) for part in parts(batch)] == [MOST_PLOTS, MOST_PLOTS, 5]
+    numbers = Numbered(boot=7)
+    frames = numbers.frames(Heard([batch])) + numbers.frames(Heard([batch]))
+    read = [plots_format.decode(frame.payload, SPEC, frame.rx_us).batch for frame in frames]
+    assert [(b.boot, b.seq) for b in read] == [(7, seq) for seq in range(6)]
+    assert max(len(frame.payload) for frame in frames) < 65_536
+
+
+def test_while_the_broker_is_away_the_oldest_fall_and_are_counted() -> None:
+    waiting, tally = deque[Frame](), Tally()
+    made = [Frame(n, RX_US, "in/R1/plots", b"") for n in range(MOST_WAITING + 3)]
+    take(Heard(pieces=1), made, waiting, tally)
+    assert (len(waiting), waiting[0].seq, tally.fell) == (MOST_WAITING, 3, 3)
+    assert "3 messages fell" in tally.words()
+
+
+def capture(path: Path, *datagrams: tuple[float, bytes]) -> Path:
+    """A pcap of UDP over Ethernet, and one packet that is none."""
+    with path.open("wb") as file:
+        writer = dpkt.pcap.Writer(file)
+        writer.writepkt(b"\x00" * 12 + b"\x08\x06" + b"\x00" * 28, ts=datagrams[0][0])
+        for time_s, data in datagrams:
+            udp = struct.pack(">HHHH", 1, 8600, 8 + len(data), 0) + data
+            local = bytes([127, 0, 0, 1])
+            ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 9, 17, 0, local, local)
+            writer.writepkt(b"\x00" * 12 + b"\x08\x00" + ip + udp, ts=time_s)
+    return path
+
+
+def test_a_capture_gives_its_datagrams(tmp_path: Path) -> None:
+    sent = [(RX_US / 1e6, b"one"), (RX_US / 1e6 + 1.5, b"two")]
+    assert list(from_pcap(capture(tmp_path / "a.pcap", *sent))) == [(RX_US, b"one"), (RX_US + 1_500_000, b"two")]
+    (tmp_path / "no.pcap").write_bytes(b"no capture at all, but long enough to look like one")
+    with pytest.raises(ValueError, match="magic"):
+        list(from_pcap(tmp_path / "no.pcap"))
+
+
+def test_the_command_writes_a_log_that_replays(tmp_path: Path) -> None:
+    path = capture(tmp_path / "a.pcap", *((RX_US / 1e6 + n, d) for n, d in enumerate(cat048.encode(targets(90), 400))))
+    out = tmp_path / "a.jsonl.gz"
+    line = ("bridge", "asterix", "--capture", str(path), "--out", str(out), "--radar", "25/201=R1")
+    assert vedette(*line).wait(60) == 0
+    frames = list(log.read(out))
+    assert sum(len(plots_format.decode(f.payload, SPEC, f.rx_us).batch) for f in frames) == 90
+    assert vedette(*line).wait(60) == 2  # it is there already
+    assert vedette(*line[:-1], "300/1=R1").wait(60) == 2
+    assert vedette("bridge", "asterix", "--radar", "1/2=R1").wait(60) == 2
+
+
+@pytest.mark.real_data
+def test_the_capture_of_san_luis_becomes_its_plots(data: Path, tmp_path: Path) -> None:
+    """As many plots as somebody else's decoder found, of the one radar, and nothing else."""
+    from adapters.bridge_asterix import frames
+
+    tally = Tally()
+    found = list(frames(data / "recordings/asterix-argentina-sanluis/UIS.pcap", Radar({(226, 221): "UIS"}), tally))
+    lines = (data / recordings.SAN_LUIS).read_text("utf-8").splitlines()
+    assert tally.plots + sum(tally.refused.values()) == len(lines) - 1
+    assert {frame.source for frame in found} <= {"in/UIS/plots", "in/UIS/status"}
