@@ -6,6 +6,7 @@ when it begins where the old one would have flown to, and for as long as it move
 
 - What flew is remembered for `FLOWN_US`. Its heir begins within three sigmas of where it would be, the sigma growing
   with `STRAY_MPS`.
+- What stands beside it and is still seen may be split in two by its own echo: the second track is an heir too.
 - What stood, no further than `STOOD_M` from where it was first seen for `STOOD_S`, is remembered for `PLACE_US`: its
   heir begins within `STOOD_M` of it.
 
@@ -78,23 +79,6 @@ class Bygone:
         lasts_us = np.where(past.stood, PLACE_US, FLOWN_US)
         self.past = past.take(np.flatnonzero(now_us - past.end_us <= lasts_us)[-MOST:])
 
-    def heirs(self, xyz_m: F8, sigma_m: F8, now_us: int) -> I8:
-        """(n,) the row of `past` that something which begins at these places (n, 3) may go on from; -1 none."""
-        past = self.past
-        found = np.full(len(xyz_m), -1, np.int64)
-        if not len(past) or not len(xyz_m):
-            return found
-        dt_s = (now_us - past.end_us) / US_PER_S
-        moved_m = np.where(past.stood[:, None], 0.0, past.velocity_mps * dt_s[:, None])
-        away_m = np.sqrt(((xyz_m[:, None, :] - (past.xyz_m + moved_m)[None]) ** 2).sum(axis=2))
-        stray_m = np.where(past.stood, 0.0, STRAY_MPS * dt_s)
-        open_m = 3.0 * np.sqrt(sigma_m[:, None] ** 2 + past.sigma_m**2 + stray_m**2)
-        open_m = np.minimum(np.where(past.stood, STOOD_M + open_m, open_m), FARTHEST_M)
-        young = now_us - past.end_us <= np.where(past.stood, PLACE_US, FLOWN_US)
-        away_m = np.where((away_m <= open_m) & young, away_m, np.inf)
-        nearest = np.asarray(np.argmin(away_m, axis=1), np.int64)
-        return np.where(np.isfinite(away_m[np.arange(len(xyz_m)), nearest]), nearest, found)
-
     def snapshot(self) -> dict[str, Any]:
         """JSON-able."""
         return {f.name: getattr(self.past, f.name).tolist() for f in fields(Past)}
@@ -109,3 +93,20 @@ class Bygone:
                 for f in fields(Past)
             )
         )
+
+
+def heirs(past: Past, xyz_m: F8, sigma_m: F8, now_us: int) -> I8:
+    """(n,) the row of `past` that something which begins at these places (n, 3) may go on from; -1 none."""
+    found = np.full(len(xyz_m), -1, np.int64)
+    if not len(past) or not len(xyz_m):
+        return found
+    dt_s = (now_us - past.end_us) / US_PER_S
+    moved_m = np.where(past.stood[:, None], 0.0, past.velocity_mps * dt_s[:, None])
+    away_m = np.sqrt(((xyz_m[:, None, :] - (past.xyz_m + moved_m)[None]) ** 2).sum(axis=2))
+    stray_m = np.where(past.stood, 0.0, STRAY_MPS * dt_s)
+    open_m = 3.0 * np.sqrt(sigma_m[:, None] ** 2 + past.sigma_m**2 + stray_m**2)
+    open_m = np.minimum(np.where(past.stood, STOOD_M + open_m, open_m), FARTHEST_M)
+    young = now_us - past.end_us <= np.where(past.stood, PLACE_US, FLOWN_US)
+    away_m = np.where((away_m <= open_m) & young, away_m, np.inf)
+    nearest = np.asarray(np.argmin(away_m, axis=1), np.int64)
+    return np.where(np.isfinite(away_m[np.arange(len(xyz_m)), nearest]), nearest, found)

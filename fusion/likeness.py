@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from fusion.bygone import ALIKE_MPS, STOOD_M, STOOD_S, Bygone, Past
+from fusion.bygone import ALIKE_MPS, STOOD_M, STOOD_S, Bygone, Past, heirs
 from fusion.schema import B1, F8, I8, US_PER_S, Assessment, ObjectClass, Tracks
 
 FORGET_S = 600.0  # what an object is does not change, but a track may go over to another object: then it is learnt anew
 START_S = 20.0  # of nothing: the time in which a drone has to be told
-WEIGHT_S = 10.0  # one plot stands for no more time than this: the turn of a long-range radar
+WEIGHT_S = 5.0  # one plot stands for no more time than this: four plots do not tell, however slowly they come
 SKIM_FORGET_S = 60.0  # errors of a height last for some 20 s
 KNOWN_S = 60.0  # what was looked at for shorter leaves nothing
 HEIR_S = 60.0  # an heir begins with the weight of so much time at most
@@ -106,7 +106,7 @@ class Likeness:
         n = len(tracks)
         at = np.minimum(np.searchsorted(self._id, tracks.id), max(0, len(self._id) - 1))
         old = self._id[at] == tracks.id if len(self._id) else np.zeros(n, np.bool_)
-        self._leave(~np.isin(self._id, tracks.id, assume_unique=True))
+        past = self._pasts(~np.isin(self._id, tracks.id, assume_unique=True))
         fresh: dict[str, NDArray[Any]] = {
             "plot_us": tracks.update_us,
             "first_us": np.full(n, tracks.t_us),
@@ -120,29 +120,28 @@ class Likeness:
             kept[old] = getattr(self, f"_{name}")[at[old]]
             setattr(self, f"_{name}", kept)
         self._id = tracks.id.copy()
-        self._inherit(np.flatnonzero(~old), tracks, a)
+        self._inherit(np.flatnonzero(~old), past, tracks, a)
 
-    def _leave(self, gone: B1) -> None:
-        """Those that are not in the table any more, as far as they were looked at for long enough."""
-        rows = np.flatnonzero(gone & (self._sums[:, _SECONDS] >= KNOWN_S))
-        if not len(rows):
-            return
-        state = self._state[rows]
-        moved_m = np.sqrt(((state[:, :3] - self._first[rows]) ** 2).sum(axis=1))
-        long = self._look_us - self._first_us[rows] >= STOOD_S * US_PER_S
-        stood = long & (moved_m <= STOOD_M + 3.0 * self._sigma[rows])
-        end_us = np.full(len(rows), self._look_us)
-        ended = Past(end_us, state[:, :3], state[:, 3:], self._sigma[rows], stood, self._sums[rows])
-        self._bygone.add(ended, self._look_us)
+    def _pasts(self, gone: B1) -> Past:
+        """What a new track may go on from. Those that are gone are remembered, if they were looked at long enough."""
+        moved_m = np.sqrt(((self._state[:, :3] - self._first) ** 2).sum(axis=1))
+        long = self._look_us - self._first_us >= STOOD_S * US_PER_S
+        stood = long & (moved_m <= STOOD_M + 3.0 * self._sigma)
+        known = self._sums[:, _SECONDS] >= KNOWN_S
+        xyz_m, velocity = self._state[:, :3], self._state[:, 3:]
+        end_us = np.full(len(self._id), self._look_us)
+        rows = Past(end_us, xyz_m, velocity, self._sigma, stood, self._sums)
+        if (gone & known).any():
+            self._bygone.add(rows.take(gone & known), self._look_us)
+        return self._bygone.past.with_rows(rows.take(~gone & known & stood))
 
-    def _inherit(self, rows: I8, tracks: Tracks, a: Assessment) -> None:
-        heir_of = self._bygone.heirs(tracks.state[rows, :3], a.sigma_horizontal_m[rows], tracks.t_us)
-        heirs, of = rows[heir_of >= 0], heir_of[heir_of >= 0]
-        past = self._bygone.past
+    def _inherit(self, rows: I8, past: Past, tracks: Tracks, a: Assessment) -> None:
+        heir_of = heirs(past, tracks.state[rows, :3], a.sigma_horizontal_m[rows], tracks.t_us)
+        new, of = rows[heir_of >= 0], heir_of[heir_of >= 0]
         weight = np.minimum(1.0, HEIR_S / np.maximum(past.sums[of, _SECONDS], 1e-9))
-        self._sums[heirs] = past.sums[of] * weight[:, None]
-        self._trial[heirs] = True
-        self._as[heirs] = np.where(past.stood[of, None], 0.0, past.velocity_mps[of])
+        self._sums[new] = past.sums[of] * weight[:, None]
+        self._trial[new] = True
+        self._as[new] = np.where(past.stood[of, None], 0.0, past.velocity_mps[of])
 
     def _doubt(self, tracks: Tracks, a: Assessment) -> None:
         """An heir that moves otherwise is none: what it looks like begins anew."""

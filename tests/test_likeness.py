@@ -10,7 +10,7 @@ import pytest
 
 from fusion import bygone
 from fusion.classes import K
-from fusion.likeness import FORGET_S, HEIR_S, KNOWN_S, QUANTITIES, START_S
+from fusion.likeness import FORGET_S, HEIR_S, KNOWN_S, QUANTITIES, START_S, WEIGHT_S
 from fusion.likeness import Likeness as _Likeness
 from fusion.schema import F8, US_PER_S, Assessment, ObjectClass, Tracks
 from tests import scene
@@ -84,7 +84,9 @@ def test_silence_is_no_evidence_and_a_long_gap_counts_as_one_plot() -> None:
     like.of(table([1], 0.0), birds)
     later = replace(table([1], 0.0), t_us=T0_US + 60 * US_PER_S)
     assert like.of(later, birds)["probability_unpowered"][0] == 0.0
-    assert like.of(table([1], 120.0), birds)["probability_unpowered"][0] == pytest.approx(10.0 / (START_S + 10.0))
+    assert like.of(table([1], 120.0), birds)["probability_unpowered"][0] == pytest.approx(
+        WEIGHT_S / (START_S + WEIGHT_S)
+    )
 
 
 def test_memory_follows_the_track_and_not_the_row() -> None:
@@ -168,6 +170,17 @@ def test_birds_that_turn_later_stay_birds() -> None:
     assert heir(like, 270.0, 18.0, 0.0) == INHERITED
     back = table([2], 340.0, -18.0, 36.0 * 340.0)
     assert like.of(back, BIRDS)["probability_unpowered"][0] > 0.7
+
+
+def test_a_second_track_on_what_stands_is_its_heir() -> None:
+    like, echo = known(ObjectClass.FIXED_ECHO, 0.0), sure(ObjectClass.FIXED_ECHO, ObjectClass.SMALL_MULTICOPTER)
+    for from_m, expected in ((200.0, INHERITED), (1_500.0, 0.0)):
+        tracks = table([1, 2], 241.0)
+        state = tracks.state.copy()
+        state[1, 0], state[1, 1] = APART_M, from_m
+        again = Likeness()
+        again.restore(like.snapshot())
+        assert again.of(replace(tracks, state=state), echo)["probability_unpowered"][1] == expected
 
 
 def test_what_was_seen_for_a_moment_leaves_nothing() -> None:
