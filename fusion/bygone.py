@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from fusion.schema import B1, F8, I8, US_PER_S
 
@@ -29,6 +30,7 @@ STOOD_M = 300.0  # echoes of turbines wander by so much; turbines stand as far a
 FARTHEST_M = 3_000.0  # from where it would be, however uncertain: beyond, others are as likely
 STOOD_S = 120.0  # nothing that is flown across a border stands still for so long before
 ALIKE_MPS = 10.0  # an heir moves as the old one did, within this and three sigmas: drones are faster than birds by more
+NEAREST = 8  # that are looked at: no more tracks than this end within FARTHEST_M of each other, but in crowds
 MOST = 2_000  # a night beside a wind farm loses some hundred tracks an hour
 
 
@@ -96,17 +98,20 @@ class Bygone:
 
 
 def heirs(past: Past, xyz_m: F8, sigma_m: F8, now_us: int) -> I8:
-    """(n,) the row of `past` that something which begins at these places (n, 3) may go on from; -1 none."""
-    found = np.full(len(xyz_m), -1, np.int64)
+    """(n,) the row of `past` that something which begins at these places (n, 3) may go on from; -1 none.
+
+    The nearest that may be, among the `NEAREST` nearest.
+    """
     if not len(past) or not len(xyz_m):
-        return found
+        return np.full(len(xyz_m), -1, np.int64)
     dt_s = (now_us - past.end_us) / US_PER_S
     moved_m = np.where(past.stood[:, None], 0.0, past.velocity_mps * dt_s[:, None])
-    away_m = np.sqrt(((xyz_m[:, None, :] - (past.xyz_m + moved_m)[None]) ** 2).sum(axis=2))
     stray_m = np.where(past.stood, 0.0, STRAY_MPS * dt_s)
-    open_m = 3.0 * np.sqrt(sigma_m[:, None] ** 2 + past.sigma_m**2 + stray_m**2)
-    open_m = np.minimum(np.where(past.stood, STOOD_M + open_m, open_m), FARTHEST_M)
     young = now_us - past.end_us <= np.where(past.stood, PLACE_US, FLOWN_US)
-    away_m = np.where((away_m <= open_m) & young, away_m, np.inf)
-    nearest = np.asarray(np.argmin(away_m, axis=1), np.int64)
-    return np.where(np.isfinite(away_m[np.arange(len(xyz_m)), nearest]), nearest, found)
+    away_m, at = cKDTree(past.xyz_m + moved_m).query(xyz_m, k=range(1, NEAREST + 1), distance_upper_bound=FARTHEST_M)
+    row = np.minimum(at, len(past) - 1)  # beyond the last where there is none, infinitely far away
+    open_m = 3.0 * np.sqrt(sigma_m[:, None] ** 2 + past.sigma_m[row] ** 2 + stray_m[row] ** 2)
+    away_m = np.where((away_m <= open_m + STOOD_M * past.stood[row]) & young[row], away_m, np.inf)
+    first = np.argmin(away_m, axis=1)
+    every = np.arange(len(xyz_m))
+    return np.where(np.isfinite(away_m[every, first]), row[every, first], -1)

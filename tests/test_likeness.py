@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fusion import bygone
 from fusion.classes import K
 from fusion.likeness import FORGET_S, HEIR_S, KNOWN_S, QUANTITIES, START_S, WEIGHT_S
 from fusion.likeness import Likeness as _Likeness
@@ -204,17 +203,3 @@ def test_without_a_height_nobody_knows_whether_it_skims() -> None:
     like, tracks = Likeness(), table([1], 0.0)
     assert np.isnan(like.look(tracks, seen(tracks, BIRDS, 100.0, 50.0, known=False))["probability_skimming"][0])
     assert like.look(tracks, seen(tracks, BIRDS, 100.0, 50.0))["probability_skimming"][0] > 0.9
-
-
-def test_what_is_remembered_has_a_limit() -> None:
-    ended = bygone.Past(
-        np.arange(3_000),
-        np.zeros((3_000, 3)),
-        np.zeros((3_000, 3)),
-        np.zeros(3_000),
-        np.ones(3_000, np.bool_),
-        np.zeros((3_000, 2)),
-    )
-    memory = bygone.Bygone(2)
-    memory.add(ended, 3_000)
-    assert memory.past.end_us.tolist() == list(range(3_000 - bygone.MOST, 3_000))
