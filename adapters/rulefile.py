@@ -105,6 +105,10 @@ class WordsFile(Strict):
     )
     p_bird: Probability | None = Field(default=None, description="mean probability from which it is birdlike")
     p_soaring: Probability | None = Field(default=None, description="mean probability from which it is soaring")
+    skim_m: float | None = Field(
+        default=None, ge=0, le=10_000, description="height above ground at most this skims, metres"
+    )
+    p_skim: Probability | None = Field(default=None, description="mean probability from which it is skimming")
     live_s: float | None = Field(default=None, ge=1, le=30, description="age up to which an identity is live, seconds")
 
 

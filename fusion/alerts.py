@@ -104,7 +104,7 @@ class Watch:
         self._retell = False  # the mode has changed since the last look
         self._epoch = -1
         self._dwell = Dwell(ruleset)
-        self._likeness = Likeness()
+        self._likeness = Likeness(ruleset.words.skim_m)
         self._open: dict[int, _Open] = {}  # by track id
         self._said: dict[int, tuple[str, str, str]] = {}  # by track id: identity, by whom, reason
         self._found: list[tuple[str, str]] = []  # tracks of alerts adrift, and those that they go on as
@@ -128,7 +128,7 @@ class Watch:
         changed = self._change_epoch(tracks.epoch, now_us) + self._drift(now_us)
         a = assessment
         at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, a.speed_mps - a.sigma_speed_mps, now_us)
-        like = self._likeness.look(tracks, a.p_classes)
+        like = self._likeness.look(tracks, a)
         scene = scene_of(tracks, a, self._dwell.from_outside[at], self.ruleset, self.codes, forecast, like)
         published = (tracks.status != TrackStatus.TENTATIVE)[:, None]
         volume = self._notified.within(tracks, a)

@@ -42,6 +42,8 @@ class Words:
     p_unpowered: float = 0.3  # mean probability from which it is like birds, balloons, echoes, paragliders
     p_bird: float = 0.2  # the same of birds alone
     p_soaring: float = 0.2  # the same of a paraglider: smaller, since one flown in must be told
+    skim_m: float = 200.0  # height above ground at most this skims: most birds that travel fly higher
+    p_skim: float = 0.5  # mean probability, over a minute
     live_s: float = 30.0  # a claim or a reply older than this is no live identity: six turns of a 5 s radar
 
 
@@ -104,6 +106,7 @@ _SPECS = (
     _number("probability_unpowered", "", "probability_unpowered", "mean over minutes of being one of `unpowered`"),
     _number("probability_bird", "", "probability_bird", "mean over minutes of being a flock of birds"),
     _number("probability_soaring", "", "probability_soaring", "mean over minutes of being a paraglider"),
+    _number("probability_skimming", "", "probability_skimming", "mean over a minute of being lower than words.skim_m"),
     _number("age", "s", "age_s", "time since the first plot"),
     _number("data_age", "s", "data_age_s", "time since the last plot"),
     _number("plots", "", "plots", "number of plots fused"),
@@ -116,6 +119,7 @@ _SPECS = (
     _flag("unpowered", "like birds, a balloon, a fixed echo or a paraglider, for minutes: words.p_unpowered"),
     _flag("birdlike", "like a flock of birds, for minutes: words.p_bird"),
     _flag("soaring", "like a paraglider, for minutes: words.p_soaring"),
+    _flag("skimming", "lower than words.skim_m for a minute: words.p_skim; unknown without a height"),
     _flag("exempt", "cooperative, or within a declared volume"),
     _flag("cooperative", "a live cooperative identity that radar does not contradict"),
     _flag("contradicted", "its own report of itself is contradicted"),
@@ -332,6 +336,9 @@ def with_words(scene: Scene, words: Words) -> Scene:
     for word, part in (("unpowered", words.p_unpowered), ("birdlike", words.p_bird), ("soaring", words.p_soaring)):
         like = numbers.get(_LIKE[word], np.zeros(scene.n))  # without evidence it is none of these
         flags.setdefault(word, (like >= part).astype(np.float64))
+    numbers.setdefault("probability_skimming", at_most("height_above_ground", words.skim_m))
+    skims = numbers["probability_skimming"]
+    flags.setdefault("skimming", _flag_where(skims >= words.p_skim, ~np.isnan(skims)))
     flags.setdefault("exempt", flags.get("cooperative", blank))  # `exempted` adds notified activities
     return Scene(scene.n, numbers, sigmas, flags, scene.names)
 

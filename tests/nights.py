@@ -105,7 +105,7 @@ def met(plan: Plan) -> dict[str, Met]:
     for k, t_s in enumerate(times.tolist()):
         xyz, velocity, alive = sky.fleet.at(t_s, rows)
         distance_m, agl_m = _ground(zones, xyz)
-        seen = alive & _covered(sky, plan, rows, xyz)
+        seen = alive & covered(sky, plan, rows, xyz)
         near = (distance_m > 0.0) & (distance_m <= words.near_m)
         been_out |= alive & near
         slow = _ground_speed(xyz, velocity) <= words.slow_mps
@@ -149,7 +149,8 @@ def _ground(zones: Zones, xyz: F8) -> tuple[F8, F8]:
     return out[:, DISTANCE].copy(), out[:, AGL].copy()
 
 
-def _covered(sky: Sky, plan: Plan, rows: np.ndarray, xyz: F8) -> B1:
+def covered(sky: Sky, plan: Plan, rows: np.ndarray, xyz: F8) -> B1:
+    """(n,) whether one look of some radar finds the objects `rows`, at true places (n, 3), with an even chance."""
     best = np.zeros(len(rows))
     for sensor in plan.sensors:
         if sensor.spec.kind in (SensorKind.RADAR_2D, SensorKind.RADAR_3D):

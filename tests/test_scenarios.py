@@ -35,6 +35,7 @@ SETTLE_S = 30.0  # after which every object that could be seen has been
 UNTIL_S = 140.0  # of the scenes of civil traffic that stays
 SOON_S = 130.0
 QUIET_S = 60.0  # of a scene that expects nothing
+MEANDER_S = 12.0  # over a state for no longer, in truth: its border meanders, and the ledger counts no visit
 WHOLE = os.environ.get("VEDETTE_HYPOTHESIS") == "soak"
 PICTURE_MS = 500
 OLD = ("hungary-from-serbia", "lithuania-2025-07-28")  # civil traffic that stays: every object has one track
@@ -128,7 +129,8 @@ def test_a_scenario_keeps_its_word(name: str, tmp_path: Path) -> None:
     for expect, alert in found.met:
         assert account.about(scene, alert) == expect.object
         assert np.isfinite(alert.lat_rad)
-        assert alert.track in next(o.tracks for o in picture.objects if o.id == expect.object)
+        if alert.t_us >= scene.start_us + SETTLE_S * US_PER_S:  # before, no picture was compared with the truth
+            assert alert.track in next(o.tracks for o in picture.objects if o.id == expect.object)
         assert expect.object in scene.truth(alert.t_us).id
     if name in OLD:
         assert abs(picture.count_error) < 0.05
@@ -147,7 +149,9 @@ def test_the_truth_of_a_scenario_passes_the_states_it_says(name: str) -> None:
         xyz = np.stack([np.interp(t_s, flight.t_s, flight.xyz_m[:, k]) for k in range(3)], axis=1)
         lat, lon, _ = geo.geodetic(xyz)
         over = [zones.at(*place)[0] for place in zip(lat.tolist(), lon.tolist(), strict=True)]
-        assert tuple(code for code, _ in groupby(over)) == passed.states, passed.object
+        visits = [(code, len(list(run))) for code, run in groupby(over)]
+        stays = [code for code, lasts_s in visits if lasts_s > MEANDER_S]
+        assert tuple(code for code, _ in groupby(stays)) == passed.states, passed.object
         for state, least_s, most_s in passed.inside_s:
             assert least_s <= over.count(state) <= most_s, (passed.object, state, over.count(state))
 
