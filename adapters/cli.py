@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters import lean, log
-from adapters.dossier_command import dossier, verify
 from adapters.bridge_command import bridge
+from adapters.dossier_command import dossier, verify
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
