@@ -72,6 +72,8 @@ class Sensors:
         while not self._quiet.is_set() and not self._stop.is_set():
             t_us = turn * QUARTER_US
             await asyncio.sleep(max(0.0, (t_us + LATENCY_US) / US_PER_S - time.time()))
+            if self._quiet.is_set():
+                break
             name = sky.SENSORS[turn % len(sky.SENSORS)]
             self._seq[name] += 1
             wrong_us = self.clock_us if name == "B" else 0

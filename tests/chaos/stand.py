@@ -238,17 +238,23 @@ class Stand:
         last = self.sensors.last
         log, alerts, kept = [*self.witness.log], dict(self.witness.alerts), self._kept()
         entries = list(AlertJournal(self.config / "var" / "alerts.jsonl").entries())  # later than what was heard
-        metrics = self.service.metrics("vedette_items")
-        counters = {
-            "used": metrics["vedette_items_used_total"],
-            "late": metrics["vedette_items_late_total"],
-            "future": metrics.get('vedette_items_rejected_total{reason="future"}', 0.0),
-            "unaccounted": metrics["vedette_items_unaccounted"],
-        }
+        items, deadline = self.sensors.items + self._orders, time.monotonic() + 10.0
+        while True:  # numbers are shown a moment after the watermark has left
+            metrics = self.service.metrics("vedette_items")
+            counters = {
+                "used": metrics["vedette_items_used_total"],
+                "late": metrics["vedette_items_late_total"],
+                "future": metrics.get('vedette_items_rejected_total{reason="future"}', 0.0),
+            }
+            if sum(counters.values()) >= items or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        counters["unaccounted"] = metrics["vedette_items_unaccounted"]
+        self.told.append(f"counted: { {name: count for name, count in metrics.items() if count} }")
         expected = sky.undisturbed(sky.loaded(self.config), self.sensors.sent)
         books = accountant.Books(
             self.sensors.flights, expected, entries, log, alerts, kept, counters,
-            self.sensors.items + self._orders, self.sensors.wrong, last, dict(self.witness.marks), self._cold,
+            items, self.sensors.wrong, last, dict(self.witness.marks), self._cold,
         )  # fmt: skip
         return accountant.faults(books)
 
