@@ -43,7 +43,7 @@ class Words:
     p_bird: float = 0.2  # the same of birds alone
     p_soaring: float = 0.2  # the same of a paraglider: smaller, since one flown in must be told
     skim_m: float = 200.0  # height above ground at most this skims: most birds that travel fly higher
-    p_skim: float = 0.5  # mean probability, over a minute
+    p_skim: float = 0.4  # mean probability, over a minute: what flies at skim_m has half of it, less some noise
     live_s: float = 30.0  # a claim or a reply older than this is no live identity: six turns of a 5 s radar
 
 
