@@ -74,7 +74,7 @@ def _disk(told: Told) -> None:
 
 
 def _ways(told: Told) -> None:
-    from adapters import starting
+    from adapters import checkpoint, starting
     from adapters.alertline import AlertLine
     from adapters.broker import Outgoing
     from adapters.decode import Door
@@ -106,7 +106,7 @@ def _ways(told: Told) -> None:
                 told.at("half-acknowledged")
             link.ack(incoming)
 
-    saved = starting.save
+    saved = checkpoint.save
 
     def saving(path: Path, data: bytes) -> None:
         if told.die == "half-checkpoint":
