@@ -7,7 +7,7 @@ from importlib import import_module
 
 from tests.soak.campaign import Campaign
 
-MODULES = ("tests.soak.suite", "tests.soak.flights", "tests.soak.nights", "tests.soak.restarts")
+MODULES = ("tests.soak.suite", "tests.soak.flights", "tests.soak.nights", "tests.soak.restarts", "tests.soak.replays")
 
 
 def campaigns(modules: Sequence[str] = MODULES) -> tuple[Campaign, ...]:
