@@ -16,6 +16,8 @@ class Relay:
         self.port = 0
         self._target_port = target_port
         self._is_open = True
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay")
         self._writers: list[asyncio.StreamWriter] = []
@@ -41,8 +43,13 @@ class Relay:
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(10)
 
     def open(self) -> None:
-        """Let new connections through."""
+        """Let new connections through, and bytes."""
         self._is_open = True
+        self._loop.call_soon_threadsafe(self._flows.set)
+
+    def swallow(self) -> None:
+        """From here on no byte comes through, either way, and nobody is told: a half-open link. Until `open`."""
+        self._loop.call_soon_threadsafe(self._flows.clear)
 
     async def _cut(self) -> None:
         self._is_open = False
@@ -58,12 +65,12 @@ class Relay:
         with contextlib.suppress(OSError):
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
             self._writers += [writer, there_writer]
-            await asyncio.gather(_pass(reader, there_writer), _pass(there_reader, writer))
+            await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
