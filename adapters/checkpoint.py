@@ -75,6 +75,18 @@ def packed(about: About, state: bytes) -> bytes:
     return b"%s%d\n%s\n" % (_MAGIC, VERSION, hashlib.sha256(rest).hexdigest().encode()) + rest
 
 
+def epoch_of(data: bytes) -> int:
+    """The epoch that an undamaged checkpoint of any version of the program names; 0 without."""
+    first, _, rest = data.partition(b"\n")
+    digest, _, rest = rest.partition(b"\n")
+    if not first.startswith(_MAGIC) or digest != hashlib.sha256(rest).hexdigest().encode():
+        return 0
+    try:
+        return max(0, msgspec.json.decode(rest.partition(b"\n")[0], type=_Numbered).epoch)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return 0
+
+
 def unpacked(data: bytes, config_hash: str) -> tuple[About, dict[str, Any]]:
     """What a checkpoint holds.
 
@@ -139,6 +151,10 @@ def of_message(payload: bytes) -> bytes:
         return base64.b64decode(told.state_b64, validate=True)
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadCheckpoint(f"its message cannot be read ({error})") from error
+
+
+class _Numbered(msgspec.Struct):
+    epoch: int
 
 
 class _Message(msgspec.Struct):

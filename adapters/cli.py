@@ -108,6 +108,9 @@ def options(
 def run(
     config: Folder = DEFAULT_FOLDER,
     clock: Annotated[Clock | None, typer.Option(help="live: our own clock; feed: time from a replay.")] = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait, warmed up, until the running service ends.")
+    ] = False,
     log_level: LogLevel = Level.info,
     log_style: LogStyle = Style.auto,
 ) -> None:
@@ -119,6 +122,7 @@ def run(
     \b
     Examples:
       vedette run --config config/
+      vedette run --config config/ --standby          # takes over at once when the first one is killed
       vedette run --config config/ --clock feed       # with `vedette replay` as the source
       VEDETTE_BROKER_HOST=mqtt.example vedette run    # the rest from config/
     """
@@ -133,7 +137,7 @@ def run(
 
         loaded = configuration.load(config)
         try:
-            code = run_live(loaded, RunOptions(clock=clock.value if clock else loaded.clock))
+            code = run_live(loaded, RunOptions(clock.value if clock else loaded.clock, standby))
         except JournalError as error:
             log.get("run").error("the alert journal cannot be used", problem=str(error))
             code = FAILED

@@ -12,11 +12,14 @@ from typing import Protocol
 import numpy as np
 
 from adapters.envelope import opened
-from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, track
+from adapters.formats import command, met, plots, readsb, sensorstatus, sighting, skip, track
+from adapters.incidentdb import entry_of
 from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
-from fusion.schema import Frame, Invalid, Met, SensorSpec, SensorStatus
+from fusion.record import Incident
+from fusion.schema import Alert, Frame, Invalid, Met, SensorSpec, SensorStatus
 from fusion.schema import plots as make_plots
+from replay.log import LEFT
 
 TICK = "tick"
 MAX_UNFIT = 32  # reports refused in a tick whose senders hear of it: more are a flood, and are only counted
@@ -57,6 +60,10 @@ class Door:
         self._unfit: list[tuple[bytes, SensorSpec, int, Invalid]] = []
         self._plots = {sensor: PLOT_FORMATS[name] for sensor, name in formats.items()}
 
+    def report_to(self, refused: Refused) -> None:
+        """Tell this of every refusal from now on."""
+        self._refused = refused
+
     def enter(self, frame: Frame) -> None:
         """Decode one frame and feed what is valid in it."""
         try:
@@ -81,6 +88,9 @@ class Door:
         return unfit
 
     def _enter(self, frame: Frame) -> None:
+        if frame.source == LEFT:
+            self._inherit(frame)
+            return
         parts = frame.source.split("/")
         if len(parts) == 2 and parts[0] == "cmd":
             self._engine.feed(command.decode(frame.payload, parts[1], frame.rx_us))
@@ -106,6 +116,16 @@ class Door:
             self._enter_report(frame, spec)
         else:
             raise Invalid("unknown-topic", frame.source)
+
+    def _inherit(self, frame: Frame) -> None:
+        """A journal entry, or track ids to pass over. The service alone writes these: no topic has that name."""
+        if skip.SCHEMA.encode() in frame.payload[:40]:
+            self._engine.tracker.pass_over(skip.decode(frame.payload))
+            return
+        told = entry_of(frame.payload)
+        if not isinstance(told, Alert | Incident):
+            raise Invalid("wrong-schema", "neither an alert nor an incident")
+        self._engine.inherit(told)
 
     def _say(self, frame: Frame, word: SensorStatus | Met) -> None:
         if self._engine.feed(word):

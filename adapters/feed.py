@@ -17,7 +17,7 @@ from adapters.mqtt import Connection
 from adapters.resend import Unfused
 from adapters.wire import feed_properties, load_json, number_of, parse_time
 from fusion.schema import Frame, Invalid
-from replay.log import START, TICK
+from replay.log import LEFT, START, TICK
 from replay.player import Due
 
 CLOCK_TOPIC = "in/clock"
@@ -153,7 +153,7 @@ class Sender:
             adapters.broker.PublishDenied: the broker refuses one; none after it is sent.
             NoBroker: the connection did not come back.
         """
-        unsent = (START,) if self._recorded else (START, TICK)
+        unsent = (START, LEFT) if self._recorded else (START, LEFT, TICK)  # a replay has a picture of its own
         messages = [self._message(frame) for frame in frames if frame.source not in unsent]
         while messages:
             errors = await self._connection.publish_many(messages)

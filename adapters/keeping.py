@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from adapters.incidentdb import MAX_WAITING, IncidentDb, Kept, entry_of, kept_of
 from adapters.store import AlertJournal
-from fusion.record import Crowd, Incident, Withheld
-from fusion.schema import Alert, Event
+from fusion.record import Crowd, Incident, IncidentChanged, Withheld
+from fusion.schema import Alert, AlertChanged, Event
 
 CLEARED_MAX = 1_000  # of each kind, closed before the start, that are taken off the broker once more
 
@@ -23,6 +23,7 @@ class Left:
     closed_alerts: list[str] = field(default_factory=list)  # ids of the newest closed ones: a crash between journal
     closed_incidents: list[str] = field(default_factory=list)  # and broker may have left them there
     newest_us: int = -1  # time of the newest entry, in whole milliseconds
+    entries: dict[str, bytes] = field(default_factory=dict)  # newest entry of all that is open, by id
 
 
 def left_of(payloads: Iterable[bytes]) -> Left:
@@ -34,6 +35,7 @@ def left_of(payloads: Iterable[bytes]) -> Left:
     alerts: dict[str, Alert] = {}
     incidents: dict[str, Incident] = {}
     newest_us = -1
+    entries: dict[str, bytes] = {}
     for payload in payloads:
         told = entry_of(payload)
         newest_us = told.t_us
@@ -45,19 +47,45 @@ def left_of(payloads: Iterable[bytes]) -> Left:
         else:
             alerts.pop(told.id, None)
             alerts[told.id] = told
+        entries[told.id] = payload
+        if told.state == "closed":
+            del entries[told.id]
     return Left(
         [item for item in alerts.values() if item.state != "closed"],
         [item for item in incidents.values() if item.state != "closed"],
         [item.id for item in alerts.values() if item.state == "closed"][-CLEARED_MAX:],
         [item.id for item in incidents.values() if item.state == "closed"][-CLEARED_MAX:],
         newest_us,
+        entries,
     )
+
+
+def adrift(left: Left, simulated: bool) -> tuple[Left, list[bytes]]:
+    """What of this is closed by name at a cold start, and the entries of what waits to be found again, alerts first.
+
+    An incident waits with its open alerts. What was simulated does not outlive the simulation, nor the other way round.
+    """
+    waiting = [a for a in left.open_alerts if a.simulated == simulated]
+    ids = {a.id: None for a in waiting}
+    of = [i for i in left.open_incidents if any(name in ids for m in i.members for name in m.alerts)]
+    kept = [*ids, *(i.id for i in of)]
+    gone = Left(
+        [a for a in left.open_alerts if a.id not in kept],
+        [i for i in left.open_incidents if i.id not in kept],
+    )
+    return gone, [left.entries[name] for name in kept]
 
 
 def closed_incident(incident: Incident, t_us: int, why: str) -> Incident:
     """An incident that ends with the picture it belongs to."""
     ended = {"change": "closed", "state": "closed", "close_reason": why}
     return replace(incident, number=incident.number + 1, t_us=t_us, **ended)  # type: ignore[arg-type]
+
+
+def closings(alerts: Sequence[Alert], incidents: Sequence[Incident], t_us: int, why: str) -> list[Event]:
+    """All of them end with the picture they belong to."""
+    ended: list[Event] = [AlertChanged(replace(a, state="closed", t_us=t_us, close_reason=why)) for a in alerts]
+    return [*ended, *(IncidentChanged(closed_incident(i, t_us, why)) for i in incidents)]
 
 
 class Keeper:

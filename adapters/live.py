@@ -9,7 +9,7 @@ bytes. The order of one tick is the promise of the service:
 
 A crash anywhere in it leaves the inputs unacknowledged: the broker sends them again. A start goes on from the newest
 checkpoint and what was recorded after it (adapters/starting.py). Where that cannot be, it is a cold one: the epoch of
-the track ids is raised, and alerts that the journal holds open are closed by name.
+the track ids is raised, and alerts that the journal holds open wait to be found again (fusion/adrift.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import TypeVar
 import structlog
 import uvloop
 
-from adapters import checkpoint, http, startframe
+from adapters import checkpoint, http, standby, startframe
 from adapters.alertline import AlertLine
 from adapters.broker import Outgoing, PublishDenied, Will, now_us
 from adapters.checkpoint import About, packed
@@ -37,7 +37,7 @@ from adapters.feed import CLOCK_TOPIC, REPLAYED
 from adapters.formats import status, watermark
 from adapters.incidentdb import IncidentDb
 from adapters.intake import Arrived, Intake
-from adapters.keeping import Keeper, closed_incident, left_of
+from adapters.keeping import Keeper, closings, left_of
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.outbox import Turn, joined
@@ -45,10 +45,10 @@ from adapters.outputs import CHECKPOINT, transitions
 from adapters.payloadschema import schemas
 from adapters.recorder import Recorder
 from adapters.service import Core, Spent, names_of
-from adapters.starting import Saver, journal_rest, start
+from adapters.starting import Saver, inherited, journal_rest, start, unknown
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
-from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, HealthChanged
+from fusion.schema import US_PER_S, Alert, Event, Frame, HealthChanged
 from fusion.zones import Zones
 from replay.log import START
 from replay.mcapfile import Output
@@ -67,6 +67,7 @@ class RunOptions:
     """What the command line adds to the configuration."""
 
     clock: str = "live"  # "live": our own; "feed": time and ticks come from a replay through the broker
+    standby: bool = False  # wait until the data folder is free, instead of refusing
 
 
 def run_live(config: Config, options: RunOptions) -> int:
@@ -75,11 +76,13 @@ def run_live(config: Config, options: RunOptions) -> int:
     Raises:
         ConfigError: borders, data folder or HTTP address cannot be used.
     """
-    with DataDir(config.data_dir) as folder, AlertJournal(folder.journal_path) as journal:
+    folder = DataDir(config.data_dir)
+    ready = standby.wait(config, folder) if options.standby else standby.Ready()
+    with folder, AlertJournal(folder.journal_path, ready.journal) as journal:
         _log.info("loading borders and terrain", folder=str(config.folder))
-        zones = load_zones(config)
+        zones = ready.zones or load_zones(config)
         with IncidentDb(folder.incidents_path, names_of(config, zones)) as database:
-            live = _Live(config, options, zones, folder, journal, database)
+            live = _Live(config, options, zones, folder, journal, database, ready.core)
             uvloop.run(live.main())
     return 0
 
@@ -95,6 +98,7 @@ class _Live:
         folder: DataDir,
         journal: AlertJournal,
         database: IncidentDb,
+        spare: Core | None = None,
     ) -> None:
         self._config, self._zones, self._folder, self._journal = config, zones, folder, journal
         self._keeper = Keeper(database, journal)
@@ -102,7 +106,7 @@ class _Live:
         self._base = f"vedette/v1/{config.site}/"
         self._metrics = Metrics(config_hash=config.hash)
         self._quarantine = Quarantine(folder.quarantine_path, config.quarantine_bytes)
-        self._start = start(config, zones, folder, self._refused, self._feed)
+        self._start = start(config, zones, folder, self._refused, self._feed, spare)
         self._epoch, self._core = self._start.epoch, self._start.core
         self._engine_thread = ThreadPoolExecutor(1, "engine")
         self._writer_thread = ThreadPoolExecutor(1, "writer")
@@ -119,10 +123,10 @@ class _Live:
         self._ready = False
         self._turned_s = 0.0  # when the last tick was through
         self._started_us = now_us()
-        self._status_seq = 0
+        self._status_seq = self._started_us  # never falls, as those of the outbox
         self._status_us = 0  # tick time of the last status
         self._seen = _Seen()
-        self._answers: list[Outgoing] = []  # that found no connection
+        self._answers = self._start.owed  # and what found no connection
         self._watermarks: dict[str, tuple[int, int]] = {}
         self._links = self._connect()
 
@@ -180,7 +184,8 @@ class _Live:
         left = left_of(self._journal.entries())
         await self._alerts.send(self._core.outbox.cleared(left.closed_alerts, left.closed_incidents))
         if self._start.reason:
-            await self._close(left.open_alerts, left.open_incidents, self._start.reason)
+            gone = inherited(self._start, left, self._config.simulated, self._feed)
+            await self._close(gone.open_alerts, gone.open_incidents, self._start.reason)
         else:
             await self._go_on()
             await self._close_unknown(left.open_alerts, left.open_incidents)
@@ -209,9 +214,7 @@ class _Live:
 
     async def _close_unknown(self, alerts: Sequence[Alert], incidents: Sequence[Incident]) -> None:
         """What the journal holds open and a checkpoint before it does not know: a power cut took the time between."""
-        engine = self._core.engine
-        known = [a.id for a in engine.open_alerts()] + [i.id for i in engine.incidents.open_incidents()]
-        lost = [a for a in alerts if a.id not in known], [i for i in incidents if i.id not in known]
+        lost = unknown(self._core, alerts, incidents)
         if any(lost):
             await self._close(*lost, "the moments before a crash are lost")
 
@@ -219,10 +222,12 @@ class _Live:
         """The first frame of a run says who started with what; one that goes on says it beside its frames."""
         self._begun = True
         said = Frame(0, max(t_us, 0), START, startframe.encode(self._config, self._epoch, max(t_us, 0)))
+        begin, left = self._recorder.go_on, self._numbered(self._start.first(said))
         if self._start.reason:
-            await self._on_writer(self._recorder.begin, self._epoch, self._numbered([said])[0])
-        else:
-            await self._on_writer(self._recorder.go_on, self._epoch, said)
+            begin, said, left = self._recorder.begin, left[0], left[1:]
+        await self._on_writer(begin, self._epoch, said, left)
+        await self._on_engine(self._core.enter, left)
+        self._start.left.clear()
 
     def _numbered(self, frames: Sequence[Frame], until_us: int = 2**62) -> list[Frame]:
         """Frames as they are recorded: numbered without a gap, none of them later than its tick."""
@@ -293,10 +298,7 @@ class _Live:
         """There are no tracks any more: what is open is closed by name, never silently."""
         reason = f"picture reset: {why}; raised again if still true"
         when_us = now_us()
-        closed: list[Event] = [
-            AlertChanged(replace(a, state="closed", t_us=when_us, close_reason=reason)) for a in alerts
-        ]
-        closed += [IncidentChanged(closed_incident(i, when_us, reason)) for i in incidents]
+        closed = closings(alerts, incidents, when_us, reason)
         turn = self._core.outbox.turn(closed)
         await self._publish_alerts(turn)
         self._keep(when_us, closed)
@@ -351,8 +353,9 @@ class _Live:
 
     def _due_watermarks(self) -> list[Outgoing]:
         """Once a second, tell each sensor what it need not send again."""
-        messages = []
-        for spec in self._config.sensors:
+        messages: list[Outgoing] = []
+        owes = self._saver.owes(self._recorder.problem, self._tick.rx_us)
+        for spec in () if owes else self._config.sensors:
             mark = self._core.engine.contiguous(spec.id)
             if mark[1] >= 0 and self._watermarks.get(spec.id) != mark:
                 self._watermarks[spec.id] = mark
@@ -406,7 +409,8 @@ class _Live:
         )
 
     def _status_message(self) -> Outgoing:
-        return Outgoing(f"{self._base}status", self._status(self._word(), self._recording()), qos=1, retain=True)
+        detail = "; ".join(filter(None, [self._recording(), self._start.words(now_us() - self._started_us)]))
+        return Outgoing(f"{self._base}status", self._status(self._word(), detail), qos=1, retain=True)
 
     def _recording(self) -> str:
         """What is wrong with the recording and the checkpoints, "" while nothing is."""

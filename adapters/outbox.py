@@ -134,6 +134,11 @@ class Outbox:
             setattr(self, name, deepcopy(state[name]))
         self._names = replace(self._names, mode=state["mode"])
 
+    def number_after(self, seq: int) -> None:
+        """Number on from here at least: what was sent after the state was kept has had numbers too. The clock in
+        microseconds is always ahead of a service that sends less than a million messages a second."""
+        self._seq = max(self._seq, seq)
+
     def turn(self, events: Sequence[Event]) -> Turn:
         """The messages of one tick, in the order to send them."""
         out = Turn()
@@ -225,6 +230,8 @@ class Outbox:
             out.alerts.append(Outgoing(topic, payload, qos=1, retain=not closed))
             if closed:
                 out.alerts.append(Outgoing(topic, b"", qos=1, retain=True))
+        if changed.id not in self._alerted.get(changed.track, ()):
+            self._leaves_other_tracks(changed.id)
         held = [a for a in self._alerted.get(changed.track, []) if a != changed.id]
         if not closed:
             held.append(changed.id)
@@ -232,6 +239,14 @@ class Outbox:
             self._alerted[changed.track] = held
         elif self._alerted.pop(changed.track, None) is not None:
             self._clear_at_partners(changed.track, out)
+
+    def _leaves_other_tracks(self, alert_id: str) -> None:
+        """An alert found again after a cold start goes on with another track."""
+        for name, held in list(self._alerted.items()):
+            if alert_id in held:
+                held.remove(alert_id)
+                if not held:
+                    del self._alerted[name]
 
     def _incident(self, changed: Incident, out: Turn) -> None:
         payload = incident.encode(changed, self._names, self._next())

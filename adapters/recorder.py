@@ -46,16 +46,18 @@ class Recorder:
         self._epoch = 0
         self._opened_us = self._synced_us = self._retry_us = -1
 
-    def begin(self, epoch: int, start: Frame) -> None:
-        """A run begins, with a file of its own: `start` is its first frame."""
+    def begin(self, epoch: int, start: Frame, left: Sequence[Frame] = ()) -> None:
+        """A run begins, with a file of its own: `start` is its first frame, what the runs before left comes behind."""
         self._finish()
         self._epoch, self._start, self._retry_us = epoch, start, -1
-        self._keep(start.rx_us, [start])
+        self._keep(start.rx_us, [start, *left])
 
-    def go_on(self, epoch: int, start: Frame) -> None:
+    def go_on(self, epoch: int, start: Frame, left: Sequence[Frame] = ()) -> None:
         """A run goes on in a file of its own, numbered on; `start` says who goes on, and is no frame of the run."""
         self._finish()
         self._epoch, self._start, self._retry_us = epoch, start, -1
+        if left:
+            self._keep(start.rx_us, left)
 
     def write(self, frames: Sequence[Frame], tick_us: int) -> None:
         """Frames in order, in the hands of the operating system when this returns, unless `problem` says otherwise."""

@@ -8,31 +8,36 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 
-from adapters.broker import now_us
-from adapters.checkpoint import About, BadCheckpoint, code, frozen, packed, save, unpacked
+from adapters import startframe
+from adapters.broker import Outgoing, now_us
+from adapters.checkpoint import About, BadCheckpoint, code, epoch_of, frozen, packed, save, unpacked
 from adapters.config import Config
 from adapters.decode import Refused
-from adapters.keeping import left_of
+from adapters.formats import skip
+from adapters.keeping import Left, adrift, left_of
 from adapters.outbox import Turn
 from adapters.service import Core
 from adapters.store import AlertJournal, DataDir
 from adapters.wire import rfc3339
-from fusion.schema import US_PER_S, Event, Frame
+from fusion.adrift import LINK_S
+from fusion.record import Incident
+from fusion.schema import US_PER_S, Alert, Event, Frame, Invalid
 from fusion.zones import Zones
-from replay.log import START, TICK, BadLog
+from replay.log import LEFT, START, TICK, BadLog
 from replay.mcapread import McapReader
 
 SAVE_EVERY_US = US_PER_S
 SAVE_SHARE = 10  # ... or so many times as long as it takes to freeze the state: a tenth of the engine's time at most
 RECORD_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a minute of any moment
 MOST_TICKS = 1_200  # recorded after a checkpoint: two minutes, worked on for seconds; more means that no state was kept
+LOST_IDS = 100_000  # track ids passed over after a power cut: more than a second can have given out by far
 FILES_READ = 3  # newest recordings looked into: a checkpoint is seconds old, a file at least ten
 _log = structlog.get_logger("vedette.start")
 
@@ -46,25 +51,62 @@ class Start:
     seq: int = 0  # of the newest frame that the core knows; frames are numbered on from there
     reason: str = ""  # why the start is a cold one; "" for one that goes on
     turns: list[tuple[int, list[Event], Turn]] = field(default_factory=list)  # of ticks recorded after the checkpoint
+    owed: list[Outgoing] = field(default_factory=list)  # answers and cleared topics of these ticks: perhaps never sent
+    left: list[Frame] = field(default_factory=list)  # after a cold one: what waits to be found, behind its `start`
+
+    def first(self, said: Frame) -> list[Frame]:
+        """The first frames of a run, or what this start adds to one that goes on. `said`: who starts with what."""
+        return [*([said] if self.reason else []), *(replace(frame, rx_us=said.rx_us) for frame in self.left)]
+
+    def words(self, since_us: int) -> str:
+        """What the status says of a cold start, as long as anything may wait to be found again."""
+        return f"picture reset: {self.reason}" if self.reason and since_us < 2 * LINK_S * US_PER_S else ""
 
 
-def start(config: Config, zones: Zones, folder: DataDir, refused: Refused, is_feed: bool) -> Start:
-    """Go on where that is possible. A replay through the broker always begins anew: it has a clock of its own."""
-    reason = "a replay begins"
+def start(
+    config: Config, zones: Zones, folder: DataDir, refused: Refused, is_feed: bool, spare: Core | None = None
+) -> Start:
+    """Go on where that is possible. A replay through the broker always begins anew: it has a clock of its own.
+
+    `spare`: a core that was made before and never used; it serves where its epoch is the right one.
+    """
+    reason, rebooted = "a replay begins", folder.rebooted()
     if not is_feed:
         try:
-            return _gone_on(config, zones, folder, refused)
+            found = gone_on(config, zones, folder, refused, spare)
+            if rebooted:
+                _log.warning("the machine was started anew: track ids of a second that may be lost are passed over")
+                found.left = [Frame(0, 0, LEFT, skip.encode(LOST_IDS))]
+            return found
         except BadCheckpoint as error:
             reason = f"the service started anew, {error}"
         except Exception as error:  # what killed the service is on record: going on would kill every start
             _log.exception("going on from the checkpoint failed")
             reason = f"the service started anew, going on failed ({type(error).__name__})"
-    epoch = folder.raise_epoch()
+    epoch = folder.raise_epoch(_claimed(folder))
     _log.warning("a cold start: the picture is reset", reason=reason, epoch=epoch)
-    return Start(Core(config, zones, epoch, refused), epoch, reason=reason)
+    core = Core(config, zones, epoch, refused)
+    if not is_feed:
+        core.outbox.number_after(now_us())
+    return Start(core, epoch, reason=reason)
 
 
-def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) -> Start:
+def _claimed(folder: DataDir) -> int:
+    """The epoch of a checkpoint that was refused: its track ids were published, so ours come after them."""
+    try:
+        return epoch_of(folder.checkpoint_path.read_bytes())
+    except OSError:
+        return 0
+
+
+def gone_on(
+    config: Config, zones: Zones, folder: DataDir, refused: Refused, spare: Core | None = None, say: bool = True
+) -> Start:
+    """Take up the state of the checkpoint and what was recorded after it. Writes nothing; logs where `say`.
+
+    Raises:
+        BadCheckpoint: there is nothing to go on from; says why.
+    """
     begun_s = time.monotonic()
     if not config.record.enabled:
         raise BadCheckpoint("nothing is recorded, so nobody knows what came after a checkpoint")
@@ -82,15 +124,14 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         raise BadCheckpoint(f"the checkpoint is of epoch {about.epoch}, the newest is {folder.epoch()}")
     if about.tick_us > now_us():
         raise BadCheckpoint("the checkpoint is of a time that our clock has not reached")
-    _log.info(
-        "going on from a checkpoint and the recording after it", epoch=about.epoch, checkpoint=rfc3339(about.tick_us)
-    )
-    core = Core(config, zones, about.epoch, refused)
+    if say:
+        _log.info("going on from a checkpoint and the recording after it", epoch=about.epoch, at=rfc3339(about.tick_us))
+    core = _core(config, zones, about.epoch, refused, spare)
     core.restore(state)
     found = Start(core, about.epoch, about.seq)
     waiting: list[Frame] = []
     missing = 0
-    for frame in _recorded_after(about, config.record_dir):
+    for frame in _recorded_after(about, config):
         missing += frame.seq - found.seq - 1
         found.seq = frame.seq
         if frame.source != TICK:
@@ -101,9 +142,15 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         events, turn, _ = core.work(waiting, frame)
         waiting = []
         found.turns.append((frame.rx_us, events, turn))
+        found.owed += [
+            m for m in turn.others if (m.qos and not m.retain) or not m.payload
+        ]  # the rest is told again anyway
     core.enter([frame for frame in waiting if frame.source != START])
-    say = _log.warning if missing else _log.info
-    say(
+    core.outbox.number_after(now_us())
+    if not say:
+        return found
+    tell = _log.warning if missing else _log.info
+    tell(
         "going on from the checkpoint",
         epoch=about.epoch,
         age_s=round((now_us() - about.tick_us) / US_PER_S, 1),
@@ -112,6 +159,32 @@ def _gone_on(config: Config, zones: Zones, folder: DataDir, refused: Refused) ->
         took_s=round(time.monotonic() - begun_s, 3),
     )
     return found
+
+
+def _core(config: Config, zones: Zones, epoch: int, refused: Refused, spare: Core | None) -> Core:
+    if spare is None or spare.engine.config.epoch != epoch:
+        return Core(config, zones, epoch, refused)
+    spare.door.report_to(refused)
+    return spare
+
+
+def inherited(begun: Start, left: Left, simulated: bool, is_feed: bool) -> Left:
+    """After a cold start: puts into `begun.left` what waits to be found again, and returns what is closed by name.
+
+    A replay through the broker inherits nothing: what the journal holds open is of another replay.
+    """
+    if is_feed:
+        return left
+    gone, entries = adrift(left, simulated)
+    begun.left = [Frame(0, 0, LEFT, entry) for entry in entries]
+    return gone
+
+
+def unknown(core: Core, alerts: Sequence[Alert], incidents: Sequence[Incident]) -> tuple[list[Alert], list[Incident]]:
+    """Those of the journal's that the state does not know."""
+    engine = core.engine
+    known = [*(a.id for a in engine.open_alerts()), *(i.id for i in engine.incidents.open_incidents())]
+    return [a for a in alerts if a.id not in known], [i for i in incidents if i.id not in known]
 
 
 def journal_rest(begun: Start, journal: AlertJournal) -> None:
@@ -129,17 +202,32 @@ def journal_rest(begun: Start, journal: AlertJournal) -> None:
             journal.append(turn.journal)
 
 
-def _recorded_after(about: About, folder: Path) -> Iterator[Frame]:
-    """Frames of the same epoch with higher numbers, in order."""
+def _recorded_after(about: About, config: Config) -> Iterator[Frame]:
+    """Frames of the same epoch with higher numbers, in order, from recordings that are ours."""
     newest = about.seq
-    for path in sorted(folder.glob(f"e{about.epoch:06d}-*.mcap"))[-FILES_READ:]:
+    for path in sorted(config.record_dir.glob(f"e{about.epoch:06d}-*.mcap"))[-FILES_READ:]:
         try:
+            if not _is_ours(path, about, config):
+                _log.warning("a recording of somebody else is let be", file=str(path))
+                continue
             for item in McapReader(path, about.tick_us):
                 if isinstance(item, Frame) and item.seq > newest and item.rx_us >= about.tick_us:
                     newest = item.seq
                     yield item
         except (OSError, BadLog) as error:
             _log.warning("a recording cannot be read", file=str(path), problem=str(error))
+
+
+def _is_ours(path: Path, about: About, config: Config) -> bool:
+    """Its first word says who recorded it: this site, epoch and configuration. A name says nothing."""
+    first = next(iter(McapReader(path)), None)
+    if first is None or (first.source if isinstance(first, Frame) else first.topic) != START:
+        return False
+    try:
+        told = startframe.decode(first.payload)
+    except Invalid:
+        return False
+    return (told.get("site"), told.get("epoch"), told.get("config_hash")) == (config.site, about.epoch, config.hash)
 
 
 class Saver:
@@ -151,6 +239,7 @@ class Saver:
         self.is_sure = True  # what follows is recorded; else a start cannot go on, and the kept state goes
         self._path, self._config_hash, self._syncer = path, config_hash, syncer
         self._saved_us = self._recorded_us = -1
+        self._safe_us, self._lost_us = 0, -1  # tick of the newest state on the disk; newest tick that was not recorded
         self._every_us = SAVE_EVERY_US
         self._save: Future[None] | None = None
 
@@ -162,6 +251,13 @@ class Saver:
                 self._path.unlink(missing_ok=True)
             return False
         return self._path is not None and idle and tick_us - self._saved_us >= self._every_us
+
+    def owes(self, problem: str, tick_us: int) -> bool:
+        """Something taken in is neither in the recording (`problem` is why) nor in a state kept since: a watermark must
+        not claim it, so its senders keep it and send it again."""
+        if problem and self._path is not None:
+            self._lost_us = tick_us
+        return self._safe_us <= self._lost_us
 
     def is_due_in_recording(self, tick_us: int, is_fresh: bool) -> bool:
         """For the recording; `is_fresh`: a file has begun in the middle of the run."""
@@ -192,6 +288,6 @@ class Saver:
         assert self._path is not None
         try:
             save(self._path, packed(about, state))
-            self.problem = ""
+            self.problem, self._safe_us = "", about.tick_us
         except OSError as error:
             self.problem = error.strerror or str(error)

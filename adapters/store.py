@@ -3,6 +3,7 @@
     lock                held while the service runs; a second service on the same folder is refused
     checkpoint          the state at a tick of the last second, to go on from (adapters/checkpoint.py)
     epoch               start number of the track ids; only a cold start raises it, and it never goes back
+    boot                which start of the machine it was: another one may have lost the last second
     quarantine.jsonl    samples of refused input, bounded
     alerts.jsonl        every alert and incident transition, chained by hashes, synced before it is published
     incidents.db        what happened, to ask (adapters/incidentdb.py); the journal stays the primary record
@@ -16,6 +17,7 @@ import base64
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +29,16 @@ import msgspec
 from adapters.errors import ConfigError
 
 GENESIS = "0" * 64  # the hash before the first entry
+LINE_MAX_BYTES = 1_000_000  # of one entry: ten times a message of the largest incident
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+TAKE_EVERY_S = 0.02  # a spare looks whether the folder is free: of a second that a hand-over may last
 QUARANTINE_FIRST = 100  # of every reason the first 100 are kept whole ...
 QUARANTINE_THEN_EVERY = 100  # ... then one in a hundred: a flood of one kind must not wash out the others
 QUARANTINE_PAYLOAD_BYTES = 512  # the beginning shows what it was
+
+
+class InUse(ConfigError):
+    """Another process holds the folder."""
 
 
 class DataDir:
@@ -77,11 +86,28 @@ class DataDir:
             owner = os.read(lock, 32).decode("ascii", "replace").strip()
             os.close(lock)
             problem = f"{self.path} is in use by process {owner or 'unknown'}"
-            raise ConfigError("service.toml", "data_dir", problem, "stop it, or name another folder") from error
+            raise InUse("service.toml", "data_dir", problem, "stop it, or name another folder") from error
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         self._lock = lock
         return self
+
+    def taken(self, patience_s: float) -> bool:
+        """As `open`, when it gets free within this time; False when another process still holds it.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        until_s = time.monotonic() + patience_s
+        while True:
+            try:
+                self.open()
+            except InUse:
+                if time.monotonic() > until_s:
+                    return False
+                time.sleep(TAKE_EVERY_S)
+            else:
+                return True
 
     def close(self) -> None:
         """Give the folder free. Twice does no harm."""
@@ -90,7 +116,7 @@ class DataDir:
             self._lock = -1
 
     def __enter__(self) -> Self:
-        return self.open()
+        return self if self._lock >= 0 else self.open()
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -112,21 +138,37 @@ class DataDir:
             raise ConfigError(str(path), "epoch", f"holds {text[:40]!r}, not a number", cure)
         return int(text)
 
-    def raise_epoch(self) -> int:
-        """Take the next epoch, on the disk before it is returned."""
+    def rebooted(self) -> bool:
+        """The machine was started anew since this was last asked: what no disk had taken by then is lost."""
+        try:
+            now = BOOT_ID.read_bytes()
+        except OSError:
+            return False  # not told here
+        path = self.path / "boot"
+        before = path.read_bytes() if path.exists() else now
+        if before != now or not path.exists():
+            self._replace("boot", now)
+        return before != now
+
+    def raise_epoch(self, above: int = 0) -> int:
+        """Take the next epoch, after `above` too, on the disk before it is returned."""
         if self._lock < 0:
             raise RuntimeError("the folder must be open: the lock keeps an epoch from being taken twice")
-        value = self.epoch() + 1
-        fresh = self.path / "epoch.new"
+        value = max(self.epoch(), above) + 1
+        self._replace("epoch", f"{value}\n".encode())
+        return value
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """On the disk when this returns, whole or as it was."""
+        fresh = self.path / f"{name}.new"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            _write_all(fd, f"{value}\n".encode())
+            _write_all(fd, content)
             os.fsync(fd)
         finally:
             os.close(fd)
-        fresh.rename(self.path / "epoch")
+        fresh.rename(self.path / name)
         _sync_folder(self.path)
-        return value
 
 
 class Quarantine:
@@ -209,8 +251,10 @@ class AlertJournal:
     compare `head` with a copy kept elsewhere.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Verification | None = None) -> None:
+        """`known`: what this process has verified of it before; it is read on from there."""
         self.path = path
+        self._known = known
         self._fd = -1
         self._broken = ""
         self.dropped_bytes = 0  # an unfinished line cut off at opening
@@ -232,7 +276,8 @@ class AlertJournal:
             OSError: the file cannot be opened.
         """
         made = not self.path.exists()
-        found = verify(self.path)
+        known = self._known if self._known and _ends_with(self.path, self._known) else None
+        found = verify(self.path, known)
         if found.problem and not found.torn:
             raise JournalError(f"{self.path}:{found.line}: {found.problem}")
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -299,23 +344,35 @@ class AlertJournal:
         self.close()
 
 
-def verify(path: Path) -> Verification:
-    """Look through a journal. A missing file is an empty one."""
+def verify(path: Path, known: Verification | None = None) -> Verification:
+    """Look through a journal, from the good entries `known` on. A missing file is an empty one."""
     result = Verification(0, 0, GENESIS)
-    for found in _walk(path):
+    for found in _walk(path, known):
         if isinstance(found, Verification):
             result = found
     return result
 
 
-def _walk(path: Path) -> Iterator[_Line | Verification]:
+def _ends_with(path: Path, known: Verification) -> bool:
+    """The last of the known entries stands where it stood: a disk that refused may have had it cut off since."""
+    if not known.entries or not path.exists() or path.stat().st_size < known.good_bytes:
+        return False
+    with path.open("rb") as file:
+        first = max(0, known.good_bytes - LINE_MAX_BYTES)
+        file.seek(first)
+        line = file.read(known.good_bytes - first).removesuffix(b"\n").rpartition(b"\n")[2]
+    return f'"hash":"{known.head}"'.encode() in line[:300]
+
+
+def _walk(path: Path, known: Verification | None = None) -> Iterator[_Line | Verification]:
     """Every good entry, then one Verification."""
     decoder = msgspec.json.Decoder(_Line)
-    n, good, head = 0, 0, GENESIS
+    n, good, head = (known.entries, known.good_bytes, known.head) if known else (0, 0, GENESIS)
     if not path.exists():
         yield Verification(n, good, head)
         return
     with path.open("rb") as file:
+        file.seek(good)
         for raw in file:
             torn = not raw.endswith(b"\n")  # only the last line can be without its end
             try:

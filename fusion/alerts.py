@@ -12,6 +12,7 @@ Policies, in one place:
   open alert closes by its rule, with the activity named.
 - What belongs to a crowd (fusion/crowds.py) is exempt too, and its open alert closes with the crowd named: the crowd is
   told instead. What a person has identified is not lost in a crowd.
+- Open alerts of an earlier epoch wait to be found again (fusion/adrift.py); they count as open.
 - The same ticks give the same alerts with the same ids: nothing here depends on order of arrival or on the clock.
 """
 
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion import integrity
+from fusion import adrift, integrity
 from fusion.declared import Declared
 from fusion.describe import Tables, describe
 from fusion.dwell import Dwell
@@ -58,9 +59,9 @@ class _Open:
     """One open alert and what is needed to go on with it."""
 
     alert: Alert
-    track_id: int
+    track_id: int  # negative: adrift, it has no track
     column: int  # of its rule
-    sent_us: int  # last transition
+    sent_us: int  # last transition; adrift: first look
     plot_us: int  # last plot then
 
 
@@ -106,6 +107,7 @@ class Watch:
         self._likeness = Likeness()
         self._open: dict[int, _Open] = {}  # by track id
         self._said: dict[int, tuple[str, str, str]] = {}  # by track id: identity, by whom, reason
+        self._found: list[tuple[str, str]] = []  # tracks of alerts adrift, and those that they go on as
         order = sorted(range(len(ruleset.rules)), key=lambda i: (ruleset.rules[i].severity, i))
         self._rank = np.empty(len(order), np.int64)  # (rules,) 0 is told before all others
         self._rank[order] = np.arange(len(order))
@@ -123,7 +125,7 @@ class Watch:
         crowd: I8 | None = None,
     ) -> list[Alert]:
         """Look at the picture: every alert closed, then raised (the most severe first), then updated by it."""
-        changed = self._change_epoch(tracks.epoch, now_us)
+        changed = self._change_epoch(tracks.epoch, now_us) + self._drift(now_us)
         a = assessment
         at = self._dwell.align(tracks.id, a.distance_m, a.p_inside, a.speed_mps - a.sigma_speed_mps, now_us)
         like = self._likeness.look(tracks, a.p_classes)
@@ -173,7 +175,8 @@ class Watch:
             return self._acknowledge(command, found, now_us)
         if command.verb == "identify":
             return self._identify(command, found, now_us)
-        self._dwell.mute(self._dwell.row(found.track_id), found.alert.severity)
+        if found.track_id >= 0:
+            self._dwell.mute(self._dwell.row(found.track_id), found.alert.severity)
         closed = self._close(found.track_id, f"closed by {command.operator}: {command.reason}", now_us)
         return Answer(command, True, "closed"), [closed]
 
@@ -185,6 +188,16 @@ class Watch:
             if item.column >= 0:
                 recipients = self.ruleset.rules[item.column].told_in(mode)[1]
             item.alert = replace(item.alert, mode=mode, recipients=recipients)
+
+    def inherit(self, alert: Alert) -> None:
+        """An alert of an earlier epoch, still open: the next look tells it."""
+        key = min(0, *self._open) - 1 if self._open else -1
+        self._open[key] = _Open(alert, key, self._column(alert), -1, -1)
+
+    def drain_found(self) -> list[tuple[str, str]]:
+        """Tracks of alerts that went on as others since it was last asked for: of the old epoch, of this one."""
+        found, self._found = self._found, []
+        return found
 
     def drain_withheld(self) -> list[Withheld]:
         """What was withheld, or is not any more, since it was last asked for."""
@@ -211,6 +224,7 @@ class Watch:
             "likeness": self._likeness.snapshot(),
             "open": [[asdict(item.alert), item.track_id, item.sent_us, item.plot_us] for item in self._in_order()],
             "withholding": self.withholding.snapshot(),
+            "found": [list(pair) for pair in self._found],
             "said": [[track_id, *self._said[track_id]] for track_id in sorted(self._said)],
         }
 
@@ -222,13 +236,18 @@ class Watch:
         self._dwell.restore(state["dwell"])
         self._likeness.restore(state["likeness"])
         self.withholding.restore(state["withholding"])
-        columns = {(rule.id, rule.version): i for i, rule in enumerate(self.ruleset.rules)}
         self._open = {}
         for plain, track_id, sent_us, plot_us in state["open"]:
             alert = alert_from(plain)
-            column = columns.get((alert.rule, alert.rule_version), -1)
-            self._open[track_id] = _Open(alert, track_id, column, sent_us, plot_us)
+            self._open[track_id] = _Open(alert, track_id, self._column(alert), sent_us, plot_us)
         self._said = {track_id: (what, who, why) for track_id, what, who, why in state["said"]}
+        self._found = [(old, new) for old, new in state["found"]]
+
+    def _column(self, alert: Alert) -> int:
+        """Of its rule in this version; -1 when it is gone."""
+        keys = [(rule.id, rule.version) for rule in self.ruleset.rules]
+        key = (alert.rule, alert.rule_version)
+        return keys.index(key) if key in keys else -1
 
     def _in_order(self) -> Iterator[_Open]:
         return iter([self._open[track_id] for track_id in sorted(self._open)])
@@ -237,13 +256,38 @@ class Watch:
         """Track numbers of another epoch mean other objects: close all, remember nothing."""
         if epoch == self._epoch:
             return []
-        changed = [self._close(item.track_id, "tracks were numbered anew", now_us) for item in self._in_order()]
+        tracked = [item.track_id for item in self._in_order() if item.track_id >= 0]
+        changed = [self._close(track_id, "tracks were numbered anew", now_us) for track_id in tracked]
         self._dwell.clear()
         self._likeness.clear()
         self._said.clear()
         self._withheld += self.withholding.clear("tracks were numbered anew", now_us)
         self._epoch = epoch
         return changed
+
+    def _drift(self, now_us: int) -> list[Alert]:
+        """Alerts adrift: each told once, and closed when they cannot be found any more."""
+        changed = []
+        for item in [item for item in self._in_order() if item.track_id < 0 <= item.column]:
+            why = adrift.unfit(item.alert, now_us) if item.sent_us < 0 else ""
+            if item.sent_us < 0 and not why:
+                item.alert, item.sent_us = adrift.told(item.alert, now_us), now_us
+                changed.append(item.alert)
+            elif why or now_us - item.sent_us >= adrift.LINK_S * US_PER_S:
+                changed.append(self._close(item.track_id, why or adrift.not_found(), now_us))
+        return changed
+
+    def _go_on(self, fresh: Alert, track_id: int) -> Alert:
+        """The alert just raised, or the one adrift that goes on as it."""
+        waiting = {item.alert.id: item for item in self._in_order() if item.track_id < 0}
+        old = adrift.nearest([item.alert for item in waiting.values()], fresh) if waiting else None
+        if old is None:
+            return fresh
+        del self._open[waiting[old.id].track_id]
+        self._found.append((old.track, fresh.track))
+        if old.identity_by:
+            self._said[track_id] = (old.identity, old.identity_by, old.identity_reason)
+        return adrift.gone_on(old, fresh)
 
     def _close_cleared(self, look: _Look) -> list[Alert]:
         cleared = self._dwell.cleared(look.now_us)
@@ -252,7 +296,7 @@ class Watch:
             row = self._dwell.row(item.track_id)
             if item.column < 0:
                 changed.append(self._close(item.track_id, "the rule was withdrawn", look.now_us))
-            elif row < 0 or cleared[row, item.column]:
+            elif item.track_id >= 0 and (row < 0 or cleared[row, item.column]):
                 changed.append(self._close(item.track_id, self._why_cleared(item, look), look.now_us))
         return changed
 
@@ -353,7 +397,7 @@ class Watch:
             simulated=self.simulated,
             mode=self.mode,
         )
-        alert = self._describe(blank, look, here, column)
+        alert = self._go_on(self._describe(blank, look, here, column), track_id)
         self._open[track_id] = _Open(alert, track_id, column, look.now_us, int(tracks.update_us[here]))
         return alert
 

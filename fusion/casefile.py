@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fusion.alerts import alert_from
-from fusion.grouping import Mark
+from fusion.grouping import NOWHERE, Mark
 from fusion.record import Incident, Member, Passage, state_entered
 from fusion.schema import Alert, Command
 from fusion.sentence import marked
@@ -309,6 +309,35 @@ def case_from(state: Mapping[str, Any]) -> Case:
     objects = [_object_from(plain) for plain in state["objects"]]
     return Case(
         incident_from(state["told"]), objects, alert_from(state["top"]), list(pending), fresh, sent_us, quiet_us
+    )
+
+
+def inherited(told: Incident, alerts: Sequence[Alert]) -> Case | None:
+    """A case as it was told by an earlier epoch, with those of these open alerts that are its own; None: with none."""
+    objects = [_object_of(member, alerts) for member in told.members]
+    opened = [item.open for item in objects if item.open is not None]
+    if not opened:
+        return None
+    return Case(told, objects, min(opened, key=lambda alert: (alert.severity, alert.raised_us)), fresh=False)
+
+
+def _object_of(m: Member, alerts: Sequence[Alert]) -> Object:
+    mark = replace(NOWHERE, t_us=m.t_us, lat_rad=m.lat_rad, lon_rad=m.lon_rad)
+    opened = next((alert for alert in alerts if alert.id in m.alerts), None)
+    return Object(
+        track=m.track,
+        first_plot_us=m.first_plot_us,
+        confirmed_us=m.confirmed_us,
+        alert_us=m.alert_us,
+        first=mark,
+        last=mark,
+        alerts=list(m.alerts),
+        open=opened,
+        state="tracks were numbered anew",
+        alive=False,
+        identity=m.identity,
+        identity_by=m.identity_by,
+        passed=[(m.t_us, state) for state in m.states],
     )
 
 

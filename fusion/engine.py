@@ -31,7 +31,7 @@ from fusion.ledger import Ledger
 from fusion.order import Order
 from fusion.orders import refusal
 from fusion.outlook import Area
-from fusion.record import IncidentChanged, Passage, PassageNoted, Sighting
+from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, Sighting
 from fusion.rules import RuleSet
 from fusion.schema import (
     B1,
@@ -132,6 +132,14 @@ class Engine:
             self._words.append(item)
         self._used_message()
         return 0
+
+    def inherit(self, told: Alert | Incident) -> None:
+        """An alert or incident of an earlier epoch, still open (fusion/adrift.py): after a cold start, before its first
+        tick; alerts before the incidents that they belong to."""
+        if isinstance(told, Alert):
+            self.watch.inherit(told)
+        else:
+            self.incidents.inherit(told, self.watch.open_alerts())
 
     def tick(self, rx_us: int) -> list[Event]:
         """The clock reached `rx_us`: fuse what is stored, and say what follows.
@@ -299,7 +307,8 @@ class Engine:
         between = self._is_between(now_us)
         crowds = self.crowds.step(tracks, assessment, now_us) if between else []
         changed = self.watch.step(tracks, assessment, now_us, forecast, self.crowds.member(tracks.id))
-        self.afterwards.look(tracks, assessment, forecast, self.watch.open_alerts(), now_us)
+        self.incidents.found(self.watch.drain_found())
+        self.afterwards.look(tracks, assessment, forecast, self._tracked(), now_us)
         self._count_reports()
         self.afterwards.ended(self._dropped, tracks.epoch, now_us, self.crowds)
         changed += self.watch.ended(self._dropped, tracks.epoch, now_us)
@@ -332,7 +341,13 @@ class Engine:
         return due
 
     def _passages(self, track: str) -> tuple[Passage, ...]:
-        return self.ledger.entries(int(track.rpartition(":")[2]))
+        epoch, _, counter = track.rpartition(":")
+        return self.ledger.entries(int(counter)) if int(epoch) == self.config.epoch else ()
+
+    def _tracked(self) -> list[Alert]:
+        """Open alerts of tracks of this epoch."""
+        head = f"{self.config.epoch}:"
+        return [alert for alert in self.open_alerts() if alert.track.startswith(head)]
 
     def _changed(self, tracks: Tracks) -> B1:
         """Rows that are new, were updated, or changed status since the picture before."""

@@ -44,6 +44,7 @@ from fusion.casefile import (
     case_state,
     close,
     identify,
+    inherited,
     said,
     tell,
     unfit,
@@ -164,6 +165,27 @@ class Incidents:
     def open_incidents(self) -> list[Incident]:
         """Every incident not closed, as last told, in order of raising."""
         return [case.told for case in self._in_order() if not case.closed]
+
+    def inherit(self, told: Incident, alerts: Sequence[Alert]) -> None:
+        """An incident of an earlier epoch with open alerts among these (fusion/adrift.py); without, it is let be."""
+        case = inherited(told, alerts)
+        if case is not None:
+            self._cases[told.id] = case
+            self._of |= {item.track: told.id for item in case.objects}
+
+    def found(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Objects of an earlier epoch are seen again: tracks of old, and those they have now."""
+        for old, new in pairs:
+            case = self._case_of(old)
+            if case is None:
+                continue
+            item = case.object(old)
+            item.open = None  # the alert comes with its new track
+            if new not in self._of:
+                del self._of[old]
+                self._of[new] = case.told.id
+                item.track, item.alive, item.lost, item.state = new, True, False, IN_SIGHT
+            case.fresh = True
 
     def incident_of(self, track: str) -> str:
         """The id of the incident that a track belongs to; "" none."""

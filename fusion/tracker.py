@@ -28,6 +28,7 @@ from fusion.associate import (
     MODE3A,
     MODE3A_US,
     MOST_PAIRS,
+    NEXT_ID,
     ODDS,
     PAIR,
     RADAR,
@@ -257,6 +258,10 @@ class Tracker:
         """How often a limit was reached."""
         counts = self._bank.counts
         return TrackerLimits(int(counts[REFUSED]), int(counts[LEFT_OUT]), int(counts[SPLIT]))
+
+    def pass_over(self, ids: int) -> None:
+        """Give out no track number of the next so many: somebody may have seen them on other objects."""
+        self._bank.counts[NEXT_ID] += ids
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that can change a later answer."""

@@ -27,6 +27,7 @@ from fusion.schema import Frame
 
 TICK = "tick"  # the source of a clock frame
 START = "start"  # the source of the first frame of a run: epoch, configuration, versions; it is for readers
+LEFT = "left"  # the source of the frames behind it, after a cold start: what the journal of the runs before holds open
 MAX_LINE_BYTES = 524_288  # a 64 KiB payload of control characters, each escaped to six bytes, and its base64, fit in
 _MAX_US = 2**53  # exact in float64 and in JavaScript
 

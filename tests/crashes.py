@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from adapters import config as configuration
-from adapters import simulate_command
+from adapters import simulate_command, startframe
 from adapters.checkpoint import About, code, frozen, packed, save
 from adapters.outputs import Digest
 from adapters.recorder import Recorder
@@ -69,7 +69,7 @@ def crash(folder: Path, seed: int) -> Went:
     core = Core(loaded, shipped.zones(), 1, refused)
     with ThreadPoolExecutor(1) as syncer:
         recorder = Recorder(loaded.record_dir, loaded.record, lambda _topic, _payload: None, syncer)
-        recorder.begin(1, Frame(1, scene.start_us, START, b"{}"))
+        recorder.begin(1, Frame(1, scene.start_us, START, startframe.encode(loaded, 1, scene.start_us)))
         for frame in frames[:half]:
             recorder.write([frame], frame.rx_us)
         play(core, frames[: ends[saved]])

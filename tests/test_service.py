@@ -254,7 +254,7 @@ def _kill_and_go_on(stand: Stand, raised: dict[str, str]) -> None:
 
 
 def _kill_and_start_cold(stand: Stand, alert_id: str) -> str:
-    """With a damaged checkpoint a start is a cold one: it closes by name what it cannot follow, and raises it again."""
+    """With a damaged checkpoint a start is a cold one: what is open stays open and is found again, not raised twice."""
     _all_heard(stand)
     seen = len(stand.ear.of("alert-log"))
     stand.service.kill()
@@ -264,21 +264,21 @@ def _kill_and_start_cold(stand: Stand, alert_id: str) -> str:
     path.write_bytes(spoilt)
     stand.service.start()
     stand.ear.wait_for(lambda ear: ear.of("status")[-1]["state"] == "live", 20)
+    first = int(alert_id_epoch(stand, alert_id))
 
-    def closed(ear: Ear) -> list[str]:
-        after = ear.of("alert-log")[seen:]
-        return [a["close_reason"] for a in after if a["id"] == alert_id and a["state"] == "closed"]
+    def after(ear: Ear) -> list[dict[str, object]]:
+        return [a for a in ear.of("alert-log")[seen:] if a["id"] == alert_id]
 
-    stand.ear.wait_for(lambda ear: bool(closed(ear)), 20)
-    assert "picture reset" in closed(stand.ear)[0]
-    assert "damaged" in closed(stand.ear)[0]
-    stand.ear.wait_for(lambda ear: any(a["state"] == "raised" for a in ear.of("alert-log")[seen:]))
-    again = next(a for a in stand.ear.of("alert-log")[seen:] if a["state"] == "raised")
-    assert again["id"] != alert_id
-    first, second = alert_id_epoch(stand, alert_id), str(again["track"]).split(":")[0]
-    assert int(second) == int(first) + 1
+    stand.ear.wait_for(lambda ear: any(str(a["track"]).startswith(f"{first + 1}:") for a in after(ear)))
+    unseen = after(stand.ear)[0]
+    assert str(unseen["sentence"]).startswith("Not seen since the picture was reset")
+    assert str(unseen["track"]).startswith(f"{first}:")
+    assert {a["state"] for a in after(stand.ear)} == {"updated"}
+    assert not [a for a in stand.ear.of("alert-log")[seen:] if a["state"] == "raised"]
+    stand.ear.wait_for(lambda ear: "picture reset" in ear.of("status")[-1].get("detail", ""), 20)
+    assert "damaged" in stand.ear.of("status")[-1]["detail"]
     _all_heard(stand)
-    return str(again["id"])
+    return alert_id
 
 
 def _all_heard(stand: Stand) -> None:

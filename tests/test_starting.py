@@ -11,17 +11,19 @@ from pathlib import Path
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command, starting
-from adapters.broker import now_us
+from adapters import simulate_command, startframe, starting, store
+from adapters.broker import Outgoing, now_us
 from adapters.checkpoint import About, code, frozen, packed, save
 from adapters.config import Config
+from adapters.outbox import Turn
 from adapters.outputs import Digest
 from adapters.recorder import Recorder
 from adapters.service import Core
-from adapters.starting import SAVE_EVERY_US, Saver, Start, journal_rest, start
+from adapters.starting import LOST_IDS, SAVE_EVERY_US, Saver, Start, journal_rest, start
 from adapters.store import AlertJournal, DataDir
+from fusion.associate import NEXT_ID
 from fusion.schema import US_PER_S, Frame
-from replay.log import START, TICK
+from replay.log import LEFT, START, TICK
 from replay.simulate import Scenario
 from tests import shipped
 from tests.crashes import crash, play, refused
@@ -55,7 +57,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
     core = Core(loaded, shipped.zones(), 1, refused)
     with ThreadPoolExecutor(1) as syncer:
         recorder = Recorder(loaded.record_dir, loaded.record, lambda _topic, _payload: None, syncer)
-        recorder.begin(1, Frame(1, scene.start_us, START, b"{}"))
+        recorder.begin(1, Frame(1, scene.start_us, START, startframe.encode(loaded, 1, scene.start_us)))
         parts = [
             [f for f in frames if f.rx_us <= until[SAVED_S]],
             [f for f in frames if until[SAVED_S] < f.rx_us <= until[CRASHED_S]],
@@ -106,18 +108,95 @@ def test_it_may_die_at_any_tick_and_in_the_middle_of_one(tmp_path: Path, seed: i
 
 def test_whatever_cannot_be_used_is_named_and_the_start_is_cold(crashed: Crashed) -> None:
     ahead = packed(replace(crashed.about, tick_us=now_us() + 3_600_000_000), frozen({}))
-    for checkpoint, reason in (
-        (None, "there is no checkpoint"),
-        (crashed.data[:-1], "truncated or damaged"),
-        (b"", "not a checkpoint"),
-        (packed(replace(crashed.about, config_hash="0" * 64), frozen({})), "another configuration"),
-        (packed(replace(crashed.about, code="0" * 64), frozen({})), "another version of the program"),
-        (packed(replace(crashed.about, epoch=3), frozen({})), "of epoch 3, the newest is 1"),
-        (ahead, "a time that our clock has not reached"),
+    other = packed(replace(crashed.about, epoch=5, code="0" * 64), frozen({}))
+    for checkpoint, reason, epoch in (
+        (None, "there is no checkpoint", 2),
+        (crashed.data[:-1], "truncated or damaged", 2),
+        (b"", "not a checkpoint", 2),
+        (packed(replace(crashed.about, config_hash="0" * 64), frozen({})), "another configuration", 2),
+        (packed(replace(crashed.about, code="0" * 64), frozen({})), "another version of the program", 2),
+        (packed(replace(crashed.about, epoch=3), frozen({})), "of epoch 3, the newest is 1", 4),
+        (other, "another version of the program", 6),
+        (ahead, "a time that our clock has not reached", 2),
     ):
         found = begun(crashed, checkpoint)
         assert reason in found.reason
-        assert (found.epoch, found.seq, found.turns) == (2, 0, [])  # no track id comes twice
+        assert (found.epoch, found.seq, found.turns) == (epoch, 0, [])  # no track id comes twice
+
+
+def test_after_a_power_cut_track_ids_that_may_have_been_given_out_are_passed_over(
+    crashed: Crashed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("one", encoding="ascii")
+    monkeypatch.setattr(store, "BOOT_ID", boot)
+    begun(crashed, crashed.data)  # knows of no start of the machine before this one
+    assert begun(crashed, crashed.data).left == []  # kill -9: nothing is lost
+    boot.write_text("two", encoding="ascii")
+    found = begun(crashed, crashed.data)
+    first = replace(found.first(Frame(0, crashed.rest[0].rx_us, START, b""))[0], seq=found.seq + 1)
+    assert first.source == LEFT
+    before = int(found.core.engine.tracker.snapshot()["counts"][NEXT_ID])
+    found.core.enter([first])
+    assert int(found.core.engine.tracker.snapshot()["counts"][NEXT_ID]) == before + LOST_IDS
+    play(found.core, crashed.rest)
+    assert found.core.engine.counters.balance() == 0
+    assert begun(crashed, crashed.data).left == []
+
+
+def test_numbers_of_messages_never_fall(crashed: Crashed) -> None:
+    before_us = now_us()
+    for checkpoint in (crashed.data, None):
+        assert begun(crashed, checkpoint).core.outbox._next() > before_us
+
+
+def test_answers_of_recorded_ticks_and_cleared_topics_are_sent_once_more(
+    crashed: Crashed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was killed may not have sent them; pictures are told again anyway."""
+    answer, track = Outgoing("somebody/waits", b"{}", qos=1), Outgoing("track/1:1", b"{}", retain=True)
+    gone, area = Outgoing("track/1:2", b"", retain=True), Outgoing("area/1", b"{}", qos=1, retain=True)
+    delta = Outgoing("picture-delta", b"{}")
+    monkeypatch.setattr(Core, "work", lambda *_: ([], Turn(others=[answer, track, gone, area, delta]), None))
+    found = begun(crashed, crashed.data)
+    assert found.owed == [answer, gone] * (10 * (CRASHED_S - SAVED_S))
+
+
+@pytest.mark.parametrize("changed", ['"site":"test"', '"epoch":1', '"config_hash":"'])
+def test_recordings_of_somebody_else_are_let_be(crashed: Crashed, tmp_path: Path, changed: str) -> None:
+    """A name says nothing: what was copied into the folder would be fused as ours."""
+    said = startframe.encode(crashed.config, 1, crashed.about.tick_us)
+    other = said.replace(changed.encode(), changed[:-1].encode() + b"7" + changed[-1:].encode())
+    assert other != said
+    for payload, ticks in ((said, 1), (other, 0)):
+        folder = tmp_path / str(ticks)
+        with ThreadPoolExecutor(1) as syncer:
+            recorder = Recorder(folder, crashed.config.record, lambda _topic, _payload: None, syncer)
+            recorder.go_on(1, Frame(0, crashed.about.tick_us, START, payload))
+            recorder.write([Frame(crashed.about.seq + 1, crashed.about.tick_us + 100_000, TICK, b"")], 1)
+            recorder.close()
+        found = begun(replace(crashed, config=replace(crashed.config, record_dir=folder)), crashed.data)
+        assert (found.reason, len(found.turns)) == ("", ticks)
+
+
+def test_what_no_disk_took_is_owed_until_a_state_is_kept(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as syncer:
+        saver = Saver(tmp_path / "checkpoint", "c" * 64, syncer)
+
+        def keep(tick_us: int) -> None:
+            saver.keep(saver.about(1, Frame(1, tick_us, TICK, b"")), frozen({}))
+            assert saver._save is not None
+            saver._save.result()
+
+        assert not saver.owes("", 10**15)
+        keep(10**15 + 1)
+        assert saver.owes("no space left on device", 10**15 + 2)
+        assert saver.owes("", 10**15 + 3)
+        keep(10**15 + 2)  # begun before the disk refused, and finished after
+        assert saver.owes("", 10**15 + 3)
+        keep(10**15 + 4)
+        assert not saver.owes("", 10**15 + 5)
+        assert not Saver(None, "", syncer).owes("no space left on device", 10**15)
 
 
 def test_a_replay_never_goes_on(crashed: Crashed) -> None:

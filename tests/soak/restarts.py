@@ -13,6 +13,7 @@ from replay.mcapfile import tail_of
 from replay.mcapread import McapReader
 from tests.soak.campaign import Campaign, Counts, Verdict, seeds, total
 
+FRESH_S = 1.0
 SPOILT = 200  # files of one piece
 
 
@@ -74,7 +75,33 @@ def judge_restarts(found: Sequence[Counts]) -> list[Verdict]:
     return [Verdict(count > 0, f"{count:g} services died and went on to the bit")]
 
 
+def taken_over(_key: str) -> Counts:
+    """Kill -9 of a working service of a thousand objects, with a spare that stands by, four times."""
+    from tests.takeovers import take_over
+
+    with tempfile.TemporaryDirectory() as folder:
+        went = take_over(Path(folder), "mixed-sky", 1_000, kills=4)
+    assert {*went.epochs} == {1}, "a spare started cold"
+    assert len({*went.raised}) == len(went.raised), "an alert was raised twice"
+    fresh_s = sorted(went.fresh_s)
+    within = sum(s <= FRESH_S for s in fresh_s)
+    return {"kills": len(fresh_s), "fresh_in_time": within, "fresh_s": sum(fresh_s), "tracks": went.tracks}
+
+
+def judge_takeovers(found: Sequence[Counts]) -> list[Verdict]:
+    """DESIGN 8: p95 at most one second."""
+    kills, within = total(found, "kills"), total(found, "fresh_in_time")
+    mean_s = total(found, "fresh_s") / kills
+    words = (
+        f"fresh tracks within {FRESH_S:g} s after {within:g} of {kills:g} kills (mean {mean_s:.2f} s); at least 95 %"
+    )
+    return [Verdict(within >= 0.95 * kills, words)]
+
+
 CAMPAIGNS = (
     Campaign("restarts", "A service that dies at any tick goes on to the bit.", seeds(200), died, judge_restarts),
     Campaign("damaged-recordings", "Damage of recordings is noticed and invents no frame.", seeds(50), damaged),
+    Campaign(
+        "takeovers", "A spare that stands by goes on where a service is killed.", seeds(6), taken_over, judge_takeovers
+    ),
 )
