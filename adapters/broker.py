@@ -43,7 +43,7 @@ class BrokerSettings:
     tls_ca: str = ""  # "" with tls: the authorities that the system trusts
     tls_cert: str = ""
     tls_key: str = ""
-    keepalive_s: int = 2  # a dead broker is noticed within 2 of these
+    keepalive_s: int = 2  # a dead broker or a half-open link is noticed within 2 of these
     timeout_s: float = 1.0  # for the socket, the CONNACK and the SUBACK, each
     publish_timeout_s: float = 5.0  # for a PUBACK
     session_expiry_s: int = 86_400  # how long the broker keeps messages for us while we are away; 0: not at all

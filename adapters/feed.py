@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied
+from adapters.deck import Deck
 from adapters.envelope import opened
 from adapters.formats import clock, load, watermark
 from adapters.mqtt import Connection
@@ -29,6 +30,7 @@ HEARD_WITHIN_S = 2.0  # of a service that is there: it says every second how far
 AGAIN_EVERY_S = 0.5  # how often it is looked whether something is to be sent again
 LEAD_FRAMES = 20_000  # a fifth of the broker's queue for the service: past that it drops what it acknowledged
 LEAD_PATIENCE_S = 30.0  # without any progress of a service that was there: it has gone
+ANOTHER_REPLAY_US = 1_000_000  # a replay's clock that falls by more begins anew
 PICTURE_STEP_US = 100_000  # the configuration takes whole multiples of this between two pictures
 GAPS_KEPT = 101  # of the newest gaps between pictures; the usual one of them counts
 
@@ -82,8 +84,13 @@ class Progress:
         return -(-median_us // PICTURE_STEP_US) * PICTURE_STEP_US
 
     def shown(self, time_us: int) -> None:
-        """A picture of this time was published; several messages may carry parts of it."""
-        if time_us > self.newest_us:
+        """A picture of this time was published; several messages may carry parts of it.
+
+        Time that falls is another replay: the service begins anew.
+        """
+        if time_us < self.newest_us - ANOTHER_REPLAY_US:
+            self.newest_us = time_us
+        elif time_us > self.newest_us:
             if self.newest_us >= 0:
                 self._gaps_us.append(time_us - self.newest_us)
             self.newest_us = time_us
@@ -227,6 +234,11 @@ class Sender:
                 boot, seq = number
                 unfused.sent(sensor, (max(boot, 0), seq), self._message(frame), now_s)
 
+    def jumped(self) -> None:
+        """What is sent next is of another moment: what was sent before it is not waited for."""
+        self._ahead.clear()
+        self._last_us = self._last_tick_us = -1
+
     async def caught_up(self, patience_s: float) -> bool:
         """Wait until the service has worked on the last tick; False when it stopped showing anything new.
 
@@ -277,21 +289,29 @@ def _bare(frame: Frame) -> tuple[bytes, str, bytes]:
         return frame.payload, "", b""  # the service refused it, and will again
 
 
-async def play(sender: Sender, schedule: Iterable[Due], shown: Callable[[Frame, int], None]) -> None:
+async def play(
+    sender: Sender, schedule: Iterable[Due], shown: Callable[[Frame, int], None], deck: Deck | None = None
+) -> None:
     """Send a timetable: each frame when it is due, in chunks of what is due at once.
 
-    `shown` is told of the newest frame sent and how many there were, after every chunk. Raises what `send` raises.
+    `shown` is told of the newest frame sent and how many there were, after every chunk. `deck` may pause it, and break
+    it off. Raises what `send` raises.
     """
     loop = asyncio.get_running_loop()
     start_s = loop.time()
     chunk: list[Frame] = []
     for due in schedule:
-        if chunk and (len(chunk) >= CHUNK or start_s + due.after_s > loop.time()):
+        held = deck is not None and (deck.paused or deck.interrupted)
+        if chunk and (held or len(chunk) >= CHUNK or start_s + due.after_s > loop.time()):
             await sender.send(chunk)
             shown(chunk[-1], sender.sent)
             chunk = []
         while (wait_s := start_s + due.after_s - loop.time()) > 0:
             await asyncio.sleep(wait_s)
+        if deck is not None and deck.paused:
+            start_s += await deck.held()
+        if deck is not None and deck.interrupted:
+            break
         chunk.append(due.frame)
     if chunk:
         await sender.send(chunk)

@@ -15,7 +15,7 @@ import structlog
 
 from adapters.broker import Incoming, now_us
 from adapters.envelope import enveloped
-from adapters.feed import CLOCK_TOPIC, ORDERS, REPLAYED
+from adapters.feed import ANOTHER_REPLAY_US, CLOCK_TOPIC, ORDERS, REPLAYED
 from adapters.formats import clock, load
 from adapters.mqtt import Connection
 from adapters.overload import LoadMeter
@@ -27,7 +27,6 @@ from fusion.thinning import Load
 
 TICK_US = 100_000
 EARLY = 500  # messages of a replay before its tick that are taken in at once: half of what the broker hands out
-ANOTHER_REPLAY_US = US_PER_S  # a replay's clock that falls by more begins anew
 _log = structlog.get_logger("vedette.intake")
 
 

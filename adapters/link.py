@@ -4,6 +4,7 @@ What the client does otherwise than we need is put right here, each of it measur
 
 - inputs are acknowledged by us after they were worked on, never by the library on arrival;
 - the library's own bounded queue is not used: it discards messages that are already acknowledged;
+- the keep-alive is looked at five times a second, not once: a half-open link is known within two keep-alives;
 - TCP_NODELAY (44 ms a publish without it);
 - a negative PUBACK is an error of the publish it answers. The library takes it for success;
 - `asyncio.wait_for` is not used: in Python 3.11 it forgets a cancel that arrives together with what it waits for, and
@@ -35,6 +36,7 @@ LinkError = aiomqtt.MqttError  # what ends a connection, or keeps it from beginn
 RESUME_S = 0.01  # how often a held connection looks for room
 FAILURE = 0x80  # MQTT 5, 2.4: reason codes from here on are refusals
 UNACKNOWLEDGED_MAX = 65_535  # MQTT 5, 3.2.2.3.3: the Receive Maximum of a broker that names none
+LOOK_S = 0.2  # how often the keep-alive is looked at; aiomqtt's second made five seconds of two keep-alives
 UNSENT_MAX = 500  # QoS 0 messages that may wait for the socket before their publisher has to
 T = TypeVar("T")
 
@@ -162,6 +164,8 @@ class Link(aiomqtt.Client):
         # paho does not heed the broker's own limit, and Mosquitto ends the connection of a client that passes it.
         self._client._max_inflight_messages = min(self._settings.inflight_max, allowed)
         self._broker_packet_max = getattr(told, "MaximumPacketSize", math.inf)
+        # CONNECT has told the broker; our own patience is shorter by what looking and a busy loop add to it.
+        self._client._keepalive = self._settings.keepalive_s - 1.5 * LOOK_S  # type: ignore[assignment]
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_message(self, client: Any, userdata: Any, message: paho.MQTTMessage) -> None:
@@ -210,6 +214,10 @@ class Link(aiomqtt.Client):
                 self._misc_task = self._loop.create_task(self._misc_loop())
 
         self._loop.call_soon_threadsafe(start)
+
+    async def _misc_loop(self) -> None:
+        while self._client.loop_misc() == paho.MQTT_ERR_SUCCESS:
+            await asyncio.sleep(LOOK_S)
 
     def _read(self) -> None:
         try:

@@ -29,7 +29,7 @@ import uvloop
 
 from adapters import checkpoint, http, standby, startframe
 from adapters.alertline import AlertLine
-from adapters.broker import Outgoing, PublishDenied, PublishError, Will, now_us
+from adapters.broker import Outgoing, PublishDenied, Will, now_us
 from adapters.checkpoint import About, packed
 from adapters.config import Config, load_zones
 from adapters.decode import TICK
@@ -347,10 +347,10 @@ class _Live:
     async def _open_again(self) -> list[Outgoing]:
         return await self._on_engine(self._core.open_again)
 
-    async def _born(self, link: Connection) -> None:
+    async def _born(self, _link: Connection) -> None:
         """Replace the last will as soon as there is a connection; a new broker knows no watermarks."""
         self._watermarks.clear()
-        await link.publish(f"{self._base}status", self._status(self._word()), qos=1, retain=True)
+        await self._send([self._status_message()], "status")
 
     def _due_watermarks(self) -> list[Outgoing]:
         """Once a second, tell each sensor what it need not send again."""
@@ -366,9 +366,10 @@ class _Live:
 
     async def _farewell(self, why: str) -> None:
         """Say that we go, while the connection is still there."""
-        with contextlib.suppress(PublishError, TimeoutError):
+        last = Outgoing(f"{self._base}status", self._status("offline", why), qos=1, retain=True)
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                await self._out.publish(f"{self._base}status", self._status("offline", why), qos=1, retain=True)
+                await self._send([last], "status")
         _log.info("stopped")
 
     # --- state, numbers ---

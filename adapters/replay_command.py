@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adapters import feed
 from adapters.broker import BrokerSettings, PublishDenied
+from adapters.deck import HELP, Deck, keys
 from adapters.errors import ConfigError
 from adapters.wire import parse_time, rfc3339
 from fusion.schema import US_PER_S, Frame, Invalid
@@ -43,7 +44,8 @@ def replay(
 
     `vedette run --clock feed` on the same broker takes its time from them. With `wait` it ends when the service has
     shown everything; without a service it ends when the broker has everything. `start` and `end` choose a part (a time,
-    or +SECONDS after the beginning); with `loop` it begins again for ever, and the service with it.
+    or +SECONDS after the beginning); with `loop` it begins again for ever, and the service with it. On a terminal it
+    listens to keys (adapters/deck.py).
 
     Returns:
         0; 1 when the broker does not answer, refuses, or the service stopped showing anything new.
@@ -58,8 +60,7 @@ def replay(
     out.write(_what(path, found, speed) + "\n")
     try:
         while True:
-            played = (f for f in recording(path)[1] if f.rx_us >= from_us and (to_us < 0 or f.rx_us <= to_us))
-            code = asyncio.run(_replay(played, found, settings, site, factor, wait, out))
+            code = asyncio.run(_replay(path, found, (from_us, to_us), settings, site, factor, wait, out))
             if code or not loop:
                 return code
     except KeyboardInterrupt:
@@ -86,11 +87,10 @@ def offline(
     out.write(_what(path, found, speed) + "\n")
     loaded = configuration.load(folder)
     run = Offline(loaded, configuration.load_zones(loaded))
-    with _Shown(found, out) as shown:
-        if found.ticks:
-            run.run(_paced(piece(path, from_us, to_us), factor, shown))
-        else:
-            run.run(_paced(recording(path)[1], factor, shown))
+    span = max(from_us, found.first_us), found.last_us if to_us < 0 else min(to_us, found.last_us)
+    with _Shown(found, out, span) as shown:
+        items = piece(path, from_us, to_us) if found.ticks else _between(recording(path)[1], from_us, to_us)
+        run.run(_paced(items, factor, shown))
     verdict = run.verdict
     for note in verdict.notes:
         out.write(f"note: {note}\n")
@@ -175,8 +175,9 @@ def _what(path: Path, found: Contents, speed: str) -> str:
 
 
 async def _replay(
-    frames: Iterator[Frame],
+    path: Path,
     found: Contents,
+    part: tuple[int, int],
     settings: BrokerSettings,
     site: str,
     factor: float,
@@ -184,14 +185,19 @@ async def _replay(
     out: TextIO,
 ) -> int:
     pictures = [(f"vedette/v1/{site}/picture-delta", 0)]
+    first_us, last_us = max(part[0], found.first_us), found.last_us if part[1] < 0 else min(part[1], found.last_us)
+    deck = Deck(first_us, last_us)
     try:
         async with feed.connected(settings, "replay", pictures) as connection:
             seen = feed.Progress()
             follower = asyncio.create_task(seen.follow(connection), name="replay-progress")
             try:
                 sender = feed.Sender(connection, site, recorded=True, progress=seen)
-                with _Shown(found, out) as shown:
-                    await feed.play(sender, player.pace(frames, factor), shown.newest)
+                with keys(sys.stdin, deck) as watched, _Shown(found, out, (first_us, last_us), deck, watched) as shown:
+                    await _play(path, part, factor, sender, shown, deck)
+                if deck.ended:
+                    out.write(f"ended by a key: {sender.sent} frames published\n")
+                    return 1
                 if wait and await seen.began(FIRST_PICTURE_S) and not await sender.caught_up(CATCH_UP_S):
                     out.write(f"the service showed nothing new for {CATCH_UP_S:.0f} s; it may not have seen the end\n")
                     return 1
@@ -208,27 +214,68 @@ async def _replay(
     return 0
 
 
-class _Shown:
-    """A progress bar on a terminal, a line now and then elsewhere."""
+async def _play(
+    path: Path, part: tuple[int, int], factor: float, sender: feed.Sender, shown: _Shown, deck: Deck
+) -> None:
+    """Play a part, and again from wherever the keys go."""
+    at_us, to_us = part
+    while True:
+        played = _between(recording(path)[1], at_us, to_us)
+        await feed.play(sender, player.pace(played, factor), shown.newest, deck)
+        at_us = -1 if deck.ended else deck.take_target()
+        if at_us < 0:
+            return
+        sender.jumped()
 
-    def __init__(self, found: Contents, out: TextIO) -> None:
-        self._found, self._out = found, out
+
+def _between(frames: Iterable[Frame], from_us: int, to_us: int) -> Iterator[Frame]:
+    """Frames of this time, ends included; -1: to the end. Arrival times may step back."""
+    return (frame for frame in frames if frame.rx_us >= from_us and (to_us < 0 or frame.rx_us <= to_us))
+
+
+class _Shown:
+    """A progress bar on a terminal, a line now and then elsewhere. `span`: first and last moment that are played."""
+
+    def __init__(
+        self,
+        found: Contents,
+        out: TextIO,
+        span: tuple[int, int] | None = None,
+        deck: Deck | None = None,
+        watched: bool = False,
+    ) -> None:
+        self._first_us, self._last_us = span or (found.first_us, found.last_us)
+        self._out, self._deck = out, deck
         self._bar: Progress | None = None
         self._said_s = time.monotonic()
+        self._at = ""
+        if deck is not None:
+            deck.changed = self._describe
         if out.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
             self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(file=out))
-            self._task = self._bar.add_task("replay", total=max(1, found.last_us - found.first_us))
+            self._task = self._bar.add_task("replay", total=max(1, self._last_us - self._first_us))
+            if watched:
+                out.write(f"{HELP}\n")
 
     def newest(self, frame: Frame, sent: int) -> None:
         """Show how far the feed has come."""
-        done_us = frame.rx_us - self._found.first_us
+        done_us = frame.rx_us - self._first_us
+        if self._deck is not None:
+            self._deck.at(frame.rx_us)
         if self._bar is not None:
-            self._bar.update(self._task, completed=done_us, description=rfc3339(frame.rx_us))
+            self._at = rfc3339(frame.rx_us)
+            self._bar.update(self._task, completed=done_us)
+            self._describe()
         elif time.monotonic() - self._said_s >= SAY_EVERY_S:
             self._said_s = time.monotonic()
-            part = done_us / max(1, self._found.last_us - self._found.first_us)
+            part = done_us / max(1, self._last_us - self._first_us)
             self._out.write(f"{rfc3339(frame.rx_us)}  {part:4.0%}  {done_us / US_PER_S:.0f} s  {sent} frames\n")
+
+    def _describe(self) -> None:
+        if self._bar is not None:
+            paused = " (paused)" if self._deck is not None and self._deck.paused else ""
+            self._bar.update(self._task, description=self._at + paused)
 
     def __enter__(self) -> _Shown:
         if self._bar is not None:

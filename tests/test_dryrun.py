@@ -149,6 +149,8 @@ def test_command_prints_what_differs_and_ends_with_its_status(
     assert lost.exit_code == 1
     assert lost.stdout.startswith("lost    ")
     assert "low-slow-near (2)" in lost.stdout
+    tried_out = CliRunner().invoke(app, ["replay", str(path), "--what-if", f"{base}+{overlay}", "--config", folder])
+    assert (tried_out.exit_code, tried_out.stdout) == (1, lost.stdout)
     plain = json.loads(CliRunner().invoke(app, [*line, "--json"]).stdout)
     assert [item["rule"] for item in plain["lost"]] == ["low-slow-near"]
     wrong = CliRunner().invoke(app, ["rules", "dry-run", str(tmp_path / "none.jsonl"), "--rules", base, "-c", folder])

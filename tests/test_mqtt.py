@@ -15,6 +15,7 @@ from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenie
 from adapters.mqtt import Connection
 from tests.broker_scene import PATIENCE_S, play, running, settings_of, silence, take, until
 from tests.mosquitto import Mosquitto
+from tests.relay import Relay
 
 pytestmark = pytest.mark.alone
 
@@ -144,6 +145,30 @@ def test_a_broker_that_hangs_is_noticed_and_publishing_does_not_hang_with_it(bro
             await connection.publish("t", b"z", 1)
 
     play(scene())
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_link_that_swallows_everything_is_noticed_and_made_again(broker: Mosquitto, busy: bool) -> None:
+    """Half open: no byte comes, no socket breaks, whether something was going in and out until then or not."""
+
+    async def scene(relay: Relay) -> None:
+        settings = replace(settings_of(broker), port=relay.port)
+        async with running(Connection(settings, [("echo", 1)])) as connection:
+            if busy:
+                await connection.publish("echo", b"before", 1)
+                connection.ack((await take(connection, 1))[0])
+            relay.hold()
+            lost = asyncio.gather(*(connection.post(Outgoing("echo", b"%d" % n, 1)) for n in range(3 * busy)))
+            await until(lambda: not connection.connected)
+            if busy:
+                with pytest.raises(NotConnected):
+                    await lost
+            relay.open()
+            await asyncio.wait_for(connection.wait_connected(), PATIENCE_S)
+            await connection.publish("echo", b"after", 1)
+
+    with Relay(broker.port) as relay:
+        play(scene(relay))
 
 
 def test_a_publish_under_way_when_the_broker_dies_fails_at_once(broker: Mosquitto) -> None:

@@ -15,8 +15,11 @@ import pytest
 from adapters.broker import BrokerSettings, Outgoing, PublishDenied, tls_context
 from adapters.mqtt import Connection
 from adapters.samples import samples
+from adapters.simulate_command import formats
+from replay.simulate import Scenario
 from tests.broker_scene import play, running, settings_of, take, until
 from tests.mosquitto import Mosquitto, find, passwords
+from tests.running import Ear, Service, ports, write_config
 from tests.shipped import ROOT
 
 pytestmark = pytest.mark.alone
@@ -62,6 +65,27 @@ def test_a_refusal_by_access_rules_is_an_error_of_that_publish(tmp_path: Path) -
 
     with Mosquitto(folder, conf) as broker:
         play(scene())
+
+
+def test_a_service_that_is_refused_says_so_and_goes_on(tmp_path: Path) -> None:
+    """A denied publish is an alarm (VedettePublishDenied), from the first word to the last, and no success."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    (folder / "acl").write_text("topic readwrite #\ntopic deny vedette/v1/test/status\n", encoding="utf-8")
+    scene = Scenario.load("lithuania-2025-07-28")
+    http_port, _ = ports()
+    with Mosquitto(folder, f"allow_anonymous true\nacl_file {folder / 'acl'}") as broker:
+        config = write_config(tmp_path / "config", broker.port, scene.sensors, formats(scene), http_port)
+        with Service(config, http_port) as service, Ear(broker.port, "#") as ear:
+            ear.wait_for(lambda heard: len(heard.of("picture-delta")) > 20)
+            denied = service.metric('vedette_publish_denied_total{kind="status"}')
+            assert denied >= 2, "the word at the connection, and one a second"
+            assert service.get("/readyz") == (200, "ready\n")
+            assert not ear.of("status")
+            assert service.stop() == 0
+    refused = [line for line in service.log.read_text(encoding="utf-8").splitlines() if "the broker refused" in line]
+    assert len(refused) >= denied
+    assert all("vedette/v1/test/status" in line for line in refused)
 
 
 def certificates(folder: Path) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from adapters import feed, replay_command
+from adapters import deck, feed, replay_command
 from adapters.broker import BrokerSettings, Incoming, NotConnected, Outgoing, PublishDenied, PublishError
 from adapters.errors import ConfigError
 from adapters.formats import clock
@@ -22,6 +27,7 @@ from adapters.wire import feed_of, rfc3339
 from fusion.schema import Frame
 from replay import log, player
 from tests.mosquitto import Mosquitto, free_port
+from tests.shipped import ROOT
 
 START_US = 1_753_670_400_000_000
 FRAMES = [
@@ -171,6 +177,138 @@ def test_frames_after_the_last_tick_are_not_waited_for(tmp_path: Path, broker: M
     with Listener(broker, "six", shows_us=100_000):
         assert replay_command.replay(path, settings(broker), "six", "5", err=io.StringIO()) == 0
     assert time.monotonic() - began_s < replay_command.CATCH_UP_S
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "wanted"),
+    [
+        ("+1", "", [2, 3]),
+        ("", "+1.17", [0, 1, 2]),  # ends included
+        ("+0.02", "+0.02", [1]),
+        ("2025-07-28T02:40:01Z", "2025-07-28T02:40:01.9Z", [2]),
+        ("+60", "", []),
+    ],
+)
+def test_a_part_is_played_with_its_own_ticks(
+    tmp_path: Path, broker: Mosquitto, start: str, end: str, wanted: list[int]
+) -> None:
+    path = tmp_path / "feed.jsonl"
+    log.write(path, FRAMES)
+    site = f"part{''.join(map(str, wanted))}"
+    err = io.StringIO()
+    with Listener(broker, site) as listener:
+        assert replay_command.replay(path, settings(broker), site, "max", err=err, start=start, end=end) == 0
+        count = int(err.getvalue().rsplit("done: ", 1)[1].split()[0])
+        found = seen(listener.wait_for(count), site)
+    plots = [payload for topic, payload, _ in found if topic != "in/clock"]
+    assert plots == [FRAMES[n].payload for n in wanted]
+    times = [times for _, _, times in found]
+    from_us = replay_command.moment(start, "--from", FRAMES[0].rx_us)
+    to_us = replay_command.moment(end, "--to", FRAMES[0].rx_us)
+    whole = [(f.rx_us, f.seq) for f in player.with_ticks(FRAMES)]
+    assert times == [t for t in whole if t[0] >= from_us and (to_us < 0 or t[0] <= to_us)]
+
+
+@pytest.mark.parametrize("text", ["yesterday", "+soon", "+inf", "12:00", "+1e400"])
+def test_a_moment_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "feed.jsonl"
+    log.write(path, FRAMES)
+    for option in ("start", "end"):
+        with pytest.raises(ConfigError, match="--from" if option == "start" else "--to"):
+            replay_command.replay(path, BrokerSettings("127.0.0.1", 1), "x", **{option: text})  # type: ignore[arg-type]
+
+
+def command(broker: Mosquitto, path: Path, site: str, *more: str) -> list[str]:
+    where = ("--broker", f"{broker.host}:{broker.port}", "--site", site)
+    return [sys.executable, "-m", "adapters.cli", "replay", str(path), *where, *more]
+
+
+def clocks(listener: Listener) -> list[int]:
+    return [clock.decode(i.payload) for _, i in list(listener.arrived) if i.topic.endswith("/in/clock")]
+
+
+def wait_until(done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 90.0
+    while not done():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.mark.alone
+def test_a_loop_begins_again_until_it_is_stopped(tmp_path: Path, broker: Mosquitto) -> None:
+    path = tmp_path / "feed.jsonl"
+    log.write(path, FRAMES)
+    with Listener(broker, "loop") as listener:
+        line = command(broker, path, "loop", "--speed", "max", "--loop", "--no-wait")
+        process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE)
+        try:
+            wait_until(lambda: clocks(listener).count(START_US + 100_000) >= 3, "it did not begin a third time")
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert said.endswith(b"stopped\n"), said
+    whole = [f.rx_us for f in player.with_ticks(FRAMES) if f.source == "tick"]
+    heard = clocks(listener)
+    assert heard[: 2 * len(whole)] == whole + whole
+
+
+@pytest.mark.alone
+def test_on_a_terminal_it_shows_a_bar_and_listens_to_keys(tmp_path: Path, broker: Mosquitto) -> None:
+    """A pause sends nothing, a jump sends what is there and nothing of what lies between, q ends it."""
+    path = tmp_path / "feed.jsonl"
+    log.write(path, [Frame(n, START_US + n * 1_000_000, "in/R1/plots", str(n).encode()) for n in range(300)])
+    master, slave = os.openpty()
+    screen: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the other end is closed
+            while True:
+                screen.append(os.read(master, 65_536))
+
+    def shown(text: bytes) -> Callable[[], bool]:
+        return lambda: text in b"".join(screen)
+
+    with Listener(broker, "keys") as listener:
+        process = subprocess.Popen(
+            command(broker, path, "keys", "--speed", "2", "--no-wait"),
+            cwd=ROOT,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env=os.environ | {"TERM": "xterm"},
+        )
+        os.close(slave)
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            wait_until(lambda: len(clocks(listener)) > 5, "nothing was sent")
+            os.write(master, b" ")
+            wait_until(shown(b"(paused)"), "no pause is shown")
+            held = clocks(listener)[-1]
+            assert held < START_US + 60_000_000
+            os.write(master, b"\x1b[A\x1b[A")  # a minute on, twice
+            os.write(master, b" ")
+            wait_until(lambda: clocks(listener)[-1] > held + 100_000_000, "the jump was not made")
+            after = next(t for t in clocks(listener) if t > held + 100_000_000)
+            before = [t for t in clocks(listener) if t < after][-1]
+            os.write(master, b"\x1b[D\x1b[D")
+            wait_until(lambda: clocks(listener)[-1] < after, "the jump back was not made")
+            os.write(master, b"q")
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+            os.close(master)
+            reader.join()
+    assert after - before > 100_000_000, "what lies between was sent"
+    assert abs(after - before - 120_000_000) <= 1_100_000  # counted from what was shown last
+    whole = b"".join(screen)
+    assert deck.HELP.encode() in whole
+    assert b" %" in whole
+    assert rfc3339(START_US).encode()[:10] in whole
+    assert b"ended by a key: " in whole
 
 
 def test_no_broker_is_said_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

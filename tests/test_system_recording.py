@@ -188,6 +188,47 @@ def test_the_command_says_the_same_under_another_hash_seed_entered_in_the_middle
     assert said.decode().split() == ["tracks", last.tracks, "alerts", last.alerts, "incidents", last.incidents]
 
 
+ON_ASYNCIO = """
+import asyncio, pathlib, uvloop
+
+def run(main):
+    pathlib.Path({mark!r}).write_text("asyncio")
+    return asyncio.run(main)
+
+uvloop.run = run
+"""
+
+
+def test_on_the_loop_of_python_itself_it_says_the_same(
+    stand: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As fast as it goes on asyncio against 20 times real time on uvloop, until that one was killed."""
+    mark = tmp_path / "mark"
+    (tmp_path / "sitecustomize.py").write_text(ON_ASYNCIO.format(mark=str(mark)), encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    http_port, _ = ports()
+    scene = Scenario.load("lithuania-2025-07-28")
+    feed = tmp_path / "feed.jsonl"
+    log.write(feed, stand.feed)
+    with Mosquitto(tmp_path / "broker") as broker:
+        formats = simulate_command.formats(scene)
+        config = write_config(tmp_path / "config", broker.port, scene.sensors, formats, http_port)
+        with Service(config, http_port, "--clock", "feed") as service:
+            where = ("--broker", f"127.0.0.1:{broker.port}", "--site", "test")
+            player = vedette("replay", str(feed), *where, "--speed", "max", stderr=subprocess.DEVNULL)
+            assert player.wait(120) == 0
+            deadline = time.monotonic() + PATIENCE_S
+            while service.metric("vedette_frames_recorded_total") < len(stand.feed) + 1 and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert service.stop() == 0
+    assert mark.read_text() == "asyncio"
+    said = {o.t_us: o.payload for o in _items(sorted((config / "var" / "recordings").glob("*.mcap")), Output)
+            if o.topic == DIGEST}  # fmt: skip
+    of_uvloop = {o.t_us: o.payload for o in _items(stand.killed, Output) if o.topic == DIGEST}
+    assert len(of_uvloop) >= SECONDS // 2
+    assert {t_us: said[t_us] for t_us in of_uvloop} == of_uvloop
+
+
 def test_a_disk_that_refuses_is_shown_and_stops_nothing_else(tmp_path: Path) -> None:
     scene = Scenario.load("lithuania-2025-07-28")
     http_port, _ = ports()

@@ -15,6 +15,7 @@ MODULES = (
     "tests.soak.evidence",
     "tests.soak.chaos",
     "tests.soak.floods",
+    "tests.soak.replays",
 )
 
 
