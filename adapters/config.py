@@ -22,7 +22,7 @@ from adapters import configfile, redlines
 from adapters.configfile import RecordFile, SensorFile, SensorsFile, ServiceFile
 from adapters.errors import UNREADABLE, ConfigError, unreadable
 from adapters.redlines import existing
-from adapters.refuse import did_you_mean, validate
+from adapters.refuse import did_you_mean, shown, validate
 from adapters.textlines import located
 from fusion.schema import SensorKind, SensorSpec
 
@@ -151,11 +151,11 @@ def broker_at(address: str, site: str = "", environ: Mapping[str, str] | None = 
     from adapters.broker import BrokerSettings
 
     given = os.environ if environ is None else environ
-    found = re.fullmatch(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\s:\[\]/]+))(?::(?P<port>[0-9]{1,5}))?", address)
+    found = re.fullmatch(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\s:\[\]/@]+))(?::(?P<port>[0-9]{1,5}))?", address)
     port = int(found["port"] or 1883) if found else 0
     if found is None or not 0 < port <= 65_535:
         raise ConfigError(
-            "command line", "--broker", f"is {address!r}", "give HOST or HOST:PORT, such as 127.0.0.1:1883"
+            "command line", "--broker", f"is {shown('', address)}", "give HOST or HOST:PORT, such as 127.0.0.1:1883"
         )
     settings = BrokerSettings(
         host=found["six"] or found["name"],

@@ -30,7 +30,11 @@ def setup(level: str = "info", style: str = "auto", stream: TextIO | None = None
     text = style == "text" or (style == "auto" and terminal)
     renderer: structlog.types.Processor
     if text:
-        renderer = structlog.dev.ConsoleRenderer(colors=terminal and not os.environ.get("NO_COLOR"))
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=terminal and not os.environ.get("NO_COLOR"),
+            # The usual one prints the local variables of every frame, and a password is one of them.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     else:
         renderer = structlog.processors.JSONRenderer()
     shared: list[structlog.types.Processor] = [

@@ -66,11 +66,11 @@ def _explain(model: type[BaseModel], fault: ErrorDetails, file: str, origins: Ma
         problem, cure = "is not a known key", did_you_mean(str(place[-1]), list(parent.model_fields) if parent else [])
     elif kind == "literal_error":
         known = [str(word) for word in get_args(field.annotation)] if field else []
-        problem = f"is {_shown(key, fault['input'])}, not one of {', '.join(known)}"
+        problem = f"is {shown(key, fault['input'])}, not one of {', '.join(known)}"
         cure = _near_literal(fault["input"], known)
     else:
         meaning = (field.description or "") if field else ""
-        problem = _problem(kind, _shown(key, fault["input"]), fault.get("ctx", {}), fault["msg"])
+        problem = _problem(kind, shown(key, fault["input"]), fault.get("ctx", {}), fault["msg"])
         cure = f"{'add it' if kind == 'missing' else 'give'}: {meaning}" if meaning else "correct it"
     return ConfigError(file, key, problem, cure)
 
@@ -81,6 +81,8 @@ def _problem(kind: str, given: str, context: Mapping[str, Any], message: str) ->
         return f"is {given}, but must be {word} {context[name]:g}"
     if kind in ("too_long", "string_too_long"):
         return f"is longer than {context['max_length']}"
+    if kind == "string_pattern_mismatch" and "{0,31}" not in context["pattern"]:
+        return f"is {given}, which cannot be one"
     if kind in _WANTED:
         return f"is {given}, not {_WANTED[kind]}"
     return _FIXED.get(kind, f"is {given}: {message}")
@@ -106,9 +108,9 @@ def _near_literal(given: object, known: Sequence[str]) -> str:
     return f'did you mean "{near[0]}"?' if near else "take one of these"
 
 
-def _shown(key: str, value: object) -> str:
-    """The value as it would stand in the file, short; never a password."""
-    if "password" in key.lower():
+def shown(key: str, value: object) -> str:
+    """The value as it would stand in the file, short; never a password, nor an address with one in it."""
+    if "password" in key.lower() or "@" in str(value):
         return "(not shown)"
     if isinstance(value, bool):
         return str(value).lower()

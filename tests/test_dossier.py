@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tomllib
 import zipfile
 from dataclasses import replace
@@ -197,6 +198,18 @@ def test_the_commands_make_it_and_verify_it(stand: Watched, tmp_path: Path) -> N
     out.write_bytes(b"PK no such thing")
     assert vedette("verify", out).exit_code == 2
     assert vedette("verify", tmp_path / "none.zip").exit_code == 2
+
+
+def test_a_head_can_be_signed_as_the_page_says(tmp_path: Path) -> None:
+    """The very lines of docs/how-to/evidence.md: another head does not fit the signature."""
+    page = (shipped.ROOT / "docs" / "how-to" / "evidence.md").read_text(encoding="utf-8")
+    lines = [line.split() for line in page.splitlines() if line.startswith("openssl ")]
+    assert len(lines) == 4
+    (tmp_path / "incident.head").write_text(f"head {'ab' * 32}\n", encoding="utf-8")
+    done = [subprocess.run(line, cwd=tmp_path, capture_output=True, timeout=60, check=False) for line in lines]
+    assert [one.returncode for one in done] == [0, 0, 0, 0]
+    (tmp_path / "incident.head").write_text(f"head {'ac' * 32}\n", encoding="utf-8")
+    assert subprocess.run(lines[3], cwd=tmp_path, capture_output=True, timeout=60, check=False).returncode != 0
 
 
 def test_a_damaged_journal_is_not_put_into_a_dossier(stand: Watched, tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ def test_a_file_that_goes_while_it_is_read_is_refused_with_the_cure(tmp_path: Pa
 
 def test_a_restart_and_frames_that_no_disk_took_are_said(tmp_path: Path) -> None:
     night(tmp_path, 10)
-    gone_on = [Output(at(620), START, b"another start"), *(Frame(700 + s, at(620 + s), "tick", b"") for s in range(9))]
+    gone_on: list[Item] = [Output(at(620), START, b"another start")]
+    gone_on += [Frame(700 + s, at(620 + s), "tick", b"") for s in range(9)]
     recording.write(tmp_path / "e000007-20250728T025020Z.mcap", iter(gone_on))
     found = slice_of(tmp_path, 7, at(300), OPEN)
     list(found.read())

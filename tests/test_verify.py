@@ -18,7 +18,7 @@ from adapters.incidentdb import read_only
 from adapters.incidentread import dossier as all_of
 from adapters.outputs import DIGEST
 from adapters.service import names_of
-from adapters.store import _digest
+from adapters.store import _digest, piece_of
 from adapters.verify import Outcome, Result, _away
 from fusion.schema import Frame
 from replay import recording
@@ -157,7 +157,7 @@ def test_an_alert_that_was_taken_out_is_named(whole: Path, tmp_path: Path) -> No
 def test_a_journal_that_was_written_anew_is_not_what_was_recorded(whole: Path, tmp_path: Path) -> None:
     """With its own chain in order."""
     head, lines = "0" * 64, []
-    entries, _ = verify.piece_of(bundle.read(whole, bundle.check(whole), "journal.jsonl"))
+    entries, _ = piece_of(bundle.read(whole, bundle.check(whole), "journal.jsonl"))
     for entry in entries:
         payload = entry.payload.decode().replace("it has landed", "it was nothing")
         digest = _digest(head, entry.n, payload)
