@@ -38,6 +38,10 @@ STEP_M, STEP_MPS = 0.2, 0.15  # of the numbers as published: one step of each ma
 ALERT_US = US_PER_S  # what an alert may move by in time
 COMPARED = ("picture", "alert", "incident")
 M_PER_DEG = 111_320.0
+FILES = {  # of service.toml: what names files
+    "zones": ("terrain", "geoid", "dem", "borders", "protected"),
+    "rules": ("base", "overlays", "volumes"),
+}
 
 
 class Result(IntEnum):
@@ -243,6 +247,7 @@ def _configured(path: Path, found: Checked, start: dict[str, Any], folder: Path,
         place.write_bytes(content)
     service = bundle.read(path, found, RERUN)
     _same_service(path, service, bundle.read(path, found, CONFIG + SERVICE_FILE))
+    _inside(path, tomllib.loads(service.decode()))
     target.mkdir(exist_ok=True)
     (target / SERVICE_FILE).write_bytes(service)
     loaded = configuration.load(target, environ={})
@@ -263,13 +268,26 @@ def _same_service(path: Path, service: bytes, as_it_was: bytes) -> None:
     for data in (ours, theirs):
         for key in (*UNTOLD, "site"):
             data.pop(key, None)
-        for section, keys in (("zones", ("terrain", "geoid", "dem", "borders", "protected")),
-                              ("rules", ("base", "overlays", "volumes"))):  # fmt: skip
+        for section, keys in FILES.items():
             part = data.setdefault(section, {})
             for key in keys:
                 part.pop(key, None)
     if as_it_was and ours != theirs:
         raise ConfigError(str(path), RERUN, "is not the service.toml beside it", "do not trust where this came from")
+
+
+def _inside(path: Path, service: dict[str, Any]) -> None:
+    """No file is named but those of the bundle: a stranger's must not open ours. Raises ConfigError."""
+    cure = "do not trust where this came from"
+    for key in UNTOLD:
+        if key in service:
+            raise ConfigError(str(path), f"{RERUN} {key}", "is given, which no dossier has", cure)
+    for section, keys in FILES.items():
+        for key in keys:
+            given = service.get(section, {}).get(key, [])
+            for name in filter(None, given if isinstance(given, list) else [given]):
+                if not isinstance(name, str) or bundle.NAME.fullmatch(name) is None:
+                    raise ConfigError(str(path), f"{RERUN} {section}.{key}", "names a file outside of it", cure)
 
 
 # --- comparing ---

@@ -182,6 +182,22 @@ def test_other_rules_in_the_bundle_are_refused_by_their_hash(whole: Path, tmp_pa
     assert "config/rules.toml: is not in it as it was" in outcome.words
 
 
+@pytest.mark.parametrize(
+    "old, new, key",
+    [
+        ("terrain = ", 'terrain = "/dev/zero" #', "zones.terrain"),
+        ("base = ", 'base = "../../rules.toml" #', "rules.base"),
+        ("[zones]", '[broker]\npassword_file = "/etc/passwd"\n[zones]', "broker"),
+    ],
+)
+def test_files_outside_of_the_bundle_are_not_opened(whole: Path, tmp_path: Path, old: str, new: str, key: str) -> None:
+    service = bundle.read(whole, bundle.check(whole), dossier.RERUN).decode()
+    assert service.count(old) == 1
+    outcome = forged(whole, tmp_path, lambda items: items, rerun=service.replace(old, new).encode())
+    assert outcome.result is Result.NOT_RUN
+    assert f"rerun.toml {key}: " in outcome.words
+
+
 def test_what_nobody_records_is_no_crash(whole: Path, tmp_path: Path) -> None:
     def change(items: list[Item]) -> list[Item]:
         at = pictures(items)[3]
