@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import structlog
@@ -44,7 +44,7 @@ from adapters.outbox import Turn, joined
 from adapters.outputs import CHECKPOINT, transitions
 from adapters.payloadschema import schemas
 from adapters.recorder import Recorder
-from adapters.service import Core, Spent, names_of
+from adapters.service import Core, Seen, Spent, names_of
 from adapters.starting import Saver, inherited, journal_rest, start, unknown
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
@@ -125,7 +125,7 @@ class _Live:
         self._started_us = now_us()
         self._status_seq = self._started_us  # never falls, as those of the outbox
         self._status_us = 0  # tick time of the last status
-        self._seen = _Seen()
+        self._seen = Seen()
         self._answers = self._start.owed  # and what found no connection
         self._watermarks: dict[str, tuple[int, int]] = {}
         self._links = self._connect()
@@ -486,15 +486,6 @@ class _Live:
         self._seen.alerts = sum(open_.values())
         self._seen.tracks = engine.tracker.counts
         metrics.tracks(self._seen.tracks)
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the last tick knew, for the status."""
-
-    tracks: dict[str, int] = field(default_factory=dict)
-    sensors: dict[str, int] = field(default_factory=dict)
-    alerts: int = 0
 
 
 async def _end(tasks: Sequence[asyncio.Task[object]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.broker import Outgoing
@@ -67,6 +67,15 @@ class Spent:
     decode_s: float
     fuse_s: float
     encode_s: float
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the last tick knew, for the status."""
+
+    tracks: dict[str, int] = field(default_factory=dict)
+    sensors: dict[str, int] = field(default_factory=dict)
+    alerts: int = 0
 
 
 class Core:
