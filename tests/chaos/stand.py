@@ -48,12 +48,15 @@ class Witness:
         self.marks: dict[str, int] = {}
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="witness", protocol=paho.MQTTv5)
         self._client.on_message = self._on_message
-        self._client.on_connect = lambda *_: self._client.subscribe([(BASE + t, 1) for t in TOPICS])
+        self._client.on_connect = self._on_connect
         self._client.reconnect_delay_set(1, 1)
         lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         lasting.SessionExpiryInterval = 600
         self._client.connect("127.0.0.1", port, keepalive=5, clean_start=False, properties=lasting)
         self._client.loop_start()
+
+    def _on_connect(self, *_: object) -> None:
+        self._client.subscribe([(BASE + topic, 1) for topic in TOPICS])
 
     def _on_message(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
         topic, payload = message.topic.removeprefix(BASE), bytes(message.payload)
@@ -330,20 +333,29 @@ def _nothing(_stand: Stand, _fault: Fault) -> None:
     return
 
 
+def _started(stand: Stand, _fault: Fault) -> None:
+    stand.broker.start()
+
+
+def _reopened(stand: Stand, _fault: Fault) -> None:
+    stand.relay.cut()
+    stand.relay.open()
+
+
 def _opened(stand: Stand, _fault: Fault) -> None:
     stand.relay.open()
 
 
 STRIKES: dict[str, tuple[Callable[[Stand, Fault], None], Callable[[Stand, Fault], None]]] = {
-    "broker killed": (lambda s, _: s.broker.kill(), lambda s, _: s.broker.start() and None),
-    "broker killed and emptied": (_emptied, lambda s, _: s.broker.start() and None),
+    "broker killed": (lambda s, _: s.broker.kill(), _started),
+    "broker killed and emptied": (_emptied, _started),
     "broker stopped": (lambda s, _: s.broker.pause(), lambda s, _: s.broker.resume()),
     "refused": (lambda s, _: s.relay.refuse(), _opened),
     "reset": (lambda s, _: s.relay.cut(), _opened),
     "black hole": (lambda s, _: s.relay.hold(), _opened),
     "slow line": (lambda s, _: s.relay.slow(0.05, 40_000.0), _opened),
     "name taken": (lambda s, f: _stranger(s, f, [], "vedette-in"), _nothing),
-    "rubbish retained": (lambda s, f: _stranger(s, f, _poison(f, True)), lambda s, _: s.relay.cut() or s.relay.open()),
+    "rubbish retained": (lambda s, f: _stranger(s, f, _poison(f, True)), _reopened),
     "poison": (lambda s, f: _stranger(s, f, _poison(f, False)), _nothing),
     "killed": (_signal(signal.SIGKILL), _nothing),
     "stopped": (_signal(signal.SIGSTOP), _signal(signal.SIGCONT)),
