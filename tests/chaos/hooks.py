@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,6 @@ def _disk(told: Told) -> None:
 
 
 def _ways(told: Told) -> None:
-    from adapters import checkpoint, starting
     from adapters.alertline import AlertLine
     from adapters.broker import Outgoing
     from adapters.decode import Door
@@ -83,6 +83,7 @@ def _ways(told: Told) -> None:
     from adapters.recorder import Recorder
     from adapters.store import AlertJournal
 
+    starting: Any = import_module("adapters.starting")
     _around(AlertJournal, "append", told, "unjournalled", "journalled")
     _around(Recorder, "write", told, "", "recorded")
     _around(Door, "enter", told, "", "batch")
@@ -106,7 +107,7 @@ def _ways(told: Told) -> None:
                 told.at("half-acknowledged")
             link.ack(incoming)
 
-    saved = checkpoint.save
+    saved = starting.save
 
     def saving(path: Path, data: bytes) -> None:
         if told.die == "half-checkpoint":

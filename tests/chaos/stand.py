@@ -48,16 +48,15 @@ class Witness:
         self.marks: dict[str, int] = {}
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="witness", protocol=paho.MQTTv5)
         self._client.on_message = self._on_message
-
-        def connected(*_: object) -> None:
-            self._client.subscribe([(BASE + t, 1) for t in TOPICS])
-
-        self._client.on_connect = connected
+        self._client.on_connect = self._on_connect
         self._client.reconnect_delay_set(1, 1)
         lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         lasting.SessionExpiryInterval = 600
         self._client.connect("127.0.0.1", port, keepalive=5, clean_start=False, properties=lasting)
         self._client.loop_start()
+
+    def _on_connect(self, *_: object) -> None:
+        self._client.subscribe([(BASE + topic, 1) for topic in TOPICS])
 
     def _on_message(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
         topic, payload = message.topic.removeprefix(BASE), bytes(message.payload)
