@@ -28,7 +28,10 @@ class BrokerFile(Strict):
 
     # No URL: one with a user and a password in it would be told by whoever says that it does not answer.
     host: str = Field(
-        default="127.0.0.1", pattern=r"^[^\s/@]+$", description="host name or address of the MQTT 5 broker, no URL"
+        default="127.0.0.1",
+        min_length=1,
+        pattern=r"^[^\s/@]+$",
+        description="host name or address of the MQTT 5 broker, no URL",
     )
     port: Port = Field(default=1883, description="port of the broker: usually 1883, with TLS 8883")
     client_id: str = Field(
