@@ -185,9 +185,9 @@ def test_other_rules_in_the_bundle_are_refused_by_their_hash(whole: Path, tmp_pa
 @pytest.mark.parametrize(
     "old, new, key",
     [
-        ("terrain = ", 'terrain = "/dev/zero" #', "zones.terrain"),
-        ("base = ", 'base = "../../rules.toml" #', "rules.base"),
-        ("[zones]", '[broker]\npassword_file = "/etc/passwd"\n[zones]', "broker"),
+        ('"terrain" = ', 'terrain = "/dev/zero" #', "zones.terrain"),
+        ('"base" = ', 'base = "../../rules.toml" #', "rules.base"),
+        ('["zones"]', '[broker]\npassword_file = "/etc/passwd"\n[zones]', "broker"),
     ],
 )
 def test_files_outside_of_the_bundle_are_not_opened(whole: Path, tmp_path: Path, old: str, new: str, key: str) -> None:
