@@ -18,9 +18,8 @@ from dataclasses import replace
 from fusion import geo
 from fusion.schema import US_PER_S, Alert, Quantity
 
-LINK_S = (
-    120.0  # a slow object is confirmed within 20 s of its first plot (DESIGN 8) and rules hold back for 10 s; a hill
-)
+# A slow object is confirmed within 20 s of its first plot (DESIGN 8), rules hold back for 10 s, and a hill may hide it.
+LINK_S = 120.0
 OLD_S = 600.0  # at 50 m/s 30 km: there another object is as likely as this one
 NEAR_M = 2_000.0  # of a first radar plot at long range, and of the picture 5 s before an alert's last word
 SPEED_SHARE = 1.5  # what it can have sped up to since: a dive, or wind from behind
