@@ -112,6 +112,8 @@ def unpacked(data: bytes, config_hash: str) -> tuple[About, dict[str, Any]]:
     if about.code != code():
         raise BadCheckpoint("it is of another version of the program")
     try:
+        if zstandard.frame_content_size(body) > MAX_STATE_BYTES:  # it is what is allocated, whatever the limit given
+            raise ValueError("too large")
         state = _Reader(io.BytesIO(zstandard.ZstdDecompressor().decompress(body, MAX_STATE_BYTES))).load()
     except Exception as error:  # whatever a forged pickle makes of its reader
         raise BadCheckpoint(f"its state cannot be read ({error})") from error

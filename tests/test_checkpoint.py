@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command
+from adapters import checkpoint, simulate_command
 from adapters.checkpoint import About, BadCheckpoint, code, frozen, message, of_message, packed, save, unpacked
 from adapters.offline import Offline
 from adapters.outputs import CHECKPOINT, Outputs
@@ -73,6 +73,14 @@ def test_a_forged_state_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(BadCheckpoint):
         unpacked(packed(ABOUT, frozen([1])), ABOUT.config_hash)  # type: ignore[arg-type]
     assert capsys.readouterr().out == ""
+
+
+def test_a_state_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decompressor allocates what the frame's own head says, and takes no notice of a limit beside it."""
+    data = packed(ABOUT, frozen({"a": bytes(10_000)}))
+    monkeypatch.setattr(checkpoint, "MAX_STATE_BYTES", 9_000)
+    with pytest.raises(BadCheckpoint, match="too large"):
+        unpacked(data, ABOUT.config_hash)
 
 
 def test_saving_leaves_the_old_or_the_new(tmp_path: Path) -> None:
