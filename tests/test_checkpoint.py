@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters import config as configuration
 from adapters import checkpoint, simulate_command
+from adapters import config as configuration
 from adapters.checkpoint import About, BadCheckpoint, code, frozen, message, of_message, packed, save, unpacked
 from adapters.offline import Offline
 from adapters.outputs import CHECKPOINT, Outputs
