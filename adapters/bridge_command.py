@@ -39,7 +39,8 @@ def asterix(
     """Radars that send ASTERIX CAT048 and CAT034, over UDP to the broker, or from a capture to a log for `replay`.
 
     What is no target, of another category or of a radar that is not named is counted by reason and skipped. Ends with
-    Ctrl-C; status 1 when the broker refuses or was never there. VEDETTE_BROKER_USER and _PASSWORD are the account.
+    SIGTERM or Ctrl-C; status 1 when the broker refuses or was never there. The account is VEDETTE_BROKER_USER and
+    VEDETTE_BROKER_PASSWORD.
 
     \b
     Examples:
@@ -69,6 +70,8 @@ def _written(capture: Path, out: Path, radars: dict[tuple[int, int], str], shift
     from replay import log as framelog
 
     tally = Tally()
+    if out.exists():
+        raise ConfigError("command line", "--out", f"{out} is there already", "name a new file")
     try:
         framelog.write(out, frames(capture, Radar(radars), tally, round(shift_s * 1e6)))
     except (OSError, ValueError) as error:
@@ -80,6 +83,7 @@ def _written(capture: Path, out: Path, radars: dict[tuple[int, int], str], shift
 def _live(udp: str, group: str, radars: dict[tuple[int, int], str], broker: str, site: str) -> int:
     import asyncio
     import contextlib
+    import signal
 
     from adapters import config as configuration
     from adapters import feed
@@ -93,10 +97,18 @@ def _live(udp: str, group: str, radars: dict[tuple[int, int], str], broker: str,
         raise ConfigError("command line", "--udp", f"{udp!r} is not HOST:PORT", "write for example 0.0.0.0:8600")
     named, settings = configuration.broker_at(broker, site)
     tally = Tally()
+
+    async def until_told() -> None:
+        passing = asyncio.create_task(
+            pass_on(from_udp(host, int(port), group, Radar(radars)), settings, named, sorted(radars.values()), tally)
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, passing.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await passing
+
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            source = from_udp(host, int(port), group, Radar(radars))
-            asyncio.run(pass_on(source, settings, named, sorted(radars.values()), tally))
+        asyncio.run(until_told())
     except OSError as error:
         raise ConfigError("command line", "--udp", f"{udp}: {error}", "choose an address of this machine") from None
     except (feed.NoBroker, PublishDenied) as error:

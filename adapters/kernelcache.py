@@ -29,7 +29,7 @@ def sources() -> tuple[Path, ...]:
 
 def _counts(path: Path, text: str) -> bool:
     if path.parent.name == "adapters":  # whose other files speak of numba without giving it anything to compile
-        return "@njit(" in text
+        return "\n@njit(" in text
     return "numba" in text or path.name == "params.py"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from adapters import log
 
-PACKAGES = ("fusion", "replay")
+PACKAGES = ("fusion", "replay", "adapters")
 
 
 def modules() -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def modules() -> tuple[str, ...]:
     found = []
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
-            if "@njit(" in path.read_text(encoding="utf-8"):
+            if "\n@njit(" in path.read_text(encoding="utf-8"):
                 found.append(".".join(path.relative_to(root).with_suffix("").parts))
     return tuple(found)
 

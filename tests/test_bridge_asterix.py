@@ -37,14 +37,14 @@ def targets(n: int, sac: int = 25, sic: int = 201, kind: int = 5) -> cat048.Repo
     )  # fmt: skip
 
 
-def state(no_go: bool, overload: bool = False, sac: int = 25, sic: int = 201) -> bytes:
+def state(no_go: bool, overload: bool = False, t_us: int = RX_US) -> bytes:
     """A north mark with the radar's state and place."""
     one = np.ones(1, np.bool_)
     place = b"".join([(120).to_bytes(2, "big"), *(round(v * (1 << 23) / 180).to_bytes(3, "big") for v in (54.5, 25.2))])
     said = {
-        "010": Part(one, octets(np.array([sac << 8 | sic]), 2)),
+        "010": Part(one, octets(np.array([25 << 8 | 201]), 2)),
         "000": Part(one, octets(np.array([1]), 1)),
-        "030": Part(one, octets(np.array([RX_US % DAY_US * 128 // 1_000_000]), 3)),
+        "030": Part(one, octets(np.array([t_us % DAY_US * 128 // 1_000_000]), 3)),
         "050/COM": Part(one, octets(np.array([no_go << 7 | overload << 5]), 1)),
         "120": Part(one, np.frombuffer(place, np.uint8).reshape(1, 8)),
     }
@@ -125,7 +125,7 @@ def test_a_capture_gives_its_datagrams(tmp_path: Path) -> None:
     sent = [(RX_US / 1e6, b"one"), (RX_US / 1e6 + 1.5, b"two")]
     assert list(from_pcap(capture(tmp_path / "a.pcap", *sent))) == [(RX_US, b"one"), (RX_US + 1_500_000, b"two")]
     (tmp_path / "no.pcap").write_bytes(b"no capture at all, but long enough to look like one")
-    with pytest.raises(ValueError, match="magic"):
+    with pytest.raises(ValueError, match="unknown pcap format"):
         list(from_pcap(tmp_path / "no.pcap"))
 
 

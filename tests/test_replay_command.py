@@ -234,13 +234,18 @@ def wait_until(done: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
+def heeds_interrupts() -> None:
+    """A shell's background jobs begin with SIGINT ignored, and so do their children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.alone
 def test_a_loop_begins_again_until_it_is_stopped(tmp_path: Path, broker: Mosquitto) -> None:
     path = tmp_path / "feed.jsonl"
     log.write(path, FRAMES)
     with Listener(broker, "loop") as listener:
         line = command(broker, path, "loop", "--speed", "max", "--loop", "--no-wait")
-        process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE)
+        process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=heeds_interrupts)  # noqa: PLW1509
         try:
             wait_until(lambda: clocks(listener).count(START_US + 100_000) >= 3, "it did not begin a third time")
             process.send_signal(signal.SIGINT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,9 @@ def test_a_service_that_runs_tells_none(tmp_path: Path) -> None:
         address = f'host = "127.0.0.1"\nport = {broker.port}\nusername = "vedette"\npassword = "{SECRET}"'
         config = folder_with(tmp_path, address, http_port)
         with Service(config, http_port, "--log-level", "debug") as service:
+            deadline = time.monotonic() + 90.0
+            while service.metric("vedette_frames_recorded_total") == 0 and time.monotonic() < deadline:
+                time.sleep(0.1)
             told = [service.get(path)[1] for path in ("/metrics", "/readyz", "/healthz")]
             assert service.stop() == 0
         told.append(service.log.read_text(encoding="utf-8"))

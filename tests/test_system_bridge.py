@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_what_a_radar_sends_over_udp_becomes_tracks_and_outlives_the_broker(tmp_
     udp_port = free_port()
     with Mosquitto(tmp_path / "broker") as broker:
         config = write_config(tmp_path / "config", broker.port, [RADAR], {"R1": "plots"}, http_port)
-        with Service(config, http_port) as service, Ear(broker.port, "sensor/R1/health") as ear:
+        with Service(config, http_port) as service:
             passing = vedette(
                 "bridge", "asterix", "--udp", f"127.0.0.1:{udp_port}", "--radar", "25/201=R1",
                 "--broker", f"127.0.0.1:{broker.port}", "--site", "test", stderr=subprocess.PIPE,
@@ -52,24 +53,25 @@ def test_what_a_radar_sends_over_udp_becomes_tracks_and_outlives_the_broker(tmp_
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as radar:
                     radar.connect(("127.0.0.1", udp_port))
 
-                    def until(what: object, marked: bytes) -> None:
+                    def until(what: Callable[[], bool], no_go: bool) -> None:
                         deadline = time.monotonic() + PATIENCE_S
-                        while not what():  # type: ignore[operator]
+                        while not what():
                             assert time.monotonic() < deadline, service.metrics("vedette_")
-                            for data in (*scan(began_us), marked, b"no asterix"):
+                            for data in (*scan(began_us), state(no_go, t_us=now_us()), b"no asterix"):
                                 with contextlib.suppress(ConnectionRefusedError):  # the bridge is not there yet
                                     radar.send(data)
                             time.sleep(1.0)
 
-                    until(lambda: service.metric('vedette_tracks{status="confirmed"}') == 4, state(no_go=False))
+                    until(lambda: service.metric('vedette_tracks{status="confirmed"}') == 4, no_go=False)
                     broker.kill()
                     broker.start()
                     used = service.metric("vedette_items_used_total")
-                    until(lambda: service.metric("vedette_items_used_total") > used + 12, state(no_go=False))
-                    until(lambda: any(told["state"] == "off" for told in ear.of("sensor/")), state(no_go=True))
+                    until(lambda: service.metric("vedette_items_used_total") > used + 12, no_go=False)
+                    with Ear(broker.port, "sensor/R1/health") as ear:
+                        until(lambda: any(told["state"] == "off" for told in ear.of("sensor/")), no_go=True)
                 assert service.metric("vedette_items_unaccounted") == 0
             finally:
-                os.kill(passing.pid, signal.SIGINT)
+                os.kill(passing.pid, signal.SIGTERM)
                 said = passing.communicate(timeout=PATIENCE_S)[1].decode()
             assert passing.returncode == 0, said
             assert "truncated" in said  # what was no ASTERIX was counted and stopped nothing

@@ -83,7 +83,6 @@ class Stand:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.told: list[str] = []  # what was done, with the time
-        self._cold = False
         self._orders = 0
         self._stack = ExitStack()
         self._number = 0
@@ -254,10 +253,12 @@ class Stand:
             time.sleep(0.2)
         counters["unaccounted"] = metrics["vedette_items_unaccounted"]
         self.told.append(f"counted: { {name: count for name, count in metrics.items() if count} }")
+        # Counters begin anew with a cold start, which is right after a disk or a clock that nobody can go on from.
+        cold = int((self.config / "var" / "epoch").read_text(encoding="utf-8")) > 1
         expected = sky.undisturbed(sky.loaded(self.config), self.sensors.sent)
         books = accountant.Books(
             self.sensors.flights, expected, entries, log, alerts, kept, counters,
-            items, self.sensors.wrong, last, dict(self.witness.marks), self._cold,
+            items, self.sensors.wrong, last, dict(self.witness.marks), cold,
         )  # fmt: skip
         return accountant.faults(books)
 
