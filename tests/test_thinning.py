@@ -18,7 +18,7 @@ from tests.bench import bench_live
 from tests.test_engine import digest
 
 NOBODY = np.empty(0, np.int64)
-SECONDS = 45.0
+SECONDS = 33.0
 FROM_S = 20.0
 
 
