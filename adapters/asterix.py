@@ -21,7 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fusion.bare import BARE
-from fusion.schema import B1, F8, I4, I8, Invalid
+from fusion.schema import B1, F8, I4, I8, US_PER_S, Invalid
 
 U1 = NDArray[np.uint8]
 HEADER = 3  # octets of CAT and LEN
@@ -152,6 +152,10 @@ class Walked:
         value = self.unsigned(name, octets, skip) & ((1 << bits) - 1)
         return np.asarray(value - ((value >> (bits - 1)) << bits), np.int64)
 
+    def day_us(self, name: str) -> I8:
+        """(n,) microseconds since midnight UTC, of an item in 1/128 s; -1 where it is absent."""
+        return np.where(self.has(name), self.unsigned(name, 3) * (US_PER_S // 64) // 2, -1)
+
     def scaled(self, name: str, value: I8, unit: float) -> F8:
         """(n,) as a number of `unit`; NaN where the item is absent."""
         return np.where(self.has(name), value * unit, np.nan)
@@ -233,15 +237,12 @@ def walk_1(
         if n == found.shape[0]:
             return n, FULL
         begin = at
-        fspec = at
-        while at < stop and data[at] & 1:
-            at += 1
-        at += 1
-        if at > stop:
+        size = length_1(data, at, stop, EXTENDED, 1)  # FSPEC, and the head of a compound item, are of this form
+        if size < 0:
             return n, TRUNCATED
-        bits = 7 * (at - fspec)
-        for k in range(bits):
-            if not (data[fspec + k // 7] >> (7 - k % 7)) & 1:
+        at += size
+        for k in range(7 * size):
+            if not (data[begin + k // 7] >> (7 - k % 7)) & 1:
                 continue
             if k >= items or form[k] == SPARE:
                 return _forget_1(found, sizes, n), UNKNOWN_ITEM
@@ -249,15 +250,12 @@ def walk_1(
             if form[k] != COMPOUND:
                 size = length_1(data, at, stop, form[k], octets[k])
             else:
-                head = at
-                inner = at
-                while inner < stop and data[inner] & 1:
-                    inner += 1
-                inner += 1
-                if inner > stop:
+                head = length_1(data, at, stop, EXTENDED, 1)
+                if head < 0:
                     return _forget_1(found, sizes, n), TRUNCATED
-                for j in range(7 * (inner - head)):
-                    if not (data[head + j // 7] >> (7 - j % 7)) & 1:
+                inner = at + head
+                for j in range(7 * head):
+                    if not (data[at + j // 7] >> (7 - j % 7)) & 1:
                         continue
                     row = first_part[k] + j
                     if j >= parts[k] or form[row] == SPARE:
@@ -267,7 +265,7 @@ def walk_1(
                         return _forget_1(found, sizes, n), TRUNCATED
                     found[n, row], sizes[n, row] = inner, part
                     inner += part
-                size = inner - head
+                size = inner - at
             if size < 0:
                 return _forget_1(found, sizes, n), TRUNCATED
             found[n, k], sizes[n, k] = at, size
@@ -275,6 +273,18 @@ def walk_1(
         bounds[n, 0], bounds[n, 1] = begin, at
         n += 1
     return n, WHOLE
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+DAY_US = 86_400 * US_PER_S
+
+
+def near(day_us: I8, rx_us: int) -> I8:
+    """(n,) microseconds UTC: the time of day on the day that brings it nearest to `rx_us`; it wraps at midnight."""
+    t_us = rx_us - rx_us % DAY_US + day_us
+    t_us = np.where(t_us - rx_us > DAY_US // 2, t_us - DAY_US, t_us)
+    return np.where(rx_us - t_us > DAY_US // 2, t_us + DAY_US, t_us)
 
 
 # --- out --------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import dpkt
 import numpy as np
 import structlog
 
-from adapters.asterix import Block, blocks, walk
+from adapters.asterix import Block, blocks, near, walk
 from adapters.bridge import TOGETHER_S, Heard, Numbered, Tally
 from adapters.broker import now_us
 from adapters.formats import cat034, cat048
@@ -83,7 +83,7 @@ class Radar:
                 before, said_us = self._said.get(name, ("", -STATUS_EVERY_US))
                 if state != before or rx_us - said_us >= STATUS_EVERY_US:
                     self._said[name] = (state, rx_us)
-                    t_us = int(cat048.near(services.day_us[[row]], rx_us)[0]) if services.day_us[row] >= 0 else rx_us
+                    t_us = int(near(services.day_us[[row]], rx_us)[0]) if services.day_us[row] >= 0 else rx_us
                     heard.words.append(SensorStatus(name, rx_us, t_us, state, _DETAIL[state]))
 
     def _place(self, name: str, services: cat034.Services, row: int) -> None:

@@ -14,9 +14,9 @@ from asterix.base import Bits, RawDatablock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.asterix import HEADER, Layout, blocks, walk
+from adapters.asterix import DAY_US, HEADER, Layout, blocks, near, walk
 from adapters.formats import cat034, cat048
-from adapters.formats.cat048 import ANGLE_UNIT_RAD, DAY_US, LEVEL_UNIT_M, NM_M, RANGE_UNIT_M, Reports
+from adapters.formats.cat048 import ANGLE_UNIT_RAD, LEVEL_UNIT_M, NM_M, RANGE_UNIT_M, Reports
 from fusion.schema import SensorKind, SensorSpec
 from tests import recordings
 
@@ -234,7 +234,7 @@ def test_only_targets_become_plots_and_the_others_are_counted() -> None:
 def test_the_time_of_day_is_of_the_day_that_is_near() -> None:
     midnight_us = 20_000 * DAY_US
     second, late = 1_000_000, DAY_US - 1_000_000
-    near = cat048.near(np.array([second, late]), midnight_us + 2 * second)
-    assert near.tolist() == [midnight_us + second, midnight_us - second]
-    near = cat048.near(np.array([second, late]), midnight_us - 2 * second)
-    assert near.tolist() == [midnight_us + second, midnight_us - second]
+    found = near(np.array([second, late]), midnight_us + 2 * second)
+    assert found.tolist() == [midnight_us + second, midnight_us - second]
+    found = near(np.array([second, late]), midnight_us - 2 * second)
+    assert found.tolist() == [midnight_us + second, midnight_us - second]

@@ -17,7 +17,7 @@ from adapters.asterix import (
     repeated,
     walk,
 )
-from fusion.schema import B1, F8, I1, I4, I8, US_PER_S
+from fusion.schema import B1, F8, I1, I4, I8
 
 CATEGORY = 34
 _STATE = (fixed("COM", 1), NOTHING, NOTHING, fixed("PSR", 1), fixed("SSR", 1), fixed("MDS", 2))
@@ -82,7 +82,7 @@ def of(found: Walked) -> tuple[Services, dict[str, int]]:
         sac=found.unsigned("010", 1).astype(np.int32),
         sic=found.unsigned("010", 1, skip=1).astype(np.int32),
         kind=np.where(found.has("000"), found.unsigned("000", 1), -1).astype(np.int8),
-        day_us=np.where(found.has("030"), found.unsigned("030", 3) * (US_PER_S // 64) // 2, -1),
+        day_us=found.day_us("030"),
         sector_rad=found.scaled("020", found.unsigned("020", 1), SECTOR_RAD),
         period_s=found.scaled("041", found.unsigned("041", 2), 1.0 / 128.0),
         told=found.has("050/COM"),

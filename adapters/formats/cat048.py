@@ -22,6 +22,7 @@ from adapters.asterix import (
     explicit,
     extended,
     fixed,
+    near,
     octets,
     packed,
     records,
@@ -72,7 +73,6 @@ FOOT_M = 0.3048
 RANGE_UNIT_M = NM_M / 256.0
 ANGLE_UNIT_RAD = 2.0 * np.pi / 65_536.0
 LEVEL_UNIT_M = 25.0 * FOOT_M  # a quarter of a flight level
-DAY_US = 86_400 * US_PER_S
 NO_DETECTION = 0  # TYP of I020: a track without a plot
 ROLL_CALL = 4  # and above: Mode S
 # Six bits each, ICAO Annex 10 IV 3.1.2.9.1.2: letters from 1, the blank at 32, digits from 48; the others mean nothing.
@@ -126,7 +126,7 @@ def of(found: Walked) -> tuple[Reports, dict[str, int]]:
     reports = Reports(
         sac=found.unsigned("010", 1).astype(np.int32),
         sic=found.unsigned("010", 1, skip=1).astype(np.int32),
-        day_us=np.where(found.has("140"), found.unsigned("140", 3) * (US_PER_S // 64) // 2, -1),
+        day_us=found.day_us("140"),
         kind=(descriptor >> 5).astype(np.int8),
         simulated=(descriptor & 0x10) != 0,
         test=(more & 0x80) != 0,
@@ -210,14 +210,6 @@ def plots(reports: Reports, spec: SensorSpec, rx_us: int, boot: int = -1, seq: i
         "callsign": r.callsign[left],
     }
     return stand(spec, PlotKind.POLAR, rx_us, near(r.day_us[left], rx_us), boot, seq, columns, rejected)
-
-
-def near(day_us: I8, rx_us: int) -> I8:
-    """(n,) microseconds UTC: the time of day on the day that brings it nearest to `rx_us`; it wraps at midnight."""
-    midnight_us = rx_us - rx_us % DAY_US
-    t_us = midnight_us + day_us
-    t_us = np.where(t_us - rx_us > DAY_US // 2, t_us - DAY_US, t_us)
-    return np.where(rx_us - t_us > DAY_US // 2, t_us + DAY_US, t_us)
 
 
 def _units(value: F8, unit: float) -> I8:
