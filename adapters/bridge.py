@@ -21,9 +21,11 @@ from adapters.formats import plots, sensorstatus
 from adapters.resend import Unfused
 from fusion.schema import US_PER_S, Frame, Plots, SensorStatus
 from fusion.schema import take as rows
+from replay.door import MOST_PLOTS
 
 TOGETHER_S = 0.1  # of arrivals in one message: one plot per message costs ten times as much
-MOST_PLOTS = 120  # of one message, of 64 KiB
+MOST_REASONS = 50  # told by name, the first that came: a stranger's datagrams can name 65,536 radars
+OTHERS = "others"
 MOST_WAITING = 6_000  # messages: a minute of ten sensors
 SAY_EVERY_S = 10.0
 SILENT_S = 30.0
@@ -55,7 +57,9 @@ class Tally:
         self.pieces += heard.pieces
         self.plots += sum(map(len, heard.batches))
         self.messages += messages
-        self.refused.update(heard.refused)
+        for reason, count in heard.refused.items():
+            known = reason in self.refused or len(self.refused) < MOST_REASONS
+            self.refused[reason if known else OTHERS] += count
 
     def words(self) -> str:
         """One line for people."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 
 import dpkt
@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from adapters.asterix import Part, octets, packed, records
-from adapters.bridge import MOST_PLOTS, MOST_WAITING, Heard, Numbered, Tally, parts, take
+from adapters.bridge import MOST_REASONS, MOST_WAITING, OTHERS, Heard, Numbered, Tally, parts, take
 from adapters.bridge_asterix import Radar, from_pcap
 from adapters.formats import cat034, cat048
 from adapters.formats import plots as plots_format
 from fusion.schema import Frame, PlotKind, SensorKind, SensorSpec, plots
 from replay import log
+from replay.door import MOST_PLOTS
 from tests import recordings
 from tests.running import vedette
 
@@ -106,6 +107,16 @@ def test_while_the_broker_is_away_the_oldest_fall_and_are_counted() -> None:
     take(Heard(pieces=1), made, waiting, tally)
     assert (len(waiting), waiting[0].seq, tally.fell) == (MOST_WAITING, 3, 3)
     assert "3 messages fell" in tally.words()
+
+
+def test_reasons_without_end_are_not_kept_by_name() -> None:
+    tally = Tally()
+    for n in range(300):
+        heard = Heard(refused=Counter({f"radar-{n // 256}/{n % 256}": 2}))
+        tally.note(heard, 0)
+    assert sum(tally.refused.values()) == 600
+    assert len(tally.refused) == MOST_REASONS + 1
+    assert tally.refused[OTHERS] == 2 * (300 - MOST_REASONS)
 
 
 def capture(path: Path, *datagrams: tuple[float, bytes]) -> Path:
