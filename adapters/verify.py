@@ -95,7 +95,7 @@ class Comparison:
 
     def ours(self, outputs: Sequence[Output]) -> None:
         """What the engine says at a tick."""
-        self._ours = [output for output in outputs if output.topic in COMPARED]
+        self._ours = [output for output in outputs if output.topic in COMPARED and _by_engine(output)]
 
     def settle(self) -> None:
         """The tick is over: compare."""
@@ -294,7 +294,7 @@ def _inside(path: Path, service: dict[str, Any]) -> None:
 
 
 def _by_engine(output: Output) -> bool:
-    """Closings after a cold start are the service's own."""
+    """Closings after a cold start are the service's own, or of what no engine found again: compared on neither side."""
     return output.topic == "picture" or f'"close_reason":"{RESET}'.encode() not in output.payload
 
 

@@ -19,7 +19,7 @@ from adapters.incidentread import dossier as all_of
 from adapters.outputs import DIGEST
 from adapters.service import names_of
 from adapters.store import _digest, piece_of
-from adapters.verify import Outcome, Result, _away
+from adapters.verify import Comparison, Outcome, Result, _away
 from fusion.schema import Frame
 from replay import recording
 from replay.mcapfile import Output
@@ -210,6 +210,26 @@ def test_what_nobody_records_is_no_crash(whole: Path, tmp_path: Path) -> None:
     outcome = forged(whole, tmp_path / "again", change)
     assert outcome.result is Result.DIFFERENT
     assert "what no service records" in outcome.words
+
+
+def test_what_no_engine_found_again_is_compared_on_neither_side() -> None:
+    """After a cold start the service closes some alerts, and the engine those that it did not find again."""
+    ended = {"schema": "vedette.alert.v1", "id": "a1", "state": "closed", "rule": "low-slow-inside"}
+    of_service, of_engine = (
+        msgspec.json.encode(ended | {"close_reason": f"{dossier.RESET}: {why}"})
+        for why in ("the disk was full; raised again if still true", "not found again within 120 s")
+    )
+    comparison = Comparison()
+    for record, payload in enumerate((of_service, of_engine)):
+        comparison.recorded(record, Output(5, "alert", payload))
+    comparison.ours([Output(5, "alert", of_engine)])
+    comparison.settle()
+    assert comparison.exact
+    assert comparison.alerts_differ() is None
+    other = msgspec.json.encode(ended | {"close_reason": "track ended: dropped"})
+    comparison.ours([Output(6, "alert", other)])
+    comparison.settle()
+    assert comparison.alerts_differ() is not None
 
 
 def test_distances_of_rows() -> None:
