@@ -87,6 +87,7 @@ class Stand:
         self._stack = ExitStack()
         self._number = 0
         self._pid = self._exit = -1
+        self._lives = 1
 
     def __enter__(self) -> Self:
         with self._stack as stack:
@@ -142,6 +143,7 @@ class Stand:
             self.told.append(f"ended with {self._ask('wait').strip()}, started again")
             self._pid = int(self._ask("start"))
             self._exit = os.pidfd_open(self._pid)
+            self._lives += 1
 
     def hook(self, **values: Any) -> None:
         """Tell the service's hooks; one that has just died does not hear it."""
@@ -217,9 +219,10 @@ class Stand:
         time.sleep(fault.after_s)
         kind, _, where = fault.kind.partition(" when ")
         if where:
+            lives = self._lives  # the death itself is seen by who revives it: the pidfd is one thread's alone
             self.hook(die=where)  # and it goes on until it came there
             deadline = time.monotonic() + 10.0
-            while not self.died() and time.monotonic() < deadline:
+            while self._lives == lives and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(fault.lasts_s)
             return
