@@ -25,6 +25,7 @@ from adapters.incidents_command import incidents
 from adapters.pki_command import pki
 from adapters.record_command import record
 from adapters.rules_command import dry_run, rules
+from adapters.ui_command import ui
 
 if TYPE_CHECKING:
     from adapters.broker import BrokerSettings
@@ -47,6 +48,7 @@ app.add_typer(rules, name="rules")
 app.command()(dossier)
 app.command()(verify)
 app.command()(pki)
+app.command()(ui)
 
 
 class Clock(StrEnum):
