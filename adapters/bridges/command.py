@@ -65,8 +65,8 @@ def _radar(text: str) -> tuple[tuple[int, int], str]:
 
 
 def _written(capture: Path, out: Path, radars: dict[tuple[int, int], str], shift_s: float) -> int:
-    from adapters.bridge import Tally
-    from adapters.bridge_asterix import Radar, frames
+    from adapters.bridges.asterix import Radar, frames
+    from adapters.bridges.common import Tally
     from replay import log as framelog
 
     tally = Tally()
@@ -87,9 +87,9 @@ def _live(udp: str, group: str, radars: dict[tuple[int, int], str], broker: str,
 
     from adapters import config as configuration
     from adapters import feed
-    from adapters.bridge import Tally
-    from adapters.bridge import bridge as pass_on
-    from adapters.bridge_asterix import Radar, from_udp
+    from adapters.bridges.asterix import Radar, from_udp
+    from adapters.bridges.common import Tally
+    from adapters.bridges.common import bridge as pass_on
     from adapters.broker import PublishDenied
 
     host, _, port = udp.rpartition(":")
