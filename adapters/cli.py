@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters import lean, log
-from adapters.bridge_command import bridge
+from adapters.bridges.command import bridge
 from adapters.dossier_command import dossier, verify
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
