@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
+from adapters.adsb import CATEGORY, FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 from adapters.wire import (
     EARLIEST_US,
     LATEST_US,
@@ -32,16 +33,6 @@ from adapters.wire import (
 )
 from fusion.schema import PlotKind, Plots, SensorSpec
 
-FOOT_M = 0.3048
-KNOT_MPS = 1852.0 / 3600.0
-FOOT_PER_MINUTE_MPS = FOOT_M / 60.0
-
-# Emitter categories, DO-260B letters to the numbers of ASTERIX CAT021 I020.
-CATEGORY = {
-    "A0": 0, "A1": 1, "A2": 2, "A3": 3, "A4": 4, "A5": 5, "A6": 6, "A7": 10,
-    "B0": 0, "B1": 11, "B2": 12, "B3": 16, "B4": 15, "B6": 13, "B7": 14,
-    "C0": 0, "C1": 20, "C2": 21, "C3": 22, "C4": 23, "C5": 24,
-}  # fmt: skip
 _LETTERS = {number: letters for letters, number in CATEGORY.items() if number > 0}
 _HEX = frozenset("0123456789abcdefABCDEF")
 _OCTAL = frozenset("01234567")

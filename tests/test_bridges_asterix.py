@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter, deque
 from pathlib import Path
 
 import dpkt
@@ -11,13 +10,12 @@ import numpy as np
 import pytest
 
 from adapters.asterix import Part, octets, packed, records
-from adapters.bridge import MOST_REASONS, MOST_WAITING, OTHERS, Heard, Numbered, Tally, parts, take
-from adapters.bridge_asterix import Radar, from_pcap
+from adapters.bridges.asterix import Radar, from_pcap
+from adapters.bridges.common import Heard, Tally
 from adapters.formats import cat034, cat048
 from adapters.formats import plots as plots_format
-from fusion.schema import Frame, PlotKind, SensorKind, SensorSpec, plots
+from fusion.schema import SensorKind, SensorSpec
 from replay import log
-from replay.door import MOST_PLOTS
 from tests import recordings
 from tests.running import vedette
 
@@ -90,35 +88,6 @@ def test_a_radar_tells_its_state_when_it_changes_and_now_and_then() -> None:
     assert not heard.refused
 
 
-def test_every_message_has_its_number_and_reads_back() -> None:
-    n = 2 * MOST_PLOTS + 5
-    batch = plots("R1", PlotKind.POLAR, RX_US, np.full(n, RX_US), range_m=np.full(n, 5e4), azimuth_rad=np.ones(n))
-    assert [len(part) for part in parts(batch)] == [MOST_PLOTS, MOST_PLOTS, 5]
-    numbers = Numbered(boot=7)
-    frames = numbers.frames(Heard([batch])) + numbers.frames(Heard([batch]))
-    read = [plots_format.decode(frame.payload, SPEC, frame.rx_us).batch for frame in frames]
-    assert [(b.boot, b.seq) for b in read] == [(7, seq) for seq in range(6)]
-    assert max(len(frame.payload) for frame in frames) < 65_536
-
-
-def test_while_the_broker_is_away_the_oldest_fall_and_are_counted() -> None:
-    waiting, tally = deque[Frame](), Tally()
-    made = [Frame(n, RX_US, "in/R1/plots", b"") for n in range(MOST_WAITING + 3)]
-    take(Heard(pieces=1), made, waiting, tally)
-    assert (len(waiting), waiting[0].seq, tally.fell) == (MOST_WAITING, 3, 3)
-    assert "3 messages fell" in tally.words()
-
-
-def test_reasons_without_end_are_not_kept_by_name() -> None:
-    tally = Tally()
-    for n in range(300):
-        heard = Heard(refused=Counter({f"radar-{n // 256}/{n % 256}": 2}))
-        tally.note(heard, 0)
-    assert sum(tally.refused.values()) == 600
-    assert len(tally.refused) == MOST_REASONS + 1
-    assert tally.refused[OTHERS] == 2 * (300 - MOST_REASONS)
-
-
 def capture(path: Path, *datagrams: tuple[float, bytes]) -> Path:
     """A pcap of UDP over Ethernet, and one packet that is none."""
     with path.open("wb") as file:
@@ -155,7 +124,7 @@ def test_the_command_writes_a_log_that_replays(tmp_path: Path) -> None:
 @pytest.mark.real_data
 def test_the_capture_of_san_luis_becomes_its_plots(data: Path, tmp_path: Path) -> None:
     """As many plots as somebody else's decoder found, of the one radar, and nothing else."""
-    from adapters.bridge_asterix import frames
+    from adapters.bridges.asterix import frames
 
     tally = Tally()
     found = list(frames(data / "recordings/asterix-argentina-sanluis/UIS.pcap", Radar({(226, 221): "UIS"}), tally))

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from adapters import log
+from adapters.bridges import receivers
 from adapters.errors import ConfigError, refusals
 
 DONE, FAILED = 0, 1
 bridge = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Pass on what receivers and radars of others send: asterix."
+    no_args_is_help=True, add_completion=False, help="Pass on what receivers and radars of others send."
 )
+bridge.command()(receivers.sbs)
 _RADAR = re.compile(r"(\d{1,3})/(\d{1,3})=([A-Za-z0-9_-]{1,32})")
 
 
@@ -65,8 +67,8 @@ def _radar(text: str) -> tuple[tuple[int, int], str]:
 
 
 def _written(capture: Path, out: Path, radars: dict[tuple[int, int], str], shift_s: float) -> int:
-    from adapters.bridge import Tally
-    from adapters.bridge_asterix import Radar, frames
+    from adapters.bridges.asterix import Radar, frames
+    from adapters.bridges.common import Tally
     from replay import log as framelog
 
     tally = Tally()
@@ -87,9 +89,9 @@ def _live(udp: str, group: str, radars: dict[tuple[int, int], str], broker: str,
 
     from adapters import config as configuration
     from adapters import feed
-    from adapters.bridge import Tally
-    from adapters.bridge import bridge as pass_on
-    from adapters.bridge_asterix import Radar, from_udp
+    from adapters.bridges.asterix import Radar, from_udp
+    from adapters.bridges.common import Tally
+    from adapters.bridges.common import bridge as pass_on
     from adapters.broker import PublishDenied
 
     host, _, port = udp.rpartition(":")

@@ -20,7 +20,7 @@ import numpy as np
 import structlog
 
 from adapters.asterix import Block, blocks, near, walk
-from adapters.bridge import TOGETHER_S, Heard, Numbered, Tally
+from adapters.bridges.common import TOGETHER_S, Heard, Numbered, Tally
 from adapters.broker import now_us
 from adapters.formats import cat034, cat048
 from fusion.schema import I4, I8, US_PER_S, Frame, Invalid, SensorKind, SensorSpec, SensorStatus, take
