@@ -137,10 +137,14 @@ def random_tracks(rng: np.random.Generator, n: int) -> SystemTracks:
     letters = np.frombuffer(b"ABCXYZ0189", "S1")
     names = [b"".join(rng.choice(letters, rng.integers(0, 9)).tolist()) for _ in range(n)]
     placed, plane, moving, speeding, mode, sx, sw, sv = (rng.random(n) < 0.7 for _ in range(8))
-    bits: dict[str, Any] = {name: column(0, (1 << width) - 1, np.int8) for fields in cat062.STATUS for name, _, width in fields}
+    bits: dict[str, Any] = {
+        name: column(0, (1 << width) - 1, np.int8) for fields in cat062.STATUS for name, _, width in fields
+    }
     quiet = rng.random(n) < 0.3
     bits = {name: np.where(quiet, 0, value).astype(np.int8) for name, value in bits.items()}
-    modes: dict[str, Any] = {name: np.where(mode, column(0, 3), -1).astype(np.int8) for name in ("turn", "pace", "vertical")}
+    modes: dict[str, Any] = {
+        name: np.where(mode, column(0, 3), -1).astype(np.int8) for name in ("turn", "pace", "vertical")
+    }
     ages: dict[str, Any] = {name: measured(0, 255, AGE_UNIT_S) for name in cat062.AGES.values()}
     return SystemTracks(
         sac=column(0, 255), sic=column(0, 255), service=column(-1, 255), number=column(-1, 65_535),
