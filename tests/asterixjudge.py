@@ -9,7 +9,7 @@ from typing import Any
 import asterix.generated as gen
 import dpkt
 import numpy as np
-from asterix.base import Bits, RawDatablock
+from asterix.base import Bits, RawDatablock, StringICAO
 
 from adapters.asterix import COMPOUND, EXPLICIT, EXTENDED, FIXED, HEADER, REPEATED, SPARE, Layout, blocks, walk
 from fusion.schema import I8
@@ -37,6 +37,13 @@ def judged(category: int, data: bytes) -> list[Any]:
             assert not isinstance(records, ValueError)
             found += records
     return found
+
+
+def follows(category: int, block: bytes) -> bool:
+    """Whether the other decoder finds its way to the end of a block."""
+    parsed = RawDatablock.parse(Bits.from_bytes(block))
+    assert not isinstance(parsed, ValueError)
+    return not isinstance(JUDGES[category].cv_uap.parse(parsed[0].get_raw_records()), ValueError)
 
 
 def ours(layout: Layout, data: bytes) -> list[dict[str, bytes]]:
@@ -81,6 +88,13 @@ def content(item: Any, *names: str) -> Any:
 def quantity(item: Any, unit: str | None, *names: str) -> float:
     """A number of an item, or of its part, in this unit of its own."""
     return float(content(item, *names).as_quantity(unit))
+
+
+def text(item: Any, *names: str) -> str:
+    """Six-bit characters, as the other decoder has each; a blank where it has none."""
+    value = part(item, *names)
+    letters = [StringICAO.to_char(value >> shift & 0x3F) for shift in range(42, -1, -6)]
+    return "".join(letter if letter.isalnum() else " " for letter in letters).rstrip()
 
 
 def part(item: Any, *names: str) -> Any:

@@ -24,7 +24,7 @@ from adapters.asterixitems import (
 from adapters.formats import cat021
 from adapters.formats.cat021 import FINE_UNIT_RAD, Reports
 from fusion.schema import SensorKind, SensorSpec, take
-from tests.asterixjudge import JUDGES, anything, content, judged, ours, part, quantity, theirs, whole
+from tests.asterixjudge import JUDGES, anything, content, judged, ours, part, quantity, text, theirs, whole
 
 STATION = SensorSpec("A1", 0, SensorKind.ADSB)
 RX_US = 20_500 * DAY_US + 40_000_000_000
@@ -86,6 +86,8 @@ def _check_speed(r: Reports, row: int, items: dict[str, Any]) -> None:
 def _check_words(r: Reports, row: int, items: dict[str, Any]) -> None:
     if "070" in items:
         assert f"{r.mode3a[row]:04o}" == content(items["070"], "MODE3A").as_string()
+    if "170" in items:
+        assert r.callsign[row].decode() == text(items["170"])
     if "210" in items:
         assert r.version[row] == part(items["210"], "VN")
     descriptor = items.get("040")

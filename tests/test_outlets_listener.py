@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
         yield server
 
 
-Publish = Callable[..., object]
+Publish = Callable[..., Awaitable[None]]
 
 
 @asynccontextmanager
@@ -91,19 +91,19 @@ def test_a_broker_that_has_forgotten_leaves_no_ghosts(tmp_path: Path, monkeypatc
     said = samples.alarm()
 
     async def play() -> None:
-        async with scene(broker, "l2") as (listener, publish):
+        async with scene(server, "l2") as (listener, publish):
             await publish("track/5:17", track_payload(17))
             await publish(f"alert/{said.id}", alert.encode(said, NAMES, 1))
             await until(lambda: listener.held.count() == 1 and len(listener.held.alerts()) == 1)
             seen = listener.held.alert_number
-            await asyncio.to_thread(broker.kill)
+            await asyncio.to_thread(server.kill)
             (tmp_path / "broker" / "mosquitto.db").unlink(missing_ok=True)
-            await asyncio.to_thread(broker.start)
+            await asyncio.to_thread(server.start)
             await asyncio.wait_for(listener.alerted(seen), 30)
             assert [a.state for a in listener.held.alert_changes(seen).alerts] == ["closed"]
             await until(lambda: listener.held.count() == 0)
 
-    with Mosquitto(tmp_path / "broker") as broker:
+    with Mosquitto(tmp_path / "broker") as server:
         asyncio.run(play())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +13,13 @@ from adapters import log
 from adapters.errors import ConfigError, refusals
 
 if TYPE_CHECKING:
+    import ssl
+
     from adapters.outlets.listener import Serve
 
 DONE, FAILED = 0, 1
 out = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Give the picture to maps and systems of others: geojson."
+    no_args_is_help=True, add_completion=False, help="Give the picture to maps and systems of others: cot, geojson."
 )
 Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
@@ -54,6 +57,68 @@ def geojson(
         outlet = GeoJson(every_s, file)
         code = listening("geojson", config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)
+
+
+@out.command()
+def cot(
+    tcp: Annotated[str, typer.Option(help="HOST:PORT of a TAK server.")] = "",
+    udp: Annotated[str, typer.Option(help="HOST:PORT to send datagrams to; a multicast group too.")] = "",
+    tls: Annotated[bool, typer.Option("--tls", help="TLS over --tcp.")] = False,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM of the authority; default: those of the system.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM of our certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two words of a track.")] = 1.0,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """Cursor on Target, for TAK (ATAK, WinTAK, TAK servers): tracks and alerts, and their end.
+
+    An object is unknown (a-u-A) unless a person identified it, or its own word is live, radar has seen the same and its
+    category is one of civil aircraft (a-n-A-C). An alert is cancelled under the uid under which it was raised.
+
+    \b
+    Examples:
+      vedette out cot --tcp tak.example:8087
+      vedette out cot --tcp tak.example:8089 --tls --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
+      vedette out cot --udp 239.2.3.1:6969 --broker 127.0.0.1:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.outlets.cot import CotOutlet, Datagrams, Stream
+
+        if bool(tcp) == bool(udp):
+            raise ConfigError("command line", "--tcp", "one of --tcp and --udp is needed", "name one of them")
+        if (tls and udp) or (not tls and (tls_ca or tls_cert or tls_key)):
+            raise ConfigError("command line", "--tls", "TLS is for --tcp with --tls", "add or leave out the options")
+        host, port = place_of(tcp or udp, "--tcp" if tcp else "--udp")
+        link = (
+            Datagrams(host, port) if udp else Stream(host, port, _context(tls_ca, tls_cert, tls_key) if tls else None)
+        )
+        outlet = CotOutlet(link, every_s)
+        code = listening("cot", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+def _context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert is not None:
+            context.load_cert_chain(cert, key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        problem = f"cannot be used: {error.strerror or error}"
+        raise ConfigError("command line", "--tls-ca, --tls-cert, --tls-key", problem, "give PEM files") from None
+    return context
+
+
+def place_of(text: str, option: str) -> tuple[str, int]:
+    """HOST and PORT of `HOST:PORT` or `[IPv6]:PORT`. Raises ConfigError."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
+    if found is None or not 0 < int(found[3]) <= 65_535:
+        raise ConfigError("command line", option, f"{text!r} is not HOST:PORT", "write for example 127.0.0.1:8087")
+    return found[1] or found[2], int(found[3])
 
 
 def listening(name: str, config: Path, broker: str, site: str, serve: Serve, words: Callable[[], str]) -> int:

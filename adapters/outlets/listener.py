@@ -99,16 +99,17 @@ class Listener:
             for incoming in batch:
                 self.held.take(incoming.topic, incoming.payload, incoming.retain, incoming.rx_us)
                 self.connection.ack(incoming)
-            self._ring()
+            self.ring()
             await asyncio.sleep(0)
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             self.held.expire(now_us())
-            self._ring()
+            self.ring()
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Tell who waits that something changed, where it has."""
         any_number, alert_number = self._numbers
         self._numbers = (self.held.number, self.held.alert_number)
         if self.held.number != any_number:
