@@ -44,6 +44,27 @@ def sbs(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", sit
     raise typer.Exit(code)
 
 
+def beast(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", site: Site = "demo") -> None:
+    """A receiver that sends raw 1090 MHz in the Beast format, on TCP port 30005 of readsb, dump1090 and others.
+
+    Read are identification, position, velocity and quality of ADS-B (also TIS-B and ADS-R), and the codes of replies.
+    The rest is as for `vedette bridge sbs`.
+
+    \b
+    Example:
+      vedette bridge beast --connect 127.0.0.1:30005 --sensor ADSB1 --broker broker.example:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.bridges.beast import Beast
+        from adapters.bridges.source import from_tcp
+
+        host, port = address(connect)
+        source = from_tcp(host, port, named(sensor), Beast(sensor))
+        code = pass_on(source, sensor, broker, site)
+    raise typer.Exit(code)
+
+
 def address(connect: str) -> tuple[str, int]:
     """Host and port. Raises ConfigError."""
     host, _, port = connect.rpartition(":")
