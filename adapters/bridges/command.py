@@ -17,6 +17,7 @@ bridge = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pass on what receivers and radars of others send."
 )
 bridge.command()(receivers.beast)
+bridge.command()(receivers.readsb)
 bridge.command()(receivers.sbs)
 _RADAR = re.compile(r"(\d{1,3})/(\d{1,3})=([A-Za-z0-9_-]{1,32})")
 

@@ -65,6 +65,39 @@ def beast(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", s
     raise typer.Exit(code)
 
 
+def readsb(
+    sensor: Sensor,
+    url: Annotated[str, typer.Option("--url", help="Address of aircraft.json.")] = "",
+    every: Annotated[float, typer.Option(min=0.1, max=60.0, help="Seconds between two questions.")] = 1.0,
+    connect: Annotated[str, typer.Option("--connect", help="HOST:PORT of its --net-json-port instead.")] = "",
+    broker: Broker = "127.0.0.1:1883",
+    site: Site = "demo",
+) -> None:
+    """A receiver that runs readsb (or dump1090, tar1090): its aircraft.json over HTTP, or its lines of JSON over TCP.
+
+    A position is passed on once, however often it is told. The rest is as for `vedette bridge sbs`.
+
+    \b
+    Examples:
+      vedette bridge readsb --url http://192.0.2.7/tar1090/data/aircraft.json --sensor ADSB1 --site lt-east
+      vedette bridge readsb --connect 192.0.2.7:30047 --sensor ADSB1 --broker broker.example:1883
+    """
+    log.setup("info")
+    with refusals():
+        if bool(url) == bool(connect):
+            raise ConfigError("command line", "--url", "neither or both of --url and --connect", "take one")
+        if url and not url.startswith(("http://", "https://")):
+            cure = "write for example http://192.0.2.7/tar1090/data/aircraft.json"
+            raise ConfigError("command line", "--url", f"{url!r} is no address of a web server", cure)
+        from adapters.bridges.readsb import Readsb, from_http
+        from adapters.bridges.source import from_tcp
+
+        receiver = Readsb(named(sensor))
+        source = from_http(url, every, sensor, receiver) if url else from_tcp(*address(connect), sensor, receiver)
+        code = pass_on(source, sensor, broker, site)
+    raise typer.Exit(code)
+
+
 def address(connect: str) -> tuple[str, int]:
     """Host and port. Raises ConfigError."""
     host, _, port = connect.rpartition(":")
