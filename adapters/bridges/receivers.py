@@ -98,6 +98,27 @@ def readsb(
     raise typer.Exit(code)
 
 
+def remoteid(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", site: Site = "demo") -> None:
+    """A receiver of Remote ID that sends a line of JSON for everything that it hears, over TCP.
+
+    Raw messages and packs of opendroneid (hex or base64), or their fields. Where the operator stands is not read. The
+    rest is as for `vedette bridge sbs`.
+
+    \b
+    Example:
+      vedette bridge remoteid --connect 127.0.0.1:30100 --sensor RID1 --broker broker.example:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.bridges.remoteid import RemoteId
+        from adapters.bridges.source import from_tcp
+
+        host, port = address(connect)
+        source = from_tcp(host, port, named(sensor), RemoteId(sensor))
+        code = pass_on(source, sensor, broker, site)
+    raise typer.Exit(code)
+
+
 def address(connect: str) -> tuple[str, int]:
     """Host and port. Raises ConfigError."""
     host, _, port = connect.rpartition(":")
