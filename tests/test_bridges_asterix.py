@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from adapters.asterix import Part, octets, packed, records
-from adapters.bridges.asterix import Radar, from_pcap
-from adapters.bridges.common import Heard, Tally
-from adapters.formats import cat034, cat048
+from adapters.bridges.asterix import Ear, from_pcap
+from adapters.bridges.common import Heard, Numbered, Tally
+from adapters.formats import cat021, cat034, cat048, cat062
 from adapters.formats import plots as plots_format
-from fusion.schema import SensorKind, SensorSpec
+from fusion.schema import PlotKind, SensorKind, SensorSpec
 from replay import log
-from tests import recordings
+from tests import recordings, test_formats_cat021, test_formats_cat062
 from tests.running import vedette
 
 RX_US = 1_774_000_000_000_000
@@ -52,10 +52,10 @@ def state(no_go: bool, overload: bool = False, t_us: int = RX_US) -> bytes:
 
 
 def test_what_comes_together_is_one_batch_of_each_radar() -> None:
-    radar = Radar({(25, 201): "R1", (25, 11): "R2"})
+    ear = Ear({(25, 201): "R1", (25, 11): "R2"})
     heard = Heard()
     sent = [*cat048.encode(targets(3)), *cat048.encode(targets(2, sic=11)), *cat048.encode(targets(4))]
-    radar.hear([(RX_US + n, data) for n, data in enumerate(sent)], heard)
+    ear.hear([(RX_US + n, data) for n, data in enumerate(sent)], heard)
     assert [(b.sensor, len(b), b.rx_us) for b in heard.batches] == [("R2", 2, RX_US + 2), ("R1", 7, RX_US + 2)]
     assert heard.pieces == 3
     assert not heard.refused
@@ -63,27 +63,46 @@ def test_what_comes_together_is_one_batch_of_each_radar() -> None:
 
 
 def test_what_is_not_ours_is_counted_by_reason() -> None:
-    radar, heard = Radar({(25, 201): "R1"}), Heard()
+    ear, heard = Ear({(25, 201): "R1"}), Heard()
     good = cat048.encode(targets(2))
     torn = good[0][:-4]
     short = good[0][:1] + (len(good[0]) - 4).to_bytes(2, "big") + good[0][3:-4]  # the record runs over its block
     strange = b"\x01\x00\x05\x00\x00"
-    radar.hear(
+    ear.hear(
         [(RX_US, d) for d in (*good, torn, short, strange, b"", b"\x30", *cat048.encode(targets(1, sac=9)))], heard
     )
     assert heard.refused == {"truncated": 3, "category-1": 1, "radar-9/201": 1}
     assert [len(b) for b in heard.batches] == [3]  # two whole ones, and the first of the block that is too short
-    radar.hear([(RX_US, d) for d in cat048.encode(targets(1, kind=0))], heard)
+    ear.hear([(RX_US, d) for d in cat048.encode(targets(1, kind=0))], heard)
     assert heard.refused["no-detection"] == 1
 
 
+def test_stations_and_neighbours_become_claims_and_tracks() -> None:
+    ear = Ear({}, stations={(25, 31): "A1"}, neighbours={(26, 1): "N1"})
+    claims = test_formats_cat021.plain(6, sac=np.full(6, 25), sic=[31] * 5 + [32], day_us=np.full(6, RX_US % DAY_US))
+    tracks = test_formats_cat062.blank(3, sac=np.full(3, 26), sic=np.full(3, 1), day_us=np.full(3, RX_US % DAY_US))
+    heard = Heard()
+    sent = [*cat021.encode(claims), *cat062.encode(tracks), *cat048.encode(targets(2))]
+    ear.hear([(RX_US, data) for data in sent], heard)
+    assert [(b.sensor, b.kind, len(b)) for b in heard.batches] == [
+        ("A1", PlotKind.POSITION, 5), ("N1", PlotKind.POSITION, 3),
+    ]  # fmt: skip
+    assert heard.refused == {"station-25/32": 1, "radar-25/201": 2}
+    kinds = {"A1": SensorKind.ADSB, "N1": SensorKind.TRACK}
+    for frame in Numbered(boot=7).frames(heard):
+        spec = SensorSpec(frame.source.split("/")[1], 0, kinds[frame.source.split("/")[1]])
+        read = plots_format.decode(frame.payload, spec, frame.rx_us)
+        assert not read.rejected
+        assert dict.fromkeys(read.batch.address.tolist()) == {0x489ABC: None}
+
+
 def test_a_radar_tells_its_state_when_it_changes_and_now_and_then() -> None:
-    radar, heard = Radar({(25, 201): "R1"}), Heard()
+    ear, heard = Ear({(25, 201): "R1"}), Heard()
     for n in range(30):  # a mark a second
-        radar.hear([(RX_US + n * 1_000_000, state(no_go=n >= 20))], heard)
+        ear.hear([(RX_US + n * 1_000_000, state(no_go=n >= 20))], heard)
     told = [(word.rx_us - RX_US, word.state) for word in heard.words]
     assert told == [(0, "ok"), (10_000_000, "ok"), (20_000_000, "off")]
-    radar.hear([(RX_US + 40_000_000, state(no_go=False, overload=True))], heard)
+    ear.hear([(RX_US + 40_000_000, state(no_go=False, overload=True))], heard)
     assert heard.words[-1].state == "degraded"
     assert not heard.refused
 
@@ -119,6 +138,8 @@ def test_the_command_writes_a_log_that_replays(tmp_path: Path) -> None:
     assert vedette(*line).wait(60) == 2  # it is there already
     assert vedette(*line[:-1], "300/1=R1").wait(60) == 2
     assert vedette("bridge", "asterix", "--radar", "1/2=R1").wait(60) == 2
+    assert vedette(*line[:-2]).wait(60) == 2  # nobody to listen to
+    assert vedette(*line, "--station", "25/31=R1").wait(60) == 2  # one sensor of two kinds
 
 
 @pytest.mark.real_data
@@ -127,7 +148,7 @@ def test_the_capture_of_san_luis_becomes_its_plots(data: Path, tmp_path: Path) -
     from adapters.bridges.asterix import frames
 
     tally = Tally()
-    found = list(frames(data / "recordings/asterix-argentina-sanluis/UIS.pcap", Radar({(226, 221): "UIS"}), tally))
+    found = list(frames(data / "recordings/asterix-argentina-sanluis/UIS.pcap", Ear({(226, 221): "UIS"}), tally))
     lines = (data / recordings.SAN_LUIS).read_text("utf-8").splitlines()
     assert tally.plots + sum(tally.refused.values()) == len(lines) - 1
     assert {frame.source for frame in found} <= {"in/UIS/plots", "in/UIS/status"}

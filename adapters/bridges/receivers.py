@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from adapters import log
+from adapters.bridges.passing import pass_on
 from adapters.errors import ConfigError, refusals
 
-if TYPE_CHECKING:
-    from adapters.bridges.common import Heard
-
-DONE, FAILED = 0, 1
 Connect = Annotated[str, typer.Option("--connect", help="HOST:PORT of the receiver.")]
 Sensor = Annotated[str, typer.Option("--sensor", help="The sensor's id in sensors.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT.")]
@@ -40,7 +36,7 @@ def sbs(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", sit
 
         host, port = address(connect)
         source = from_tcp(host, port, named(sensor), Sbs(sensor))
-        code = pass_on(source, sensor, broker, site)
+        code = pass_on(source, [sensor], broker, site)
     raise typer.Exit(code)
 
 
@@ -61,7 +57,7 @@ def beast(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", s
 
         host, port = address(connect)
         source = from_tcp(host, port, named(sensor), Beast(sensor))
-        code = pass_on(source, sensor, broker, site)
+        code = pass_on(source, [sensor], broker, site)
     raise typer.Exit(code)
 
 
@@ -94,7 +90,7 @@ def readsb(
 
         receiver = Readsb(named(sensor))
         source = from_http(url, every, sensor, receiver) if url else from_tcp(*address(connect), sensor, receiver)
-        code = pass_on(source, sensor, broker, site)
+        code = pass_on(source, [sensor], broker, site)
     raise typer.Exit(code)
 
 
@@ -115,7 +111,7 @@ def remoteid(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883"
 
         host, port = address(connect)
         source = from_tcp(host, port, named(sensor), RemoteId(sensor))
-        code = pass_on(source, sensor, broker, site)
+        code = pass_on(source, [sensor], broker, site)
     raise typer.Exit(code)
 
 
@@ -134,33 +130,3 @@ def named(sensor: str) -> str:
         cure = "letters, digits, - and _, at most 32"
         raise ConfigError("command line", "--sensor", f"{sensor!r} is no sensor's id", cure)
     return sensor
-
-
-def pass_on(source: AsyncIterator[Heard], sensor: str, broker: str, site: str) -> int:
-    """Pass on what one sensor says until told to end; says what came. Raises ConfigError."""
-    import asyncio
-    import contextlib
-    import signal
-
-    from adapters import config as configuration
-    from adapters import feed
-    from adapters.bridges import common
-    from adapters.broker import PublishDenied
-
-    place, settings = configuration.broker_at(broker, site)
-    tally = common.Tally()
-
-    async def until_told() -> None:
-        passing = asyncio.create_task(common.bridge(source, settings, place, [sensor], tally))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, passing.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await passing
-
-    try:
-        asyncio.run(until_told())
-    except (feed.NoBroker, PublishDenied) as error:
-        typer.echo(f"vedette: {error}", err=True)
-        return FAILED
-    typer.echo(tally.words(), err=True)
-    return DONE

@@ -1,0 +1,150 @@
+"""`vedette out`: what the service publishes, in the formats of others, by a process of its own beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapters import log
+from adapters.errors import ConfigError, refusals
+
+if TYPE_CHECKING:
+    import ssl
+
+    from adapters.outlets.listener import Serve
+
+DONE, FAILED = 0, 1
+out = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Give the picture to maps and systems of others: cot, geojson."
+)
+Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
+Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
+Site = Annotated[str, typer.Option("--site", help="Site in the topics; default: the configured one.")]
+DEFAULT_FOLDER = Path("config")
+
+
+@out.callback()
+def options() -> None:
+    """Each listens to the service's topics and speaks one format. Ends with SIGTERM or Ctrl-C."""
+
+
+@out.command()
+def geojson(
+    file: Annotated[Path | None, typer.Option(help="File to write anew every --every seconds.")] = None,
+    lines: Annotated[bool, typer.Option("--lines", help="Every change as a line on standard output.")] = False,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two states.")] = 1.0,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """GeoJSON (RFC 7946): tracks and alerts as points with the properties of our own messages.
+
+    \b
+    Examples:
+      vedette out geojson --file picture.geojson --broker 127.0.0.1:1883 --site lt-east
+      vedette out geojson --lines | jq .properties
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.outlets.geojson import GeoJson
+
+        if (file is None) == (not lines):
+            raise ConfigError("command line", "--file", "one of --file and --lines is needed", "name one of them")
+        outlet = GeoJson(every_s, file)
+        code = listening("geojson", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+@out.command()
+def cot(
+    tcp: Annotated[str, typer.Option(help="HOST:PORT of a TAK server.")] = "",
+    udp: Annotated[str, typer.Option(help="HOST:PORT to send datagrams to; a multicast group too.")] = "",
+    tls: Annotated[bool, typer.Option("--tls", help="TLS over --tcp.")] = False,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM of the authority; default: those of the system.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM of our certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two words of a track.")] = 1.0,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """Cursor on Target, for TAK (ATAK, WinTAK, TAK servers): tracks and alerts, and their end.
+
+    An object is unknown (a-u-A) unless a person identified it, or its own word is live, radar has seen the same and its
+    category is one of civil aircraft (a-n-A-C). An alert is cancelled under the uid under which it was raised.
+
+    \b
+    Examples:
+      vedette out cot --tcp tak.example:8087
+      vedette out cot --tcp tak.example:8089 --tls --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
+      vedette out cot --udp 239.2.3.1:6969 --broker 127.0.0.1:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.outlets.cot import CotOutlet, Datagrams, Stream
+
+        if bool(tcp) == bool(udp):
+            raise ConfigError("command line", "--tcp", "one of --tcp and --udp is needed", "name one of them")
+        if (tls and udp) or (not tls and (tls_ca or tls_cert or tls_key)):
+            raise ConfigError("command line", "--tls", "TLS is for --tcp with --tls", "add or leave out the options")
+        host, port = place_of(tcp or udp, "--tcp" if tcp else "--udp")
+        link = (
+            Datagrams(host, port) if udp else Stream(host, port, _context(tls_ca, tls_cert, tls_key) if tls else None)
+        )
+        outlet = CotOutlet(link, every_s)
+        code = listening("cot", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+def _context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert is not None:
+            context.load_cert_chain(cert, key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        problem = f"cannot be used: {error.strerror or error}"
+        raise ConfigError("command line", "--tls-ca, --tls-cert, --tls-key", problem, "give PEM files") from None
+    return context
+
+
+def place_of(text: str, option: str) -> tuple[str, int]:
+    """HOST and PORT of `HOST:PORT` or `[IPv6]:PORT`. Raises ConfigError."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
+    if found is None or not 0 < int(found[3]) <= 65_535:
+        raise ConfigError("command line", option, f"{text!r} is not HOST:PORT", "write for example 127.0.0.1:8087")
+    return found[1] or found[2], int(found[3])
+
+
+def listening(name: str, config: Path, broker: str, site: str, serve: Serve, words: Callable[[], str]) -> int:
+    """Listen under this name and serve until SIGTERM or SIGINT, which is a good end. Raises ConfigError."""
+    import asyncio
+    import signal
+
+    from adapters.brokerchoice import chosen
+    from adapters.outlets.listener import Listener, attend
+
+    place, settings = chosen(config, broker, site)
+
+    async def until_told() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await attend(Listener(settings, place, name), serve, words)
+
+    try:
+        asyncio.run(until_told())
+    except asyncio.CancelledError:
+        pass
+    except BrokenPipeError:
+        pass  # `vedette out geojson --lines | head` has seen enough
+    except OSError as error:
+        typer.echo(f"vedette: {error}", err=True)
+        return FAILED
+    return DONE
