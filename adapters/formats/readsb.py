@@ -17,6 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
+from adapters.adsb import CATEGORY, FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 from adapters.wire import (
     EARLIEST_US,
     LATEST_US,
@@ -31,28 +33,6 @@ from adapters.wire import (
 )
 from fusion.schema import PlotKind, Plots, SensorSpec
 
-FOOT_M = 0.3048
-KNOT_MPS = 1852.0 / 3600.0
-FOOT_PER_MINUTE_MPS = FOOT_M / 60.0
-NM_M = 1852.0
-RAYLEIGH_95 = 2.4477468306808166  # sqrt(-2 ln 0.05): radius that holds 95 % of a circular normal, in sigmas of one axis
-NORMAL_95 = 1.959963984540054  # the same for one dimension
-
-# 95 % bounds by category: EPU of NACp (DO-260B 2.2.3.2.7.2.7), velocity error of NACv (2.2.3.2.6.1.5), vertical of GVA.
-# Category 0 means "unknown, or worse than 1": taken as one sigma of the bound of category 1.
-EPU_M = (10.0, 4.0, 2.0, 1.0, 0.5, 0.3, 0.1, 0.05)  # NM, categories 1-8
-SIGMA_BY_NACP_M = np.array(
-    [np.nan, 10 * NM_M, *(epu * NM_M / RAYLEIGH_95 for epu in EPU_M), *(m / RAYLEIGH_95 for m in (30.0, 10.0, 3.0))]
-)
-SIGMA_BY_NACV_MPS = np.array([np.nan, 10.0, *(mps / RAYLEIGH_95 for mps in (10.0, 3.0, 1.0, 0.3))])
-SIGMA_BY_GVA_M = np.array([np.nan, 150.0, 150.0 / NORMAL_95, 45.0 / NORMAL_95])  # index: category + 1, 0 not given
-
-# Emitter categories, DO-260B letters to the numbers of ASTERIX CAT021 I020.
-CATEGORY = {
-    "A0": 0, "A1": 1, "A2": 2, "A3": 3, "A4": 4, "A5": 5, "A6": 6, "A7": 10,
-    "B0": 0, "B1": 11, "B2": 12, "B3": 16, "B4": 15, "B6": 13, "B7": 14,
-    "C0": 0, "C1": 20, "C2": 21, "C3": 22, "C4": 23, "C5": 24,
-}  # fmt: skip
 _LETTERS = {number: letters for letters, number in CATEGORY.items() if number > 0}
 _HEX = frozenset("0123456789abcdefABCDEF")
 _OCTAL = frozenset("01234567")

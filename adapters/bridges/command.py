@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapters import log
+from adapters.bridges import receivers
 from adapters.errors import ConfigError, refusals
+
+if TYPE_CHECKING:
+    from adapters.bridges.asterix import Ear
 
 DONE, FAILED = 0, 1
 bridge = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Pass on what receivers and radars of others send: asterix."
+    no_args_is_help=True, add_completion=False, help="Pass on what receivers and radars of others send."
 )
-_RADAR = re.compile(r"(\d{1,3})/(\d{1,3})=([A-Za-z0-9_-]{1,32})")
+bridge.command()(receivers.sbs)
+_SENDER = re.compile(r"(\d{1,3})/(\d{1,3})=([A-Za-z0-9_-]{1,32})")
 
 
 @bridge.callback()
@@ -25,7 +30,9 @@ def options() -> None:
 
 @bridge.command()
 def asterix(
-    radar: Annotated[list[str], typer.Option(help="SAC/SIC=SENSOR, for each radar: 25/201=R1.")],
+    radar: Annotated[list[str] | None, typer.Option(help="SAC/SIC=SENSOR, for each radar: 25/201=R1.")] = None,
+    station: Annotated[list[str] | None, typer.Option(help="The same for each ADS-B ground station (CAT021).")] = None,
+    neighbour: Annotated[list[str] | None, typer.Option(help="The same for each tracker of others (CAT062).")] = None,
     udp: Annotated[str, typer.Option(help="HOST:PORT to listen at.")] = "",
     group: Annotated[str, typer.Option(help="Multicast group to join there.")] = "",
     capture: Annotated[
@@ -36,9 +43,10 @@ def asterix(
     broker: Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT.")] = "127.0.0.1:1883",
     site: Annotated[str, typer.Option("--site", help="Site in the topics, vedette/v1/SITE/...")] = "demo",
 ) -> None:
-    """Radars that send ASTERIX CAT048 and CAT034, over UDP to the broker, or from a capture to a log for `replay`.
+    """Who sends ASTERIX, over UDP to the broker, or from a capture to a log for `replay`: radars (CAT048 and CAT034),
+    ADS-B ground stations (CAT021), trackers of neighbours (CAT062).
 
-    What is no target, of another category or of a radar that is not named is counted by reason and skipped. Ends with
+    What is no target, of another category or of a sender that is not named is counted by reason and skipped. Ends with
     SIGTERM or Ctrl-C; status 1 when the broker refuses or was never there. The account is VEDETTE_BROKER_USER and
     VEDETTE_BROKER_PASSWORD.
 
@@ -46,50 +54,64 @@ def asterix(
     Examples:
       vedette bridge asterix --udp 0.0.0.0:8600 --radar 25/201=R1 --broker broker.example:1883 --site lt-east
       vedette bridge asterix --udp 192.0.2.7:8600 --group 239.1.2.3 --radar 25/201=R1 --radar 25/11=R2
+      vedette bridge asterix --udp 0.0.0.0:8600 --station 25/31=ADSB1 --neighbour 26/1=WEST
       vedette bridge asterix --capture night.pcap --radar 25/201=R1 --out night.jsonl.gz
     """
     log.setup("info")
     with refusals():
-        radars = dict(_radar(text) for text in radar)
+        ear = _ear(radar or [], station or [], neighbour or [])
         if (capture is None) == (not udp) or (capture is None) != (out is None):
             raise ConfigError("command line", "--udp", "neither or both of --udp and --capture with --out", "take one")
-        code = _written(capture, out, radars, shift_s) if capture and out else _live(udp, group, radars, broker, site)
+        code = _written(capture, out, ear, shift_s) if capture and out else _live(udp, group, ear, broker, site)
     raise typer.Exit(code)
 
 
-def _radar(text: str) -> tuple[tuple[int, int], str]:
-    found = _RADAR.fullmatch(text)
+def _ear(radars: list[str], stations: list[str], neighbours: list[str]) -> Ear:
+    from adapters.bridges.asterix import Ear
+
+    if not radars and not stations and not neighbours:
+        raise ConfigError("command line", "--radar", "nobody to listen to is named", "write for example 25/201=R1")
+    words = (("--radar", radars), ("--station", stations), ("--neighbour", neighbours))
+    named = [dict(_named(option, text) for text in texts) for option, texts in words]
+    sensors = [name for one in named for name in dict.fromkeys(one.values())]
+    if len(sensors) != len(dict.fromkeys(sensors)):
+        raise ConfigError("command line", "--radar", "one sensor for senders of two kinds", "give each its own sensor")
+    return Ear(*named)
+
+
+def _named(option: str, text: str) -> tuple[tuple[int, int], str]:
+    found = _SENDER.fullmatch(text)
     if found is None or max(int(found[1]), int(found[2])) > 255:
-        raise ConfigError("command line", "--radar", f"{text!r} is not SAC/SIC=SENSOR", "write for example 25/201=R1")
+        raise ConfigError("command line", option, f"{text!r} is not SAC/SIC=SENSOR", "write for example 25/201=R1")
     return (int(found[1]), int(found[2])), found[3]
 
 
-def _written(capture: Path, out: Path, radars: dict[tuple[int, int], str], shift_s: float) -> int:
-    from adapters.bridge import Tally
-    from adapters.bridge_asterix import Radar, frames
+def _written(capture: Path, out: Path, ear: Ear, shift_s: float) -> int:
+    from adapters.bridges.asterix import frames
+    from adapters.bridges.common import Tally
     from replay import log as framelog
 
     tally = Tally()
     if out.exists():
         raise ConfigError("command line", "--out", f"{out} is there already", "name a new file")
     try:
-        framelog.write(out, frames(capture, Radar(radars), tally, round(shift_s * 1e6)))
+        framelog.write(out, frames(capture, ear, tally, round(shift_s * 1e6)))
     except (OSError, ValueError) as error:
         raise ConfigError("command line", "--capture", f"{capture}: {error}", "give a .pcap or .pcapng file") from None
     typer.echo(f"{out}: {tally.words()}")
     return DONE
 
 
-def _live(udp: str, group: str, radars: dict[tuple[int, int], str], broker: str, site: str) -> int:
+def _live(udp: str, group: str, ear: Ear, broker: str, site: str) -> int:
     import asyncio
     import contextlib
     import signal
 
     from adapters import config as configuration
     from adapters import feed
-    from adapters.bridge import Tally
-    from adapters.bridge import bridge as pass_on
-    from adapters.bridge_asterix import Radar, from_udp
+    from adapters.bridges.asterix import from_udp
+    from adapters.bridges.common import Tally
+    from adapters.bridges.common import bridge as pass_on
     from adapters.broker import PublishDenied
 
     host, _, port = udp.rpartition(":")
@@ -100,7 +122,7 @@ def _live(udp: str, group: str, radars: dict[tuple[int, int], str], broker: str,
 
     async def until_told() -> None:
         passing = asyncio.create_task(
-            pass_on(from_udp(host, int(port), group, Radar(radars)), settings, named, sorted(radars.values()), tally)
+            pass_on(from_udp(host, int(port), group, ear), settings, named, ear.sensors(), tally)
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, passing.cancel)
