@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import wire
+from adapters.accuracies import SIGMA_BY_NACP_M
 from adapters.envelope import enveloped
 from adapters.formats import clock, command, met, plots, readsb, sensorstatus, watermark
 from fusion import schema
@@ -306,7 +307,7 @@ def test_a_batch_survives_readsb_but_for_its_sigmas() -> None:
         np.testing.assert_allclose(getattr(got, name), getattr(sent, name), rtol=0, atol=atol, err_msg=name)
     for name in ("address", "mode3a", "nacp", "nacv", "category", "callsign"):
         assert getattr(got, name).tolist() == getattr(sent, name).tolist(), name
-    np.testing.assert_array_equal(got.sigma_position_m, readsb.SIGMA_BY_NACP_M[sent.nacp + 1])
+    np.testing.assert_array_equal(got.sigma_position_m, SIGMA_BY_NACP_M[sent.nacp + 1])
 
 
 # --- the small ones ---

@@ -19,7 +19,7 @@ from adapters.formats import cat048
 from fusion.schema import SensorKind, SensorSpec
 from tests.mosquitto import free_port
 from tests.running import PATIENCE_S, Ear, Mosquitto, Service, ports, vedette, write_config
-from tests.test_bridge_asterix import DAY_US, state, targets
+from tests.test_bridges_asterix import DAY_US, state, targets
 
 pytestmark = pytest.mark.alone
 RADAR = SensorSpec(
