@@ -18,6 +18,7 @@ import { stateOf, TopBar } from "./topbar.js";
 import { TrackLayer } from "./tracks.js";
 
 const TURN_MS = 250;
+const DRAW_MS = 450; // between two drawings of all tracks, unless an alert changed: most of the page's CPU
 const CLOSE_ZOOM = 11;
 const IDENTITIES = ["unknown", "friend", "neutral", "suspect", "hostile"];
 const LAYERS = /** @type {const} */ (["ellipses", "trails", "rings"]);
@@ -46,6 +47,8 @@ let connected = false;
 let heard_ms = performance.now();
 let fits = filter(view.filter);
 let dirty = true;
+let drawn_ms = -Infinity;
+let drawn_version = -1;
 
 const timeline = new Timeline((replaying) => {
   document.body.classList.toggle("replaying", replaying);
@@ -139,6 +142,7 @@ function report(one) {
 function choose(track) {
   view.selected = track;
   dirty = true;
+  drawn_ms = -Infinity;
   remember();
 }
 
@@ -316,6 +320,8 @@ function show() {
     areas = fresh;
     air.areasOf(now);
   }
+  if (now_ms - drawn_ms < DRAW_MS && live.alerts_version === drawn_version && !timeline.replaying) return;
+  [drawn_ms, drawn_version] = [now_ms, live.alerts_version];
   tracks.version += 1;
   tracks.redraw();
 }

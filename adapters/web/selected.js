@@ -33,7 +33,7 @@ export class SelectedTrack {
       });
     }
     const t = sky.tracks.get(id);
-    const rows = t ? lines(t, this.whole, time_us) : id ? [["", `${id} is not in the picture now`]] : [];
+    const rows = t ? lines(t, live ? this.whole : {}, time_us) : id ? [["", `${id} is not in the picture now`]] : [];
     part("none-selected").hidden = id !== "";
     const text = JSON.stringify(rows);
     if (text === this.written) return;
