@@ -54,7 +54,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def watched(browser: Browser, ui: Ui, show: Show) -> Iterator[Page]:
     """A page that is live; nothing left the machine and nothing went wrong until its end."""
-    with tab(browser, ui.url) as (opened, seen):
+    with tab(browser, ui.url, reduced_motion="reduce") as (opened, seen):
         opened.wait_for_function(LIVE)
         opened.wait_for_function("() => document.querySelectorAll('.card').length >= 3")
         yield opened

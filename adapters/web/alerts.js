@@ -10,6 +10,8 @@ import { against, clock, known, plain, quantity, SEVERITY, spoken, spread, urgen
 /** @typedef {{card: HTMLElement, head: HTMLElement, name: HTMLElement, facts: HTMLElement, place: HTMLElement,
  *   why: HTMLElement, who: HTMLElement, sentence: HTMLElement, buttons: Record<string, HTMLElement>}} Card */
 
+const BEAT_MS = 500; // the edge of a severity 1 that waits
+
 /** One object with its alerts, in the order of urgency; closed ones last. @param {Sky} sky @returns {Case[]} */
 export function cases(sky) {
   /** @type {Map<string, Alert[]>} */
@@ -46,6 +48,7 @@ export class AlertList {
     this.cases = [];
     /** @type {Set<string> | null} alerts that were announced; null: the first look, nothing is new */
     this.announced = null;
+    setInterval(() => document.body.classList.toggle("beat"), BEAT_MS);
   }
 
   /** @param {Sky} sky @param {string} selected */
