@@ -12,7 +12,7 @@ import pytest
 from fusion.schema import PlotKind
 from fusion.tracker import Tracker
 from tests.bench import __main__ as bench
-from tests.bench import bench_beast, quality, speed
+from tests.bench import bench_asterix, bench_beast, quality, speed
 from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.scenes import ORIGIN, WINDOW_US, Scene, scene
 from tests.bench.table import NOT_RUN, OURS, Table
@@ -137,6 +137,12 @@ def test_the_table_shows_what_was_not_run() -> None:
     assert lines[2] == ["row one", "1,234", NOT_RUN]
     assert lines[3] == ["row two", NOT_RUN, "0.25"]
     assert table.text().endswith("- a note")
+
+
+def test_asterix_is_read_and_written_by_all_who_are_named() -> None:
+    got = bench_asterix.measure(least_s=0.0, few=20)
+    assert [len(rates) for rates in got.values()] == [3, 2, 1]
+    assert min(rate for rates in got.values() for rate in rates.values()) > 0.0
 
 
 def _run(sky: Scene) -> Tracker:

@@ -14,7 +14,7 @@ line is one aircraft with its own `now`. It knows by `Passed` which positions it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from adapters.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
 from adapters.adsb import CATEGORY, FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from adapters.rows import Told
 from adapters.wire import (
     BAD_JSON,
     EARLIEST_US,
@@ -298,3 +299,75 @@ def encode(batch: Plots) -> bytes:
     )
     aircraft = [_aircraft(batch, i, now_us) for i in range(len(batch))]
     return dump({"now": now_us / 1e6, **numbers, "aircraft": aircraft})
+
+
+# --- our picture, for maps that read aircraft.json ---
+
+INTERESTING = 2  # of dbFlags: such maps list and filter these; we say it of what has an open alert
+
+
+def picture(tracks: Sequence[Told], now_us: int, alerts: Mapping[str, Sequence[str]], messages: int) -> bytes:
+    """`aircraft.json` of fused tracks, as tar1090 and its like read it. `alerts`: ids of open ones by track.
+
+    A map knows an aircraft by `hex`: the 24-bit address where a track has one, the first of those that claim the same;
+    for all others `~` and the number of the track. `type` is "other", since no receiver heard a fused track. What the
+    format has no word for stands in `vedette`, which such maps pass over: id, status, class, sigmas, alerts.
+    """
+    taken: dict[str, None] = {}
+    aircraft = [_shown(told, now_us, alerts.get(told.id, ()), taken) for told in tracks if told.lat_deg is not None]
+    return dump({"now": now_us / 1e6, "messages": messages, "aircraft": aircraft})
+
+
+def _shown(told: Told, now_us: int, alerts: Sequence[str], taken: dict[str, None]) -> dict[str, Any]:
+    heard_us = parse_time(told.last_plot_time) if told.last_plot_time else told.t_us
+    known = told.height_known
+    climb_mps = told.climb_mps if known else None
+    return without_none(
+        {
+            "hex": _hex(told, taken),
+            "type": "other",
+            "flight": f"{told.callsign:<8}" if told.callsign else None,
+            "alt_geom": None if told.height_m is None or not known else round(told.height_m / FOOT_M),
+            "gs": None if told.speed_mps is None else round(told.speed_mps / KNOT_MPS, 1),
+            "track": None if told.course_deg is None else told.course_deg % 360.0,
+            "geom_rate": None if climb_mps is None else round(climb_mps / FOOT_PER_MINUTE_MPS),
+            "squawk": told.mode3a,
+            "category": None if told.category is None else _LETTERS.get(told.category),
+            "lat": told.lat_deg,
+            "lon": told.lon_deg,
+            "seen_pos": max(0.0, round((now_us - told.t_us) / 1e6, 3)),
+            "seen": max(0.0, round((now_us - heard_us) / 1e6, 3)),
+            "dbFlags": INTERESTING if alerts else None,
+            "vedette": without_none(
+                {
+                    "id": told.id,
+                    "status": told.status,
+                    "object_class": told.object_class,
+                    "sigma_horizontal_m": told.sigma_horizontal_m,
+                    "sigma_height_m": told.sigma_height_m,
+                    "alerts": list(alerts) or None,
+                    "simulated": told.simulated or None,
+                }
+            ),
+        }
+    )
+
+
+def _hex(told: Told, taken: dict[str, None]) -> str:
+    name = told.address or ""
+    if not name or name in taken:
+        counter = told.id.rpartition(":")[2]
+        name = f"~{int(counter) & 0xFFFFFF:06x}" if counter.isdigit() else "~ffffff"
+    taken[name] = None
+    return name
+
+
+def receiver(version: str, refresh_ms: int, lat_deg: float | None = None, lon_deg: float | None = None) -> bytes:
+    """`receiver.json`: how often to ask, and the place that a map begins at, where one is known. No history."""
+    place = without_none({"lat": lat_deg, "lon": lon_deg})
+    return dump({"version": version, "refresh": refresh_ms, "history": 0, **place})
+
+
+def outline(rings: Sequence[Sequence[tuple[float, float]]]) -> bytes:
+    """`outline.json`: rings of (lat, lon), degrees, one a sensor."""
+    return dump({"multiRange": [[[lat, lon] for lat, lon in ring] for ring in rings]})
