@@ -172,7 +172,7 @@ def test_a_real_flight_is_where_an_independent_decoder_finds_it(data: Path) -> N
     np.testing.assert_allclose([ours[t] for t in theirs], list(theirs.values()), rtol=0, atol=1e-9)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.binary(max_size=80), max_size=6), st.data())
 def test_no_octets_at_all_stop_it(pieces: list[bytes], data: st.DataObject) -> None:
     receiver, heard = Beast("A1"), Heard()
