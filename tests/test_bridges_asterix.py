@@ -8,6 +8,8 @@ from pathlib import Path
 import dpkt
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.asterix import Part, octets, packed, records
 from adapters.bridges.asterix import Ear, from_pcap
@@ -17,6 +19,7 @@ from adapters.formats import plots as plots_format
 from fusion.schema import PlotKind, SensorKind, SensorSpec
 from replay import log
 from tests import recordings, test_formats_cat021, test_formats_cat062
+from tests.asterixjudge import anything
 from tests.running import vedette
 
 RX_US = 1_774_000_000_000_000
@@ -94,6 +97,33 @@ def test_stations_and_neighbours_become_claims_and_tracks() -> None:
         read = plots_format.decode(frame.payload, spec, frame.rx_us)
         assert not read.rejected
         assert dict.fromkeys(read.batch.address.tolist()) == {0x489ABC: None}
+
+
+EVERYBODY = {(sac, sic): "S1" for sac in range(256) for sic in range(256)}
+LAYOUTS = {21: cat021.LAYOUT, 34: cat034.LAYOUT, 48: cat048.LAYOUT, 62: cat062.LAYOUT}
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(sorted(LAYOUTS)), st.integers(0, 1 << 32), st.integers(0, 300), st.integers(0, 7))
+def test_anything_of_a_category_is_counted_and_stops_nothing(category: int, seed: int, octet: int, bit: int) -> None:
+    """Random records whole, and again with one bit turned: every report becomes a plot or a reason."""
+    whole = anything(LAYOUTS[category], 20, seed)
+    turned = bytearray(whole)
+    turned[octet % len(whole)] ^= 1 << bit
+    for n, data in enumerate((whole, bytes(turned))):
+        heard = Heard()
+        Ear(EVERYBODY, EVERYBODY, EVERYBODY).hear([(RX_US, data)], heard)
+        told = sum(map(len, heard.batches)) + sum(heard.refused.values())
+        if n == 0 and category != 34:
+            assert told == 20
+        Numbered(boot=1).frames(heard)
+
+
+@given(st.lists(st.binary(max_size=80), max_size=5))
+def test_any_octets_are_counted_and_stop_nothing(datagrams: list[bytes]) -> None:
+    heard = Heard()
+    Ear(EVERYBODY, EVERYBODY, EVERYBODY).hear([(RX_US, data) for data in datagrams], heard)
+    assert heard.pieces == len(datagrams)
 
 
 def test_a_radar_tells_its_state_when_it_changes_and_now_and_then() -> None:

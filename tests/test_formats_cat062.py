@@ -107,6 +107,7 @@ def test_real_tracks_are_read_as_the_other_decoder_reads_them(data: Path, name: 
     assert ours(cat062.LAYOUT, octets) == theirs(cat062.LAYOUT, octets)
     for row, record in enumerate(judged(62, octets)):
         check(tracks, row, record)
+    same(tracks, cat062.decode(b"".join(cat062.encode(tracks)))[0])
 
 
 @pytest.mark.real_data

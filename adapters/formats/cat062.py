@@ -169,7 +169,7 @@ class SystemTracks:
     emergency: I1
     doubtful: I1  # PFT: potentially a false track
     on_surface: I1
-    age_s: F8  # of the newest update
+    age_s: F8  # of the track, since its first plot; no age says more than 63.75 s
     psr_age_s: F8
     ssr_age_s: F8
     modes_age_s: F8

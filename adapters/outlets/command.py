@@ -22,7 +22,7 @@ DONE, FAILED = 0, 1
 out = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Give the picture to maps and systems of others: cot, geojson, tar1090.",
+    help="Give the picture to maps and systems of others: asterix, cot, geojson, tar1090.",
 )
 Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
@@ -153,6 +153,45 @@ def _context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLCon
         problem = f"cannot be used: {error.strerror or error}"
         raise ConfigError("command line", "--tls-ca, --tls-cert, --tls-key", problem, "give PEM files") from None
     return context
+
+
+@out.command()
+def asterix(
+    source: Annotated[str, typer.Option(help="SAC/SIC that our messages carry.")],
+    udp: Annotated[str, typer.Option(help="HOST:PORT to send datagrams to; a multicast group too.")] = "",
+    file: Annotated[Path | None, typer.Option(help="File to append the same data blocks to.")] = None,
+    sensor: Annotated[list[str] | None, typer.Option(help="SAC/SIC=SENSOR whose state is told: 25/201=R1.")] = None,
+    centre: Annotated[str, typer.Option(help="LAT,LON of the plane of I100 and I185, degrees; without: no I100.")] = "",
+    service: Annotated[int, typer.Option(min=0, max=255, help="Service identification, I015.")] = 1,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two words of a track.")] = 1.0,
+    most: Annotated[int, typer.Option("--most", min=200, max=65_000, help="Octets of a data block.")] = 1_400,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """ASTERIX, for air traffic displays: CAT062 tracks, CAT065 and CAT063 state, CAT004 alerts.
+
+    Simulated tracks say so; alerts of a simulation or an exercise are kept back: CAT004 cannot say what they are.
+
+    \b
+    Examples:
+      vedette out asterix --source 25/100 --udp 192.0.2.20:8600 --sensor 25/201=R1
+      vedette out asterix --source 25/100 --udp 239.1.2.4:8600 --file night.ast --broker 127.0.0.1:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.outlets.asterix import AsterixOutlet, Teller
+        from adapters.outlets.asterixoptions import plane, senders, source_of
+        from adapters.outlets.cot import Datagrams
+        from adapters.outlets.systemtracks import Sender
+
+        if not udp and file is None:
+            raise ConfigError("command line", "--udp", "neither --udp nor --file is there", "name one or both of them")
+        link = Datagrams(*place_of(udp, "--udp")) if udp else None
+        teller = Teller(Sender(*source_of(source), service, plane(centre)), senders(sensor or []), most)
+        outlet = AsterixOutlet(teller, every_s, link, file)
+        code = listening("asterix", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
 
 
 def place_of(text: str, option: str) -> tuple[str, int]:

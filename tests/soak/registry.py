@@ -17,6 +17,7 @@ MODULES = (
     "tests.soak.floods",
     "tests.soak.replays",
     "tests.soak.outlets",
+    "tests.soak.asterix",
 )
 
 
