@@ -27,6 +27,7 @@ from adapters.outlets.command import out as outlet
 from adapters.pki_command import pki
 from adapters.record_command import record
 from adapters.rules_command import dry_run, rules
+from adapters.ui_command import ui
 
 DONE, FAILED = 0, 1
 DEFAULT_FOLDER = Path("config")
@@ -47,6 +48,7 @@ app.add_typer(rules, name="rules")
 app.command()(dossier)
 app.command()(verify)
 app.command()(pki)
+app.command()(ui)
 
 
 class Clock(StrEnum):

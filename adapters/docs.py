@@ -69,6 +69,7 @@ def _help(command: Any, context: Any) -> str:
 def configuration() -> str:
     """Every key of service.toml and sensors.toml, every environment variable, every number of the tracker."""
     from adapters import config, configfile, protectedfile, volumefile
+    from adapters.ui import settings
     from fusion.tracker import TrackerParams
 
     variables = [[f"`{name}`", f"`{'.'.join(key)}`"] for name, key in config.ENVIRONMENT.items()]
@@ -95,6 +96,11 @@ def configuration() -> str:
         "In a file that `rules.volumes` names: `p_within`, and one `[[volume]]` block for every activity. A circle "
         "needs `lat_deg`, `lon_deg` and `radius_m`. [How to](../how-to/write-a-rule.md#notified-activities).",
         *_model(volumefile.VolumeFile, ""),
+        "## ui.toml",
+        "Only for `vedette ui`, and only where others than this machine may come in ([How to](../how-to/watch.md)).",
+        *_model(settings.UiFile, ""),
+        "### [[users]]",
+        *_model(settings.UserFile, ""),
         "## Environment",
         table(["variable", "overrides in service.toml"], variables),
         "## Numbers of the tracker",

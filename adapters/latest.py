@@ -51,6 +51,10 @@ class Latest:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def holds(self, keys: I8) -> B1:
+        """(n,) of whom anything is kept."""
+        return np.array([key in self._rows for key in keys.tolist()], np.bool_)
+
     def follow(self, keys: I8, t_us: I8, said: Mapping[str, tuple[B1, Columns]]) -> dict[str, Known]:
         """What is known at each of n reports, in the order in which they came, themselves included.
 

@@ -12,7 +12,7 @@ import pytest
 from fusion.schema import PlotKind
 from fusion.tracker import Tracker
 from tests.bench import __main__ as bench
-from tests.bench import bench_asterix, quality, speed
+from tests.bench import bench_asterix, bench_beast, quality, speed
 from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.scenes import ORIGIN, WINDOW_US, Scene, scene
 from tests.bench.table import NOT_RUN, OURS, Table
@@ -150,3 +150,7 @@ def _run(sky: Scene) -> Tracker:
     for window, batches in enumerate(sky.windows):
         tracker.step(batches, (window + 1) * WINDOW_US)
     return tracker
+
+
+def test_raw_frames_are_measured_beside_another_decoder() -> None:
+    assert min(bench_beast.measure(aircraft=20, seconds=2)) > 100.0

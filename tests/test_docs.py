@@ -18,6 +18,7 @@ from PIL import Image
 from adapters import configfile, docs, protectedfile, rulefile, volumefile, zonefiles
 from adapters.cli import app
 from adapters.formats import alert, plots, search, sighting
+from adapters.ui import settings as ui_settings
 from fusion.schema import SensorKind, SensorSpec
 from replay import scenario
 from tests.conftest import ROOT, need
@@ -238,6 +239,8 @@ def test_toml_examples_are_taken_by_their_readers(block: Block, tmp_path: Path) 
         sensor = '[[sensor]]\nid = "A1"\nkind = "adsb"\n'
         path.write_text(head + sensor + block.text, encoding="utf-8")
         assert len(scenario.load_plan(path).objects) >= sum(value["traffic"][0]["count"].values())
+    elif "users" in value:
+        assert len(ui_settings.UiFile.model_validate(value).users) == len(value["users"])
     elif "sensors" in value:
         assert len(configfile.SensorsFile.model_validate(value).sensors) == len(value["sensors"])
     else:

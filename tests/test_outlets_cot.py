@@ -70,8 +70,7 @@ def test_a_tak_client_reads_what_we_say_through_a_tak_server(server: Taky) -> No
 
     async def play(reader: Reader) -> None:
         async with sending(Stream("127.0.0.1", server.port), to) as out:
-            for _ in range(SAMPLE):
-                await asyncio.to_thread(reader.next)
+            await asyncio.to_thread(reader.all, SAMPLE)
             assert out.sent >= SAMPLE
 
     with Reader(f"tcp://127.0.0.1:{server.port}", 10_000) as reader:

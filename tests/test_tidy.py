@@ -16,7 +16,7 @@ MAX_LINES = 500
 MAX_FUNCTION_LINES = 70
 MAX_KERNEL_LINES = 90
 MAX_FILE_KB = 3_000
-SKIPPED_FOLDERS = {".git", ".venv", "var", "build", "dist", "node_modules"}
+SKIPPED_FOLDERS = {".git", ".venv", "var", "build", "dist", "node_modules", "vendor"}
 TEXT = {".py", ".toml", ".md", ".yml", ".yaml", ".txt", ".conf", ".acl", ".sh", ".svg", ".js", ".css", ".html", ""}
 PACKAGES = ("fusion", "adapters", "replay")
 

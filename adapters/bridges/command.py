@@ -10,15 +10,18 @@ import typer
 
 from adapters import log
 from adapters.bridges import receivers
+from adapters.bridges.passing import DONE, pass_on
 from adapters.errors import ConfigError, refusals
 
 if TYPE_CHECKING:
     from adapters.bridges.asterix import Ear
 
-DONE, FAILED = 0, 1
 bridge = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pass on what receivers and radars of others send."
 )
+bridge.command()(receivers.beast)
+bridge.command()(receivers.readsb)
+bridge.command()(receivers.remoteid)
 bridge.command()(receivers.sbs)
 _SENDER = re.compile(r"(\d{1,3})/(\d{1,3})=([A-Za-z0-9_-]{1,32})")
 
@@ -103,38 +106,12 @@ def _written(capture: Path, out: Path, ear: Ear, shift_s: float) -> int:
 
 
 def _live(udp: str, group: str, ear: Ear, broker: str, site: str) -> int:
-    import asyncio
-    import contextlib
-    import signal
-
-    from adapters import config as configuration
-    from adapters import feed
     from adapters.bridges.asterix import from_udp
-    from adapters.bridges.common import Tally
-    from adapters.bridges.common import bridge as pass_on
-    from adapters.broker import PublishDenied
 
     host, _, port = udp.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise ConfigError("command line", "--udp", f"{udp!r} is not HOST:PORT", "write for example 0.0.0.0:8600")
-    named, settings = configuration.broker_at(broker, site)
-    tally = Tally()
-
-    async def until_told() -> None:
-        passing = asyncio.create_task(
-            pass_on(from_udp(host, int(port), group, ear), settings, named, ear.sensors(), tally)
-        )
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, passing.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await passing
-
     try:
-        asyncio.run(until_told())
+        return pass_on(from_udp(host, int(port), group, ear), ear.sensors(), broker, site)
     except OSError as error:
         raise ConfigError("command line", "--udp", f"{udp}: {error}", "choose an address of this machine") from None
-    except (feed.NoBroker, PublishDenied) as error:
-        typer.echo(f"vedette: {error}", err=True)
-        return FAILED
-    typer.echo(tally.words(), err=True)
-    return DONE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +15,14 @@ from adapters.errors import ConfigError, refusals
 if TYPE_CHECKING:
     import ssl
 
-    from adapters.outlets.listener import Serve
+    from adapters.outlets.listener import Outlet, Serve
+    from fusion.schema import SensorSpec
 
 DONE, FAILED = 0, 1
 out = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Give the picture to systems of others: asterix, cot, geojson.",
+    help="Give the picture to maps and systems of others: asterix, cot, geojson, tar1090.",
 )
 Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
@@ -37,6 +38,7 @@ def options() -> None:
 @out.command()
 def geojson(
     file: Annotated[Path | None, typer.Option(help="File to write anew every --every seconds.")] = None,
+    listen: Annotated[str, typer.Option(help="HOST:PORT to answer GET /picture.geojson at.")] = "",
     lines: Annotated[bool, typer.Option("--lines", help="Every change as a line on standard output.")] = False,
     every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two states.")] = 1.0,
     config: Folder = DEFAULT_FOLDER,
@@ -48,15 +50,20 @@ def geojson(
     \b
     Examples:
       vedette out geojson --file picture.geojson --broker 127.0.0.1:1883 --site lt-east
+      vedette out geojson --listen 127.0.0.1:8082
       vedette out geojson --lines | jq .properties
     """
     log.setup("info")
     with refusals():
         from adapters.outlets.geojson import GeoJson
 
-        if (file is None) == (not lines):
-            raise ConfigError("command line", "--file", "one of --file and --lines is needed", "name one of them")
-        outlet = GeoJson(every_s, file)
+        if (file is not None) + lines + bool(listen) != 1:
+            raise ConfigError("command line", "--file", "one of --file, --lines and --listen is needed", "name one")
+        outlet: Outlet = GeoJson(every_s, file)
+        if listen:
+            from adapters.outlets.web import Web, geojson_pages
+
+            outlet = Web(*place_of(listen, "--listen"), geojson_pages())
         code = listening("geojson", config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)
 
@@ -100,6 +107,39 @@ def cot(
         outlet = CotOutlet(link, every_s)
         code = listening("cot", config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)
+
+
+@out.command()
+def tar1090(
+    listen: Annotated[str, typer.Option(help="HOST:PORT to answer at.")] = "127.0.0.1:8081",
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """aircraft.json, receiver.json and outline.json over HTTP, for tar1090 and maps that read the same.
+
+    Below /data/ and at the top. Tracks that no transponder names are shown as ~ and their number; what has an open
+    alert is marked as interesting. The outline is what sensors are declared to reach; with --broker it is empty.
+
+    \b
+    Examples:
+      vedette out tar1090 --listen 127.0.0.1:8081
+      vedette out tar1090 --broker 127.0.0.1:1883 --site lt-east
+    """
+    log.setup("info")
+    log.prepare_numerics()
+    with refusals():
+        from adapters.outlets.web import Web, tar1090_pages
+
+        outlet = Web(*place_of(listen, "--listen"), tar1090_pages(() if broker else _sensors(config)))
+        code = listening("tar1090", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+def _sensors(folder: Path) -> Sequence[SensorSpec]:
+    from adapters import config as configuration
+
+    return configuration.load(folder).sensors
 
 
 def _context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
@@ -157,7 +197,7 @@ def asterix(
 def place_of(text: str, option: str) -> tuple[str, int]:
     """HOST and PORT of `HOST:PORT` or `[IPv6]:PORT`. Raises ConfigError."""
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
-    if found is None or not 0 < int(found[3]) <= 65_535:
+    if found is None or not int(found[3]) <= 65_535:
         raise ConfigError("command line", option, f"{text!r} is not HOST:PORT", "write for example 127.0.0.1:8087")
     return found[1] or found[2], int(found[3])
 

@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Protocol
 
 from adapters import log
 from adapters.broker import BrokerSettings, now_us
@@ -119,6 +120,17 @@ class Listener:
 
 
 Serve = Callable[[Listener], Awaitable[None]]
+
+
+class Outlet(Protocol):
+    """What speaks one format."""
+
+    async def serve(self, listener: Listener) -> None:
+        """Until cancelled; raises what it cannot do."""
+
+    def words(self) -> str:
+        """One line for people."""
+        ...
 
 
 async def attend(listener: Listener, serve: Serve, words: Callable[[], str]) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from tests.bench import bench_asterix, bench_filter, bench_ledger, quality, speed, table
+from tests.bench import bench_asterix, bench_beast, bench_filter, bench_ledger, quality, speed, table
 from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.quality import Judged
 from tests.bench.scenes import WINDOW_US, Scene, scene
@@ -116,6 +116,15 @@ def ledgers(out: Table) -> None:
         out.put(row, OURS, f"{median_ms:.1f} / {most_ms:.1f}")
 
 
+def beasts(out: Table) -> None:
+    """Raw frames of 1090 MHz into plots."""
+    ours, theirs = bench_beast.measure()
+    row = f"Beast, {bench_beast.AIRCRAFT:,} aircraft: frames per CPU-second"
+    out.put(row, OURS, ours)
+    out.put(row, "rs1090", theirs)
+    out.note("The row of Beast: octets to plots in batches of 0.1 s; rs1090 reads the same frames, from hex, at once.")
+
+
 def asterix(out: Table) -> None:
     """Radar plots in, system tracks out."""
     for row, rates in bench_asterix.measure().items():
@@ -164,8 +173,7 @@ def _judged(out: Table, got: Judged) -> None:
 
 PARTS = {
     "speed": speeds, "mixed": mixed, "stream": lines, "memory": memory, "filter": filters, "ledger": ledgers,
-    "asterix": asterix,
-    "quality": qualities,
+    "beast": beasts, "asterix": asterix, "quality": qualities,
 }  # fmt: skip
 
 
