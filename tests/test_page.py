@@ -229,8 +229,10 @@ def test_severities_can_be_told_apart_under_colour_deficiencies(page: Page) -> N
             shapes[severity] = card.locator(".head").inner_text()[0]
             box = card.bounding_box()
             assert box is not None
-            clip = {"x": box["x"], "y": box["y"] + 8, "width": 4, "height": 4}
-            edge = Image.open(io.BytesIO(page.screenshot(clip=clip, animations="disabled")))
+            shot = page.screenshot(
+                clip={"x": box["x"], "y": box["y"] + 8, "width": 4, "height": 4}, animations="disabled"
+            )
+            edge = Image.open(io.BytesIO(shot))
             colours[severity] = np.asarray(edge.convert("RGB"), np.float64).reshape(-1, 3).max(axis=0)
         assert len({*shapes.values()}) == 3
         for a, b in ((1, 3), (2, 3)):
