@@ -178,7 +178,8 @@ def test_the_capture_of_san_luis_becomes_its_plots(data: Path, tmp_path: Path) -
     from adapters.bridges.asterix import frames
 
     tally = Tally()
-    found = list(frames(data / "recordings/asterix-argentina-sanluis/UIS.pcap", Ear({(226, 221): "UIS"}), tally))
+    heard_at = from_pcap(data / "recordings/asterix-argentina-sanluis/UIS.pcap")
+    found = list(frames(heard_at, Ear({(226, 221): "UIS"}), tally))
     lines = (data / recordings.SAN_LUIS).read_text("utf-8").splitlines()
     assert tally.plots + sum(tally.refused.values()) == len(lines) - 1
     assert {frame.source for frame in found} <= {"in/UIS/plots", "in/UIS/status"}
