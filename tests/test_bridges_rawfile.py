@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -49,6 +49,7 @@ def test_blocks_arrive_when_they_say_and_never_back_in_time(tmp_path: Path) -> N
     assert [(rx_us - day_of(DAY)) / 1e6 for rx_us, _ in found] == list(arrived)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.binary(max_size=30), max_size=4))
 def test_nothing_is_lost_of_what_cannot_be_cut(tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]) -> None:
     path = tmp_path_factory.mktemp("raw") / "a.ast"

@@ -56,7 +56,7 @@ class Ear:
     """Datagrams in, what they say out; keeps only what was said last of each radar's state and place."""
 
     def __init__(self, radars: Named, stations: Named = MappingProxyType({}), neighbours: Named = MappingProxyType({})):
-        self._named = {"radar": dict(radars), "station": dict(stations), "neighbour": dict(neighbours)}
+        self._named = {"radar": radars, "station": stations, "neighbour": neighbours}
         self._said: dict[str, tuple[str, int]] = {}  # state, and when it was told
         self._placed: list[str] = []
 
