@@ -23,6 +23,7 @@ from adapters import lean, log
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE_OF = {  # program -> Debian package
+    "dump1090-mutability": "dump1090-mutability",
     "mosquitto": "mosquitto",
     "mosquitto_sub": "mosquitto-clients",
     "mosquitto_pub": "mosquitto-clients",
