@@ -14,10 +14,12 @@ import pytest
 from adapters import samples
 from adapters.broker import BrokerSettings, now_us
 from adapters.formats import alert as alerts
-from adapters.formats import cot, geojson
+from adapters.formats import cat004, cot, geojson
+from adapters.outlets.asterix import Teller
 from adapters.outlets.cot import CotOutlet
 from adapters.outlets.geojson import GeoJson, Mouth
 from adapters.outlets.listener import Listener
+from adapters.outlets.systemtracks import Sender
 from adapters.outlets.web import geojson_pages, tar1090_pages
 from adapters.samples import NAMES
 from fusion.schema import Alert
@@ -119,6 +121,19 @@ def test_an_alert_is_raised_changed_and_closed_under_one_id_in_every_dialect() -
     last = listener.held.track(RAISED.track)
     assert last is not None
     assert cot.track(last, NAMES.site, LIFE[2]).type == "a-s-A"
+
+
+def test_in_asterix_it_has_one_number_from_its_first_word_to_its_end() -> None:
+    listener, teller = Listener(BrokerSettings("127.0.0.1"), NAMES.site, "test"), Teller(Sender(25, 100), {})
+    heard: list[cat004.Warned] = []
+    for said in LIFE:
+        before = listener.held.alert_number
+        say(listener, said)
+        found = listener.held.alert_changes(before)
+        heard += cat004.decode(b"".join(teller.alerts(listener.held, found.alerts, found.whole, now_us())))[0]
+    assert [one.kind for one in heard] == [cat004.AIRSPACE_INFRINGEMENT] * 3 + [cat004.END_OF_CONFLICT]
+    assert [one.alert for one in heard] == [heard[0].alert] * 4
+    assert [one.severe for one in heard[:3]] == [False, True, True]  # its end says nothing of that
 
 
 @pytest.mark.parametrize("state", ["raised", "updated", "acknowledged"])
