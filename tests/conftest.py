@@ -33,6 +33,7 @@ PACKAGE_OF = {  # program -> Debian package
     "openssl": "openssl",
     "node": "nodejs",
     "npm": "npm",
+    "tshark": "tshark",
 }
 # Debian puts servers where an ordinary account does not look.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])

@@ -306,27 +306,33 @@ def encode(batch: Plots) -> bytes:
 INTERESTING = 2  # of dbFlags: such maps list and filter these; we say it of what has an open alert
 
 
-def picture(tracks: Sequence[Told], now_us: int, alerts: Mapping[str, Sequence[str]], messages: int) -> bytes:
+def picture(
+    tracks: Sequence[Told], now_us: int, alerts: Mapping[str, Sequence[str]], messages: int, replayed: bool = False
+) -> bytes:
     """`aircraft.json` of fused tracks, as tar1090 and its like read it. `alerts`: ids of open ones by track.
 
     A map knows an aircraft by `hex`: the 24-bit address where a track has one, the first of those that claim the same;
     for all others `~` and the number of the track. `type` is "other", since no receiver heard a fused track. What the
-    format has no word for stands in `vedette`, which such maps pass over: id, status, class, sigmas, alerts.
+    format has no word for stands in `vedette`, which such maps pass over: id, status, class, sigmas, alerts. Nor has it
+    one for what is simulated or replayed: `flight`, which is what a map shows, begins with SIM or REP then.
     """
     taken: dict[str, None] = {}
-    aircraft = [_shown(told, now_us, alerts.get(told.id, ()), taken) for told in tracks if told.lat_deg is not None]
+    aircraft = [
+        _shown(told, now_us, alerts.get(told.id, ()), taken, replayed) for told in tracks if told.lat_deg is not None
+    ]
     return dump({"now": now_us / 1e6, "messages": messages, "aircraft": aircraft})
 
 
-def _shown(told: Told, now_us: int, alerts: Sequence[str], taken: dict[str, None]) -> dict[str, Any]:
+def _shown(told: Told, now_us: int, alerts: Sequence[str], taken: dict[str, None], replayed: bool) -> dict[str, Any]:
     heard_us = parse_time(told.last_plot_time) if told.last_plot_time else told.t_us
     known = told.height_known
     climb_mps = told.climb_mps if known else None
+    mark, named = "SIM" if told.simulated else "REP" if replayed else "", told.callsign or ""
     return without_none(
         {
             "hex": _hex(told, taken),
             "type": "other",
-            "flight": f"{told.callsign:<8}" if told.callsign else None,
+            "flight": f"{mark}{named}"[:8].ljust(8) if mark or named else None,
             "alt_geom": None if told.height_m is None or not known else round(told.height_m / FOOT_M),
             "gs": None if told.speed_mps is None else round(told.speed_mps / KNOT_MPS, 1),
             "track": None if told.course_deg is None else told.course_deg % 360.0,
