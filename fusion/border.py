@@ -298,6 +298,6 @@ def band(allied: BaseGeometry, lines: F8, width_m: float) -> BaseGeometry:
     degrees = np.degrees(lines)
     cone = _Cone.over((degrees[:, 1].min(), degrees[:, 0].min(), degrees[:, 1].max(), degrees[:, 0].max()))
     pieces = shapely.linestrings(degrees[:, [1, 0, 3, 2]].reshape(-1, 2, 2))
-    flat = shapely.transform(shapely.line_merge(shapely.multilinestrings(pieces)), cone.flat).simplify(width_m / 50.0)
+    flat = shapely.transform(shapely.line_merge(shapely.multilinestrings(pieces)), cone.flat).simplify(width_m / 30.0)
     around = shapely.transform(shapely.buffer(flat, width_m, quad_segs=6).simplify(width_m / 100.0), cone.back)
     return polygons(shapely.difference(around, allied))

@@ -172,7 +172,7 @@ def test_a_closed_alert_stays_a_while_and_says_why() -> None:
 def test_tracks_with_an_open_alert_are_told_in_full_and_lost_silent_ones_are_remembered() -> None:
     sky, viewer = Sky(), Viewer()
     whole = dump({"schema": "vedette.track.v1", "id": "1:1", "sigma_time_s": 11.0})
-    sky.take("picture-delta", picture([1, 2], 1), 0.0)
+    sky.take("picture-delta", picture([1, 2, 3], 1), 0.0)
     sky.take("track/1:1", whole, 0.0)
     viewer.look(sky)
     assert viewer.things == {}
@@ -180,8 +180,10 @@ def test_tracks_with_an_open_alert_are_told_in_full_and_lost_silent_ones_are_rem
     viewer.look(sky)
     assert viewer.things["detail", "1:1"]["sigma_time_s"] == 11.0
     assert sky.track("1:1") == whole
-    sky.take("picture-delta", picture([], 2, dropped=[1, 2]), 5.0)
-    assert [lost["id"] for lost in viewer.look(sky, 8.0)["lost"]] == ["1:1"]  # 1:2 says who it is
+    sky.take("picture-delta", picture([], 2, dropped=[1, 2, 3]), 5.0)
+    assert [lost["id"] for lost in viewer.look(sky, 8.0)["lost"]] == [
+        "1:1"
+    ]  # 1:2 says who it is, 1:3 is not low and slow
     told = Viewer().look(sky, 8.0)["lost"][0]
     assert (told["ago_s"], told["reason"], told["speed_mps"]) == (3.0, "left coverage", 40.0)
     sky.tidy(5.0 + sky_module.LOST_FOR_S + 1.0)

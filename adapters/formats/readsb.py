@@ -60,6 +60,9 @@ class _Aircraft(msgspec.Struct, gc=False):
     track: float | None = None  # degrees from true north
     baro_rate: float | None = None  # feet per minute
     geom_rate: float | None = None
+    altitude: float | str | None = None  # alt_baro, gs and baro_rate in dump1090-mutability and older ones
+    speed: float | None = None
+    vert_rate: float | None = None
     squawk: str = ""
     category: str = ""
     nic: int = -1
@@ -147,9 +150,13 @@ def _callsign(text: str) -> bytes:
 
 
 def _columns(rows: list[_Aircraft]) -> dict[str, NDArray[Any]]:
-    gs, track = _floats([r.gs for r in rows], KNOT_MPS), np.radians(_floats([r.track for r in rows]))
-    baro = [r.alt_baro for r in rows]
-    climb, geometric = _floats([r.baro_rate for r in rows]), _floats([r.geom_rate for r in rows])
+    gs, track = (
+        _floats([r.speed if r.gs is None else r.gs for r in rows], KNOT_MPS),
+        np.radians(_floats([r.track for r in rows])),
+    )
+    baro = [r.altitude if r.alt_baro is None else r.alt_baro for r in rows]
+    climb = _floats([r.vert_rate if r.baro_rate is None else r.baro_rate for r in rows])
+    geometric = _floats([r.geom_rate for r in rows])
     nacp, nacv = _small([r.nac_p for r in rows], 11), _small([r.nac_v for r in rows], 4)
     gva = _small([r.gva for r in rows], 2)
     return {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fusion.zones import Zones
 
 DIGITS = 4  # of a degree: ten metres, less than a pixel at any zoom of the page
+BORDER_STEP_DEG = 0.0002  # less than the line may be off
 STATE_STEP_DEG = 0.004  # the polygons of states are a faint wash and may be simplified
 LABEL_LEAST_DEG2 = 0.05  # parts of a state from this size on carry its name
 
@@ -33,7 +34,7 @@ def basemap(config: Config, zones: Zones, band_m: float) -> dict[str, Any]:
     states = _states(config)
     allied = shapely.union_all([shape for _, _, alliance, shape in states if alliance == "ally"])
     lines = np.degrees(edge)[:, [1, 0, 3, 2]].reshape(-1, 2, 2)
-    border = shapely.line_merge(shapely.multilinestrings(shapely.linestrings(lines)))
+    border = shapely.line_merge(shapely.multilinestrings(shapely.linestrings(lines))).simplify(BORDER_STEP_DEG)
     return {
         "attribution": zones.attribution,
         "band_m": band_m,

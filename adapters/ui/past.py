@@ -98,10 +98,11 @@ class Past:
     def pictures(self, from_s: int, to_s: int) -> list[tuple[int, dict[str, Any]]]:
         """Seconds and what was in the picture of each, as a viewer takes it."""
         self._hear()
-        return [(second, self._whole(rows, second)) for second, rows in self._rows(from_s, to_s)]
+        return [(second, self._whole(rows, second, marks)) for second, rows, marks in self._rows(from_s, to_s)]
 
-    def _whole(self, rows: list[list[Any]], second: int) -> dict[str, Any]:
-        things = [["alert", alert["id"], alert] for alert in self.alerts_at((second + 1) * US_PER_S)]
+    def _whole(self, rows: list[list[Any]], second: int, marks: dict[str, Any]) -> dict[str, Any]:
+        things: list[Any] = [["status", "", {"state": "recorded", **marks}]]
+        things += [["alert", alert["id"], alert] for alert in self.alerts_at((second + 1) * US_PER_S)]
         return {
             "kind": "whole",
             "version": 0,
@@ -119,9 +120,9 @@ class Past:
             found[said["id"]] = said
         return [said for said in found.values() if said["state"] != "closed"]
 
-    def _rows(self, from_s: int, to_s: int) -> Iterator[tuple[int, list[list[Any]]]]:
-        """(second, rows) of every whole picture in order; the newest file that has a second wins."""
-        told: dict[int, tuple[int, list[list[Any]]]] = {}
+    def _rows(self, from_s: int, to_s: int) -> Iterator[tuple[int, list[list[Any]], dict[str, Any]]]:
+        """(second, rows, marks) of every whole picture in order; the newest file that has a second wins."""
+        told: dict[int, tuple[int, list[list[Any]], dict[str, Any]]] = {}
         for start_us, path in self._files():
             if start_us > to_s * US_PER_S or _written_us(path) < from_s * US_PER_S:
                 continue
@@ -136,9 +137,9 @@ class Past:
                 except Invalid:
                     continue
                 if second not in told or told[second][0] != message.seq:
-                    told[second] = (message.seq, [])
+                    told[second] = (message.seq, [], {"simulated": message.simulated, "mode": message.mode})
                 told[second][1].extend(compact(row) for row in message.tracks)
-        return ((second, told[second][1]) for second in sorted(told))
+        return ((second, *told[second][1:]) for second in sorted(told))
 
     def _files(self) -> list[tuple[int, Path]]:
         """Recordings with the time of their first frame, in order of it."""

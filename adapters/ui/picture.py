@@ -60,6 +60,8 @@ class Message(msgspec.Struct):
     schema: str
     time: str
     full: bool = False
+    simulated: bool = False
+    mode: str = "peace"
     seq: int = -1
     part: int = 0
     parts: int = 1

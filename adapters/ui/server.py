@@ -55,7 +55,7 @@ class Page:
     def __init__(self, listener: Listener, basemap: Callable[[], dict[str, Any]], more: list[BaseRoute]) -> None:
         """`basemap`: seconds of work, done once, in a thread. `more`: further routes, with the past and reports."""
         self._listener, self._basemap, self._more = listener, basemap, more
-        self._drawn: asyncio.Task[bytes] | None = None
+        self._drawn: asyncio.Future[bytes] | None = None
         self._viewers = 0
         self._turns: asyncio.Event = asyncio.Event()
         self.guard: Guard | None = None
@@ -100,16 +100,19 @@ class Page:
         person: Person = request.state.person
         return _json({"name": person.name, "role": person.role, "site": self._listener.site})
 
-    async def _map(self, _request: Request) -> Response:
+    def draw(self) -> asyncio.Future[bytes]:
+        """Begin with the map, unless that was done before: whoever comes first need not wait for all of it."""
         if self._drawn is None:
-            self._drawn = asyncio.create_task(run_in_threadpool(lambda: msgspec.json.encode(self._basemap())))
-        return Response(await asyncio.shield(self._drawn), media_type="application/json")
+            made = run_in_threadpool(lambda: msgspec.json.encode(self._basemap()))
+            self._drawn = asyncio.ensure_future(made)
+        return self._drawn
+
+    async def _map(self, _request: Request) -> Response:
+        return Response(await asyncio.shield(self.draw()), media_type="application/json")
 
     async def _track(self, request: Request) -> Response:
         found = self._listener.sky.track(request.path_params["id"])
-        if found is None:
-            return PlainTextResponse("no such track\n", 404)
-        return Response(found, media_type="application/json")
+        return Response(found or b"null", media_type="application/json")  # a track that has just gone is no fault
 
     async def _command(self, request: Request) -> Response:
         person: Person = request.state.person
@@ -220,6 +223,7 @@ async def serve(page: Page, listener: Listener, settings: UiFile) -> AsyncIterat
         tasks = [asyncio.create_task(listener.run(), name="ui"), asyncio.create_task(page.turn(), name="ui-turn")]
         try:
             async with http.running(guard, sock, ws="websockets-sansio"):
+                page.draw()
                 yield port
         finally:
             for task in tasks:

@@ -155,7 +155,8 @@ class Sky:
         if len(self._gone) > TOMBSTONES_MAX:
             self._forgotten = self._gone.popleft()[0]
         said = dict(zip(COLUMNS, track.row, strict=True))
-        if not said["cooperative"] and said["lat_deg"] is not None and reason != "merged":
+        watched = said["low_slow"] or name in self._watched
+        if watched and not said["cooperative"] and said["lat_deg"] is not None and reason != "merged":
             last = {name: said[name] for name in ("id", "lat_deg", "lon_deg", "speed_mps", "course_deg", "height_m")}
             self._lost[name] = (self.version, now_s, {**last, "reason": reason})
 

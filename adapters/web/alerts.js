@@ -66,7 +66,7 @@ export class AlertList {
       if (this.list.children[n] !== card.card) this.list.insertBefore(card.card, this.list.children[n] ?? null);
     });
     if (focused instanceof HTMLElement && focused !== document.activeElement && this.list.contains(focused)) focused.focus();
-    this.#announce();
+    if (sky.columns.length > 0) this.#announce(); // before the first picture nothing is old, and nothing new
   }
 
   /** @param {string} track @returns {Card} */

@@ -317,7 +317,7 @@ function show() {
     air.areasOf(now);
   }
   tracks.version += 1;
-  air.draw();
+  tracks.redraw();
 }
 
 setInterval(() => {
@@ -368,7 +368,7 @@ air.map.on("pointermove", (/** @type {any} */ e) => {
   const hovered = tracks.at(air.map, e.pixel)?.id ?? "";
   if (hovered !== view.hovered) {
     view.hovered = hovered;
-    air.draw();
+    tracks.redraw();
   }
 });
 air.map.on("click", (/** @type {any} */ e) => {
@@ -387,6 +387,7 @@ const wanted_us = asked.at_us;
 fetched("/who").then((said) => {
   if (said) person = said;
 });
+say(part("credit"), "drawing the map …");
 air.load(asked.lat === undefined).then((there) => {
   say(part("credit"), there ? `Borders ${air.base["attribution"]}. Land: Natural Earth.` : "the map cannot be had");
 });

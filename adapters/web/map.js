@@ -172,8 +172,4 @@ export class AirMap {
     const [lon, lat] = ol.proj.toLonLat(view.getCenter());
     return { lat, lon, zoom: view.getZoom() };
   }
-
-  draw() {
-    this.map.render();
-  }
 }

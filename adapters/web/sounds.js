@@ -23,7 +23,7 @@ export class Sounds {
     this.count = { 1: 0, 2: 0, 3: 0 };
     bar.addEventListener("click", () => this.unblock());
     button.addEventListener("click", () => this.mute());
-    for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => this.unblock());
+    for (const kind of ["click", "keydown"]) addEventListener(kind, () => this.unblock());
     setInterval(() => this.show(), 1000);
     this.show();
   }
@@ -45,6 +45,7 @@ export class Sounds {
     const left_ms = this.muted_until_ms - performance.now();
     const muted = left_ms > 0;
     this.bar.hidden = !this.blocked;
+    document.body.classList.toggle("silenced", this.blocked);
     this.button.textContent = muted ? `Muted ${Math.ceil(left_ms / 60_000)} min` : "Sound on";
     this.button.setAttribute("aria-pressed", String(muted));
   }

@@ -39,6 +39,8 @@ export class TrackLayer {
     /** @type {Map<string, Label>} */
     this.labels = new Map();
     this.placedAt = "";
+    /** what OpenLayers last wanted drawn @type {any} */
+    this.frame = null;
     /** rises when something is new: then labels are placed again */
     this.version = 0;
     /** @type {Map<string, number>} widths of texts */
@@ -48,6 +50,17 @@ export class TrackLayer {
 
   /** @param {any} frame what OpenLayers wants drawn @returns {HTMLCanvasElement} */
   render(frame) {
+    this.frame = frame;
+    return this.paint(frame);
+  }
+
+  /** Draw the tracks alone: what lies below has not changed, and costs more than they do. */
+  redraw() {
+    if (this.frame) this.paint(this.frame);
+  }
+
+  /** @param {any} frame @returns {HTMLCanvasElement} */
+  paint(frame) {
     const [width, height] = frame.size;
     const ratio = frame.pixelRatio;
     const canvas = this.canvas;

@@ -1,4 +1,5 @@
-"""`make bench`: one run, one table. Parts by name: `make bench ARGS="speed quality"`; `ARGS=live` is a run of its own.
+"""`make bench`: one run, one table. Parts by name: `make bench ARGS="speed quality"`; `ARGS=live` and
+`ARGS=page` are runs of their own.
 
 `--write` writes docs/benchmarks.md, after a whole run only. Status 1 when something fails.
 """
@@ -180,13 +181,19 @@ PARTS = {
 def main() -> int:
     """See the head of the file."""
     ask = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    ask.add_argument("parts", nargs="*", choices=[*PARTS, "live", []], help="all but live when none is named")
+    ask.add_argument(
+        "parts", nargs="*", choices=[*PARTS, "live", "page", []], help="all but live and page when none is named"
+    )
     ask.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     said = ask.parse_args()
     if "live" in said.parts:
         from tests.bench import bench_live
 
         return bench_live.main([])
+    if "page" in said.parts:
+        from tests.bench import bench_page
+
+        return bench_page.main([])
     if said.write and said.parts:
         ask.error("--write takes a whole run")
     out, about, start = Table(), table.machine(), time.monotonic()
