@@ -17,7 +17,7 @@ from adapters.outlets.held import EXPIRY_US, NO_LONGER_HELD, SETTLE_US, Held
 from adapters.rows import OWN
 from adapters.samples import NAMES, NOW_US
 from fusion import schema
-from fusion.schema import US_PER_S, AlertChanged, Health, Picture
+from fusion.schema import US_PER_S, AlertChanged, Event, Health, Picture
 
 BASE = f"vedette/v1/{NAMES.site}/"
 RAISED = samples.alarm()
@@ -288,7 +288,7 @@ def test_what_the_service_publishes_is_held_as_the_service_has_it() -> None:
         tracks = replace(schema.take(table, rows), id=np.array(counters, np.int64), t_us=t_us)
         shown = replace(schema.take(facts, rows), speed_mps=np.full(len(counters), 30.0 + step))
         ended = tuple((counter, "left coverage") for counter in dropped)
-        events = [*(AlertChanged(said) for said in alerts), Picture(t_us, full, tracks, shown, ended)]
+        events: list[Event] = [*(AlertChanged(said) for said in alerts), Picture(t_us, full, tracks, shown, ended)]
         out = outbox.turn(events)
         for message in [*out.alerts, *out.others]:
             if not message.topic.endswith(("alert-log", "picture/0")):
