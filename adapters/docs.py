@@ -239,7 +239,7 @@ def messages() -> str:
         "times RFC 3339 in UTC, names that end in their unit, degrees from true north, heights above the WGS84 "
         "ellipsoid unless the name says otherwise. What is not known is absent; there is no null, no NaN and no magic "
         "number. `seq`, where a message has one, rises from message to message. Readers ignore fields that they do not "
-        "know.",
+        "know. The same for machines, with a schema of every message: [asyncapi.json](asyncapi.json), AsyncAPI 3.",
         "## Topics",
         table(["topic", "from", "how", "what"], rows),
         "## Examples",
@@ -278,7 +278,15 @@ def _names(struct: type[msgspec.Struct]) -> str:
     return ", ".join(f"`{name}`" for name in struct.__struct_fields__) + "."
 
 
+def asyncapi() -> str:
+    """Every topic and message for machines."""
+    from adapters.asyncapi import document
+
+    return document()
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "asyncapi.json": asyncapi,
     "command-line.md": command_line,
     "configuration.md": configuration,
     "messages.md": messages,

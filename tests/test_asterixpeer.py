@@ -16,7 +16,7 @@ from tests.test_formats_cat021 import random_reports
 from tests.test_formats_cat062 import random_tracks
 from tests.test_formats_cat063 import random_sensors
 
-SAMPLE = 200  # records of each; tests/soak has the long form
+SAMPLE = 80  # records of each; tests/soak has the long form
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def _check_words(r: Reports, row: int, items: dict[str, Any]) -> None:
 
 
 def test_any_record_says_what_the_other_decoder_reads() -> None:
-    data = anything(cat021.LAYOUT, 150, seed=3)
+    data = anything(cat021.LAYOUT, 60, seed=3)
     assert ours(cat021.LAYOUT, data) == theirs(cat021.LAYOUT, data)
     reports, faults = cat021.decode(data)
     assert not faults
@@ -180,7 +180,7 @@ def same(one: Reports, other: Reports) -> None:
         assert equal.all(), name
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(made())
 def test_what_is_written_reads_back_here_and_there(reports: Reports) -> None:
     octets = b"".join(cat021.encode(reports))

@@ -32,7 +32,7 @@ def check(status: Status, record: Any) -> None:
 
 def test_any_message_says_what_the_other_decoder_reads() -> None:
     assert sorted(cat065.LAYOUT.column) == sorted(JUDGES[65].cv_record.cv_items_dict)
-    data = anything(cat065.LAYOUT, 100, seed=6)
+    data = anything(cat065.LAYOUT, 40, seed=6)
     assert ours(cat065.LAYOUT, data) == theirs(cat065.LAYOUT, data)
     found, faults = cat065.decode(data)
     assert not faults
@@ -58,7 +58,7 @@ STATUSES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(STATUSES)
 def test_what_is_written_reads_back_here_and_there(status: Status) -> None:
     octets = cat065.encode(status)

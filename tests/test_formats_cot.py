@@ -92,6 +92,9 @@ def test_what_is_simulated_says_so_in_every_field_that_a_person_sees() -> None:
     assert (alert.how, alert.callsign) == ("m-s", "SIM Alert 5:17")
     assert alert.remarks.startswith("SIMULATED. EXERCISE.")
     assert cot.track(told(), SITE).how == "m-f"
+    played = cot.track(told(**CIVIL), SITE, replayed=True)
+    assert (played.how, played.callsign, played.remarks[:7]) == ("m-s", "REPLAY LTV01", "REPLAY.")
+    assert cot.alert(samples.alarm(), SITE, NOW_US, replayed=True).callsign == "REPLAY Alert 5:17"
 
 
 def test_errors_are_one_sigma_and_what_is_not_known_is_9999999() -> None:

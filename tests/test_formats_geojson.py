@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from geojson_pydantic import FeatureCollection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +45,23 @@ def test_a_collection_is_what_rfc_7946_says() -> None:
         assert -180 <= lon <= 180
         assert -90 <= lat <= 90
         assert len(height) == int(feature["properties"].get("height_known", False))
+
+
+def test_a_reader_of_others_takes_it_and_finds_the_same_places() -> None:
+    """geojson-pydantic, which holds the rules of RFC 7946 as types."""
+    rows = told()
+    nowhere = replace(samples.alarm(), lat_rad=math.nan)
+    features = [*map(geojson.track, rows), geojson.alert(samples.alarm()), geojson.alert(nowhere)]
+    read: Any = FeatureCollection.model_validate_json(geojson.collection(features, T_US, "test"))
+    assert len(read.features) == 62
+    for row, feature in zip(rows, read.features, strict=False):
+        assert feature.geometry is not None
+        assert tuple(feature.geometry.coordinates) == tuple(
+            value for value in (row.lon_deg, row.lat_deg, row.height_m) if value is not None
+        )
+        assert feature.properties is not None
+        assert (feature.id, feature.properties["speed_mps"]) == (row.id, row.speed_mps)
+    assert read.features[-1].geometry is None
 
 
 def test_what_has_no_place_has_no_geometry() -> None:

@@ -19,6 +19,7 @@ from adapters.formats import (
     incident,
     ledger,
     met,
+    opensky,
     plots,
     readsb,
     remoteid,
@@ -40,6 +41,10 @@ REASONS = {
 }
 
 
+STATES = (
+    b'{"time":1795000500,"states":[["4ca2d6","RYR1427 ","Ireland",1795000500,1795000500,25.25,54.5,9000.0,false,120.5,'
+    b'90.0,-3.2,null,9100.0,"7000",false,0,3],["~1",null,"",1795000500,1795000500,1,2,null,true,null,null,null]]}'
+)
 BEACON = SensorSpec("D1", 1, SensorKind.REMOTE_ID)
 PLACE = remoteid.Location(status=2, lat_deg=54.5, lon_deg=25.1, altitude_geo_m=160.0, speed_horizontal_mps=11.5)
 NAME = remoteid.BasicId(1, 2, "MFG1A0123456789")
@@ -49,6 +54,7 @@ DRONES = [
 ]
 DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "plots": (lambda p: plots.decode(p, RADAR, 5), message([GOOD, {**GOOD, "mode3a": "7700", "address": "4ca123"}])),
+    "opensky": (lambda p: opensky.decode(p, ADSB, 5), STATES),
     "readsb": (lambda p: readsb.decode(p, ADSB, 5), feed(AIRCRAFT, {"hex": "~1", "lat": 1, "lon": 2})),
     "remoteid": (lambda p: remoteid.decode(p, BEACON, 5), remoteid.encode("D1", DRONES, 1, 2)),
     "track": (lambda p: track.decode(p, ADSB, 5), track.encode(*table(1, seed=3), 0, NAMES, 1)),

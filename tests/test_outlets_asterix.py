@@ -17,6 +17,7 @@ from adapters.broker import BrokerSettings
 from adapters.formats import alert as alerts
 from adapters.formats import cat004, cat062, cat063, cat065, health
 from adapters.formats import status as status_format
+from adapters.outlets import asterix as outlet
 from adapters.outlets.asterix import END_TIMES, AsterixOutlet, Teller
 from adapters.outlets.cot import Datagrams
 from adapters.outlets.held import EXPIRY_US, Held
@@ -52,6 +53,10 @@ def teller(**sensors: tuple[int, int]) -> Teller:
     return Teller(SENDER, sensors)
 
 
+def batch(one: Teller, picture: Held, connected: bool, t_us: int) -> list[bytes]:
+    return [block for piece in one.batch(picture, connected, t_us) for block in piece]
+
+
 def tracks_of(sent: list[bytes]) -> cat062.SystemTracks:
     found, faults = cat062.decode(b"".join(sent))
     assert not faults
@@ -65,7 +70,7 @@ def warnings_of(sent: list[bytes]) -> list[cat004.Warned]:
 def test_a_batch_is_state_tracks_end_life_and_alerts_in_order() -> None:
     picture = held(9, 17, 3)
     say(picture, samples.alarm())
-    sent = teller().batch(picture, True, T_US)
+    sent = batch(teller(), picture, True, T_US)
     assert [next(blocks(block)).category for block in sent] == [65, 62, 65, 4, 4]
     t = tracks_of(sent)
     assert t.number.tolist() == [3, 9, 17]
@@ -81,19 +86,34 @@ def test_a_batch_is_state_tracks_end_life_and_alerts_in_order() -> None:
 
 def test_a_track_that_is_no_more_is_ended_by_its_number() -> None:
     one, picture = teller(), held(9, 17)
-    one.batch(picture, True, T_US)
+    batch(one, picture, True, T_US)
     picture.take(BASE + "track/5:9", b"", False, T_US)
     ended = []
     for n in range(END_TIMES + 1):
-        t = tracks_of(one.batch(picture, True, T_US + n))
+        t = tracks_of(batch(one, picture, True, T_US + n))
         ended.append([number for number, last in zip(t.number.tolist(), t.ended.tolist(), strict=True) if last])
         assert t.begun.tolist() == [0] * len(t)
     assert ended == [[9]] * END_TIMES + [[]]
 
 
+def test_a_track_that_is_back_is_not_ended_any_more() -> None:
+    one, picture = teller(), held(9, 17)
+    batch(one, picture, True, T_US)
+    assert 9 in tracks_of(batch(one, held(17), True, T_US)).number.tolist()
+    t = tracks_of(batch(one, picture, True, T_US))
+    assert (t.number.tolist(), t.ended.tolist(), t.begun.tolist()) == ([9, 17], [0, 0], [1, 0])
+
+
+def test_a_large_picture_comes_in_pieces_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlet, "TOGETHER", 2)
+    pieces = list(teller().batch(held(5, 4, 3, 2, 1), True, T_US))
+    assert len([piece for piece in pieces if piece and piece[0][0] == cat062.CATEGORY]) == 3
+    assert tracks_of([block for piece in pieces for block in piece]).number.tolist() == [1, 2, 3, 4, 5]
+
+
 def test_an_alert_has_one_number_from_its_first_word_to_its_end() -> None:
     one, picture = teller(), held(17)
-    one.batch(picture, True, T_US)
+    batch(one, picture, True, T_US)
     said = samples.alarm()
     lives = []
     for state in ("raised", "updated", "acknowledged", "closed"):
@@ -101,7 +121,7 @@ def test_an_alert_has_one_number_from_its_first_word_to_its_end() -> None:
     assert [w.kind for w in lives] == [cat004.AIRSPACE_INFRINGEMENT] * 3 + [cat004.END_OF_CONFLICT]
     assert len(dict.fromkeys(w.alert for w in lives)) == 1
     assert [w.status for w in lives] == [cat004.OPEN, cat004.OPEN, cat004.ACKNOWLEDGED, cat004.ACKNOWLEDGED]
-    again = [warnings_of(one.batch(picture, True, T_US)) for _ in range(END_TIMES + 1)]
+    again = [warnings_of(batch(one, picture, True, T_US)) for _ in range(END_TIMES + 1)]
     assert [[w.kind for w in found] for found in again] == [[cat004.END_OF_CONFLICT]] * END_TIMES + [[]]
     (back,) = warnings_of(one.alerts(picture, [said], False, T_US))
     assert back.alert == lives[0].alert
@@ -110,8 +130,8 @@ def test_an_alert_has_one_number_from_its_first_word_to_its_end() -> None:
 def test_an_alert_that_ended_unheard_is_ended_too() -> None:
     one, picture = teller(), held(17)
     say(picture, samples.alarm())
-    (first,) = warnings_of(one.batch(picture, True, T_US))
-    (last,) = warnings_of(one.batch(held(17), True, T_US))
+    (first,) = warnings_of(batch(one, picture, True, T_US))
+    (last,) = warnings_of(batch(one, held(17), True, T_US))
     assert (last.kind, last.alert) == (cat004.END_OF_CONFLICT, first.alert)
 
 
@@ -126,12 +146,12 @@ def test_what_is_played_never_passes_for_real(changes: dict[str, Any], state: st
     picture.take(BASE + "track/5:17", payload[:-1] + marks + b"}", False, T_US)
     said = replace(samples.alarm(), **changes)
     picture.take(BASE + f"alert/{said.id}", alerts.encode(said, names, 1), False, T_US)
-    sent = one.batch(picture, True, T_US)
+    sent = batch(one, picture, True, T_US)
     assert tracks_of(sent).simulated.tolist() == [1]
     assert warnings_of(sent) == []
     assert "1 alerts" in one.words()
     picture.take(BASE + "track/5:17", b"", False, T_US)
-    ended = tracks_of(one.batch(picture, True, T_US))
+    ended = tracks_of(batch(one, picture, True, T_US))
     assert (ended.ended.tolist(), ended.simulated.tolist()) == ([1], [1])
 
 
@@ -142,7 +162,7 @@ def test_what_is_played_never_passes_for_real(changes: dict[str, Any], state: st
 )  # fmt: skip
 def test_the_state_of_the_service_is_told(state: str, connected: bool, told: int) -> None:
     said = replace(STATUS, t_us=T_US, state=state, load_level=2)
-    sent = teller().batch(held(status=said), connected, T_US)
+    sent = batch(teller(), held(status=said), connected, T_US)
     status = cat065.decode(sent[0])[0][0]
     assert (status.state, status.overload) == (told, True)
 
@@ -154,7 +174,7 @@ def test_sensors_that_are_named_are_told_with_their_biases() -> None:
     picture.take(BASE + "sensor/R9/health", health.encode(quiet, 1), False, T_US)
     unnamed = replace(said, sensor="R7")
     picture.take(BASE + "sensor/R7/health", health.encode(unnamed, 1), False, T_US)
-    s, _ = cat063.decode(b"".join(teller(**{said.sensor: (25, 1), "R9": (25, 9)}).batch(picture, True, T_US)))
+    s, _ = cat063.decode(b"".join(batch(teller(**{said.sensor: (25, 1), "R9": (25, 9)}), picture, True, T_US)))
     assert sorted(zip(s.sensor_sac.tolist(), s.sensor_sic.tolist(), strict=True)) == [(25, 1), (25, 9)]
     known, silent = s.sensor_sic.tolist().index(1), s.sensor_sic.tolist().index(9)
     assert (s.state[silent], s.silent[silent]) == (cat063.DEGRADED, True)
@@ -173,15 +193,15 @@ def test_a_display_and_a_file_get_the_same_and_an_alert_at_once(tmp_path: Path) 
     to.held = held(17)
 
     async def play() -> list[bytes]:
-        outlet = AsterixOutlet(teller(), 600.0, Datagrams("127.0.0.1", display.getsockname()[1]), path)
-        task = asyncio.create_task(outlet.serve(to))
+        teller_of = AsterixOutlet(teller(), 600.0, Datagrams("127.0.0.1", display.getsockname()[1]), path)
+        task = asyncio.create_task(teller_of.serve(to))
         got = [await asyncio.to_thread(display.recv, 65_536) for _ in range(4)]
         say(to.held, samples.alarm())
         to.ring()
         got.append(await asyncio.to_thread(display.recv, 65_536))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert "5 data blocks sent" in outlet.words()
+        assert "5 data blocks sent" in teller_of.words()
         return got
 
     with display:
@@ -193,7 +213,7 @@ def test_a_display_and_a_file_get_the_same_and_an_alert_at_once(tmp_path: Path) 
 
 def test_nobody_there_stops_nothing_and_what_is_old_goes() -> None:
     one, picture = teller(), held(17)
-    one.batch(picture, True, T_US)
+    batch(one, picture, True, T_US)
     picture.expire(T_US + 2 * EXPIRY_US)
-    t = tracks_of(one.batch(picture, False, T_US + 2 * EXPIRY_US))
+    t = tracks_of(batch(one, picture, False, T_US + 2 * EXPIRY_US))
     assert (t.number.tolist(), t.ended.tolist()) == ([17], [1])

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from adapters import samples
 from adapters.formats import alert, health, picture, status, track
+from adapters.outbox import Outbox
 from adapters.outlets.held import EXPIRY_US, NO_LONGER_HELD, SETTLE_US, Held
 from adapters.rows import OWN
 from adapters.samples import NAMES, NOW_US
 from fusion import schema
-from fusion.schema import US_PER_S, Health, Picture
+from fusion.schema import US_PER_S, AlertChanged, Event, Health, Picture
 
 BASE = f"vedette/v1/{NAMES.site}/"
 RAISED = samples.alarm()
@@ -275,3 +276,34 @@ def test_a_slow_reader_comes_to_the_same_picture_as_the_listener(steps: list[tup
                 mine.pop(name, None)
             mine.update((told.id, told.speed_mps) for told in found.changed)
             assert mine == {told.id: told.speed_mps for told in held.tracks()}
+
+
+def test_what_the_service_publishes_is_held_as_the_service_has_it() -> None:
+    """Through the service's own outbox: whole pictures, changes, single tracks, ends, an alert and its end."""
+    outbox, held = Outbox(NAMES), Held(NAMES.site)
+    table, facts = samples.tracks(), samples.assessment()
+
+    def turn(step: int, counters: list[int], full: bool, dropped: tuple[int, ...], *alerts: schema.Alert) -> None:
+        t_us, rows = NOW_US + step * 100_000, np.zeros(len(counters), np.int64)
+        tracks = replace(schema.take(table, rows), id=np.array(counters, np.int64), t_us=t_us)
+        shown = replace(schema.take(facts, rows), speed_mps=np.full(len(counters), 30.0 + step))
+        ended = tuple((counter, "left coverage") for counter in dropped)
+        events: list[Event] = [*(AlertChanged(said) for said in alerts), Picture(t_us, full, tracks, shown, ended)]
+        out = outbox.turn(events)
+        for message in [*out.alerts, *out.others]:
+            if not message.topic.endswith(("alert-log", "picture/0")):
+                held.take(message.topic, message.payload, False, t_us)
+        held.expire(t_us)
+
+    turn(0, [1, 2, 3], True, (), RAISED)
+    for step in range(1, 10):
+        turn(step, [1, 2], False, ())
+    assert ids(held) == ["5:1", "5:2", "5:3"]
+    assert [told.speed_mps for told in held.tracks() if told.id != "5:3"] == [39.0, 39.0]
+    assert all(told.sigma_height_m == 55.0 for told in held.tracks()), "their own topics were heard too"
+    assert held.alerts() == (RAISED,)
+    turn(10, [1], False, (2,), replace(RAISED, state="closed", close_reason="landed"))
+    assert (ids(held), held.alerts()) == (["5:1", "5:3"], ())
+    turn(20, [1, 4], True, ())
+    assert ids(held) == ["5:1", "5:4"], "a whole picture leaves nothing that it does not name"
+    assert held.refused == {}

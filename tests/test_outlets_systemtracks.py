@@ -91,6 +91,16 @@ def test_ages_say_who_saw_it_last(radar_s: float, claim_s: float | None, address
     assert t.sensing[0] == sensing
 
 
+@pytest.mark.parametrize(
+    ("text", "age_s"),
+    [("2026-03-20T09:46:30.000Z", 10.0), ("2026-03-20T11:46:30+02:00", 10.0), ("2026-03-20T09:46:50Z", 0.0),
+     ("yesterday", np.nan), ("0001-01-01T00:00:00+23:00", np.nan), ("", np.nan), ("Z", np.nan)],
+)  # fmt: skip
+def test_a_time_that_is_none_is_no_age_and_spoils_no_other(text: str, age_s: float) -> None:
+    t = made(told(first_plot_time=text), told(first_plot_time=ago(4.0)))
+    assert t.age_s.tolist() == pytest.approx([age_s, 4.0], nan_ok=True)
+
+
 def test_a_plane_has_its_own_east_and_north() -> None:
     """100 km north-east of the centre: the distance is that of the geodesic, and east there is not east here."""
     end = Geodesic.WGS84.Direct(54.6, 25.3, 45.0, 100_000.0)

@@ -92,6 +92,12 @@ def test_two_that_claim_one_address_stay_two_on_the_map() -> None:
     assert [aircraft["hex"] for aircraft in said["aircraft"]] == ["503c01", "~000012"]
 
 
+def test_what_is_simulated_or_replayed_says_so_where_a_map_shows_it() -> None:
+    tracks = [told(simulated=True), told(id="5:18", simulated=True, **CLAIMING), told(id="5:19", callsign="LTV01")]
+    said = json.loads(readsb.picture(tracks, NOW_US, {}, 1, replayed=True))
+    assert [aircraft["flight"] for aircraft in said["aircraft"]] == ["SIM     ", "SIMLTV01", "REPLTV01"]
+
+
 def test_receiver_and_outline() -> None:
     assert json.loads(readsb.receiver("vedette 1", 1000)) == {"version": "vedette 1", "refresh": 1000, "history": 0}
     pages = {page.path: page for page in tar1090_pages([RADAR])}

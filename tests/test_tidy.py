@@ -133,8 +133,8 @@ def _called(node: ast.AST) -> set[str]:
 
 
 def _checks_itself(node: ast.AST) -> bool:
-    """An assertion, or the statement that an error is expected."""
-    words = re.compile(r"raises|warns|fail|assert_\w+|expect")  # the last is how a page is asked
+    """An assertion, the statement that an error is expected, or what a browser's page is expected to show."""
+    words = re.compile(r"raises|warns|fail|assert_\w+|(not_)?to_(be|have|contain)_\w+|wait_for_function")
     return any(isinstance(inner, ast.Assert) for inner in ast.walk(node)) or any(map(words.fullmatch, _called(node)))
 
 

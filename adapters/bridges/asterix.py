@@ -12,7 +12,7 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -56,7 +56,7 @@ class Ear:
     """Datagrams in, what they say out; keeps only what was said last of each radar's state and place."""
 
     def __init__(self, radars: Named, stations: Named = MappingProxyType({}), neighbours: Named = MappingProxyType({})):
-        self._named = {"radar": dict(radars), "station": dict(stations), "neighbour": dict(neighbours)}
+        self._named = {"radar": radars, "station": stations, "neighbour": neighbours}
         self._said: dict[str, tuple[str, int]] = {}  # state, and when it was told
         self._placed: list[str] = []
 
@@ -188,14 +188,10 @@ def from_pcap(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield round(time_s * US_PER_S), bytes(packet.data)
 
 
-def frames(path: Path, ear: Ear, tally: Tally, shift_us: int = 0) -> Iterator[Frame]:
-    """A capture as frames of a log, every datagram by itself; `shift_us` is added to the times of arrival.
-
-    Raises:
-        ValueError: it is none.
-    """
+def frames(heard_at: Iterable[tuple[int, bytes]], ear: Ear, tally: Tally, shift_us: int = 0) -> Iterator[Frame]:
+    """A capture as frames of a log, every datagram by itself; `shift_us` is added to the times of arrival."""
     numbers, seq = Numbered(boot=1), 0
-    for rx_us, data in from_pcap(path):
+    for rx_us, data in heard_at:
         heard = Heard()
         ear.hear([(rx_us + shift_us, data)], heard)
         made = numbers.frames(heard)

@@ -33,7 +33,8 @@ HEIGHT_US = 10 * US_PER_S
 QUALITY_US = 60 * US_PER_S  # told every 2.5 s
 NAME_US = 600 * US_PER_S
 MOST_TORN_OCTETS = 64  # of the beginning of a frame: more is none
-TICK_WRONG_US = US_PER_S  # further from the arrival, the receiver's counter has begun anew
+NEAR_US = US_PER_S  # a usual delay differs by less
+BACKLOG_US = 10 * US_PER_S  # what waited on the way; a counter further off has begun anew
 DRIFT = 100e-6  # of a receiver's oscillator against our clock, at most
 GROUPS = {
     "even": {"lat": "i8", "lon": "i8"},
@@ -50,12 +51,14 @@ GROUPS = {
 class Ticks:
     """When frames were received, by the receiver's own counter of 12 MHz, whose beginning nobody says.
 
-    The least delay seen tells where it began; the counter then tells a frame's time better than its arrival.
+    The least delay seen tells where it began; the counter then tells a frame's time better than its arrival, also of a
+    backlog that comes late. A counter that began anew is believed at once when it is far off, else after half a minute.
     """
 
     def __init__(self) -> None:
         self._began_us: float | None = None  # on our clock
-        self._last_us = 0.0
+        self._last_us = 0.0  # the newest frame, on the counter
+        self._near_us = 0  # the last arrival without a backlog
 
     def times_us(self, ticks: I8, rx_us: int) -> I8:
         """(n,) of frames that arrived together; never after they did."""
@@ -65,11 +68,18 @@ class Ticks:
         on_us = ticks / beast.TICKS_PER_US
         newest_us = float(on_us[told].max())
         began_us = rx_us - newest_us
-        if self._began_us is not None and abs(began_us - self._began_us) <= TICK_WRONG_US:
-            began_us = min(began_us, self._began_us + DRIFT * max(newest_us - self._last_us, 0.0))
+        if self._began_us is not None:
+            late_us = began_us - self._began_us
+            waited = 0.0 < late_us <= BACKLOG_US and rx_us - self._near_us <= FRESH_US
+            if abs(late_us) <= NEAR_US or waited:
+                began_us = min(began_us, self._began_us + DRIFT * max(newest_us - self._last_us, 0.0))
+            if abs(late_us) <= NEAR_US or not waited:
+                self._near_us = rx_us
+        else:
+            self._near_us = rx_us
         self._began_us, self._last_us = began_us, newest_us
         t_us = np.rint(on_us + began_us).astype(np.int64)
-        fine = told & (np.abs(t_us - rx_us) <= TICK_WRONG_US)
+        fine = told & (np.abs(t_us - rx_us) <= BACKLOG_US)
         return np.where(fine, np.minimum(t_us, rx_us), rx_us)
 
 
@@ -84,8 +94,8 @@ class Beast:
         self._places = Latest({"place": {"lat_deg": "f8", "lon_deg": "f8"}, "sure": {}})
 
     def cut(self) -> None:
-        """The connection ended."""
-        self._torn = b""
+        """The connection ended; who comes after it may be another, with a counter of its own."""
+        self._torn, self._ticks = b"", Ticks()
 
     def hear(self, pieces: Sequence[Piece], heard: Heard) -> None:
         """Add the plots of these pieces."""

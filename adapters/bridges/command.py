@@ -41,6 +41,7 @@ def asterix(
     capture: Annotated[
         Path | None, typer.Option(help="Read a capture (.pcap, .pcapng) instead and write a log, --out.")
     ] = None,
+    day: Annotated[str, typer.Option(help="The capture is plain ASTERIX, begun on this day: 2026-03-20.")] = "",
     out: Annotated[Path | None, typer.Option(help="Log to write: .jsonl, .jsonl.gz or .jsonl.zst.")] = None,
     shift_s: Annotated[float, typer.Option(help="Added to the capture's times, where its clock was wrong.")] = 0.0,
     broker: Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT.")] = "127.0.0.1:1883",
@@ -59,13 +60,16 @@ def asterix(
       vedette bridge asterix --udp 192.0.2.7:8600 --group 239.1.2.3 --radar 25/201=R1 --radar 25/11=R2
       vedette bridge asterix --udp 0.0.0.0:8600 --station 25/31=ADSB1 --neighbour 26/1=WEST
       vedette bridge asterix --capture night.pcap --radar 25/201=R1 --out night.jsonl.gz
+      vedette bridge asterix --capture night.ast --day 2026-03-20 --radar 25/201=R1 --out night.jsonl.gz
     """
     log.setup("info")
     with refusals():
         ear = _ear(radar or [], station or [], neighbour or [])
         if (capture is None) == (not udp) or (capture is None) != (out is None):
             raise ConfigError("command line", "--udp", "neither or both of --udp and --capture with --out", "take one")
-        code = _written(capture, out, ear, shift_s) if capture and out else _live(udp, group, ear, broker, site)
+        if day and capture is None:
+            raise ConfigError("command line", "--day", "it is for --capture", "leave it out")
+        code = _written(capture, out, ear, day, shift_s) if capture and out else _live(udp, group, ear, broker, site)
     raise typer.Exit(code)
 
 
@@ -89,18 +93,25 @@ def _named(option: str, text: str) -> tuple[tuple[int, int], str]:
     return (int(found[1]), int(found[2])), found[3]
 
 
-def _written(capture: Path, out: Path, ear: Ear, shift_s: float) -> int:
-    from adapters.bridges.asterix import frames
+def _written(capture: Path, out: Path, ear: Ear, day: str, shift_s: float) -> int:
+    from adapters.bridges.asterix import frames, from_pcap
     from adapters.bridges.common import Tally
+    from adapters.bridges.rawfile import datagrams, day_of
     from replay import log as framelog
 
     tally = Tally()
     if out.exists():
         raise ConfigError("command line", "--out", f"{out} is there already", "name a new file")
     try:
-        framelog.write(out, frames(capture, ear, tally, round(shift_s * 1e6)))
+        day_us = day_of(day) if day else -1
+    except ValueError:
+        raise ConfigError("command line", "--day", f"{day!r} is no day", "write for example 2026-03-20") from None
+    heard_at = datagrams(capture, day_us) if day else from_pcap(capture)
+    try:
+        framelog.write(out, frames(heard_at, ear, tally, round(shift_s * 1e6)))
     except (OSError, ValueError) as error:
-        raise ConfigError("command line", "--capture", f"{capture}: {error}", "give a .pcap or .pcapng file") from None
+        cure = "give a .pcap or .pcapng file, or plain ASTERIX with --day"
+        raise ConfigError("command line", "--capture", f"{capture}: {error}", cure) from None
     typer.echo(f"{out}: {tally.words()}")
     return DONE
 

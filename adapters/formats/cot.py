@@ -74,8 +74,9 @@ def alert_uid(site: str, name: str) -> str:
     return f"vedette.{site}.alert.{name}"
 
 
-def track(told: Told, site: str, alert: Alert | None = None) -> Event:
+def track(told: Told, site: str, alert: Alert | None = None, replayed: bool = False) -> Event:
     """The event of a track with a place; `alert` is the one that it has open, whose identity a person may have set.
+    `replayed`: all of it was long ago, and is marked like what is simulated.
 
     Raises:
         Invalid: `missing-field` where it has no place.
@@ -84,8 +85,7 @@ def track(told: Told, site: str, alert: Alert | None = None) -> Event:
         raise Invalid("missing-field", f"place of track {told.id}")
     kind, said = _type(told, alert)
     words = [
-        "SIMULATED." if told.simulated else "",
-        f"{told.mode.upper()}." if told.mode == "exercise" else "",
+        *_marks(told.simulated, told.mode, replayed),
         alert.sentence if alert is not None else "",
         said,
         f"Seen by {', '.join(told.sensors)}." if told.sensors and alert is None else "",
@@ -109,7 +109,7 @@ def track(told: Told, site: str, alert: Alert | None = None) -> Event:
     return Event(
         uid=track_uid(site, told.id),
         type=kind,
-        how=SIMULATED if told.simulated else FUSED,
+        how=SIMULATED if told.simulated or replayed else FUSED,
         t_us=told.t_us,
         stale_us=told.t_us + STALE_US,
         lat_deg=told.lat_deg,
@@ -117,12 +117,22 @@ def track(told: Told, site: str, alert: Alert | None = None) -> Event:
         hae_m=_number(told.height_m),
         ce_m=_number(told.sigma_horizontal_m),
         le_m=_number(told.sigma_height_m),
-        callsign=told.callsign or f"{'SIM ' if told.simulated else ''}{told.id}",
+        callsign=_sign(told.simulated, replayed) + (told.callsign or told.id),
         course_deg=_number(told.course_deg),
         speed_mps=_number(told.speed_mps),
         remarks=" ".join(word for word in words if word),
         own=tuple((name, str(value)) for name, value in own.items() if value is not None),
     )
+
+
+def _marks(simulated: bool, mode: str, replayed: bool) -> tuple[str, ...]:
+    """What keeps anything played from passing for real, first of all words."""
+    marked = (("SIMULATED.", simulated), ("EXERCISE.", mode == "exercise"), ("REPLAY.", replayed))
+    return tuple(word for word, true in marked if true)
+
+
+def _sign(simulated: bool, replayed: bool) -> str:
+    return "SIM " if simulated else "REPLAY " if replayed else ""
 
 
 def _type(told: Told, alert: Alert | None) -> tuple[str, str]:
@@ -141,7 +151,7 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def alert(said: Alert, site: str, now_us: int) -> Event:
+def alert(said: Alert, site: str, now_us: int, replayed: bool = False) -> Event:
     """The event of an alert as it stands; a closed one as the cancel of the same uid. `now_us`: when it is said.
 
     Where an alert has no place the event has none either: 0 N 0 E with an unknown error, as TAK's own do.
@@ -149,8 +159,7 @@ def alert(said: Alert, site: str, now_us: int) -> Event:
     placed = math.isfinite(said.lat_rad) and math.isfinite(said.lon_rad)
     closed = said.state == "closed"
     words = [
-        "SIMULATED." if said.simulated else "",
-        "EXERCISE." if said.mode == "exercise" else "",
+        *_marks(said.simulated, said.mode, replayed),
         f"Severity {said.severity}." if not closed else "Closed.",
         said.sentence,
         f"Acknowledged by {said.acknowledged_by}." if said.acknowledged_by else "",
@@ -168,12 +177,12 @@ def alert(said: Alert, site: str, now_us: int) -> Event:
     return Event(
         uid=alert_uid(site, said.id),
         type=CANCEL if closed else ALERT,
-        how=SIMULATED if said.simulated else FUSED,
+        how=SIMULATED if said.simulated or replayed else FUSED,
         t_us=now_us,
         stale_us=now_us + ALERT_STALE_US,
         lat_deg=round(math.degrees(said.lat_rad), 6) if placed else 0.0,
         lon_deg=round(math.degrees(said.lon_rad), 6) if placed else 0.0,
-        callsign=f"{'SIM ' if said.simulated else ''}Alert {said.track}",
+        callsign=f"{_sign(said.simulated, replayed)}Alert {said.track}",
         remarks=" ".join(word for word in words if word),
         linked=track_uid(site, said.track),
         emergency="Geo-fence Breached",

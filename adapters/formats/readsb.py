@@ -60,6 +60,9 @@ class _Aircraft(msgspec.Struct, gc=False):
     track: float | None = None  # degrees from true north
     baro_rate: float | None = None  # feet per minute
     geom_rate: float | None = None
+    altitude: float | str | None = None  # alt_baro, gs and baro_rate in dump1090-mutability and older ones
+    speed: float | None = None
+    vert_rate: float | None = None
     squawk: str = ""
     category: str = ""
     nic: int = -1
@@ -147,9 +150,13 @@ def _callsign(text: str) -> bytes:
 
 
 def _columns(rows: list[_Aircraft]) -> dict[str, NDArray[Any]]:
-    gs, track = _floats([r.gs for r in rows], KNOT_MPS), np.radians(_floats([r.track for r in rows]))
-    baro = [r.alt_baro for r in rows]
-    climb, geometric = _floats([r.baro_rate for r in rows]), _floats([r.geom_rate for r in rows])
+    gs, track = (
+        _floats([r.speed if r.gs is None else r.gs for r in rows], KNOT_MPS),
+        np.radians(_floats([r.track for r in rows])),
+    )
+    baro = [r.altitude if r.alt_baro is None else r.alt_baro for r in rows]
+    climb = _floats([r.vert_rate if r.baro_rate is None else r.baro_rate for r in rows])
+    geometric = _floats([r.geom_rate for r in rows])
     nacp, nacv = _small([r.nac_p for r in rows], 11), _small([r.nac_v for r in rows], 4)
     gva = _small([r.gva for r in rows], 2)
     return {
@@ -299,27 +306,33 @@ def encode(batch: Plots) -> bytes:
 INTERESTING = 2  # of dbFlags: such maps list and filter these; we say it of what has an open alert
 
 
-def picture(tracks: Sequence[Told], now_us: int, alerts: Mapping[str, Sequence[str]], messages: int) -> bytes:
+def picture(
+    tracks: Sequence[Told], now_us: int, alerts: Mapping[str, Sequence[str]], messages: int, replayed: bool = False
+) -> bytes:
     """`aircraft.json` of fused tracks, as tar1090 and its like read it. `alerts`: ids of open ones by track.
 
     A map knows an aircraft by `hex`: the 24-bit address where a track has one, the first of those that claim the same;
     for all others `~` and the number of the track. `type` is "other", since no receiver heard a fused track. What the
-    format has no word for stands in `vedette`, which such maps pass over: id, status, class, sigmas, alerts.
+    format has no word for stands in `vedette`, which such maps pass over: id, status, class, sigmas, alerts. Nor has it
+    one for what is simulated or replayed: `flight`, which is what a map shows, begins with SIM or REP then.
     """
     taken: dict[str, None] = {}
-    aircraft = [_shown(told, now_us, alerts.get(told.id, ()), taken) for told in tracks if told.lat_deg is not None]
+    aircraft = [
+        _shown(told, now_us, alerts.get(told.id, ()), taken, replayed) for told in tracks if told.lat_deg is not None
+    ]
     return dump({"now": now_us / 1e6, "messages": messages, "aircraft": aircraft})
 
 
-def _shown(told: Told, now_us: int, alerts: Sequence[str], taken: dict[str, None]) -> dict[str, Any]:
+def _shown(told: Told, now_us: int, alerts: Sequence[str], taken: dict[str, None], replayed: bool) -> dict[str, Any]:
     heard_us = parse_time(told.last_plot_time) if told.last_plot_time else told.t_us
     known = told.height_known
     climb_mps = told.climb_mps if known else None
+    mark, named = "SIM" if told.simulated else "REP" if replayed else "", told.callsign or ""
     return without_none(
         {
             "hex": _hex(told, taken),
             "type": "other",
-            "flight": f"{told.callsign:<8}" if told.callsign else None,
+            "flight": f"{mark}{named}"[:8].ljust(8) if mark or named else None,
             "alt_geom": None if told.height_m is None or not known else round(told.height_m / FOOT_M),
             "gs": None if told.speed_mps is None else round(told.speed_mps / KNOT_MPS, 1),
             "track": None if told.course_deg is None else told.course_deg % 360.0,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from adapters.outlets.systemtracks import Sender, ended_tracks, system_tracks
 from adapters.rows import Told
 from fusion.schema import Alert, Health
 
+TOGETHER = 1_000  # tracks in one piece: some 20 ms
 END_TIMES = 3  # what ends is said so often: a datagram may be lost
 SEVERE = 1  # severity that CAT004 calls high; the others are low
 Names = Mapping[str, tuple[int, int]]  # sensor: SAC, SIC
@@ -54,17 +55,17 @@ class Teller:
         kept = f", {self.kept_back} alerts of a simulation, exercise or replay kept back" if self.kept_back else ""
         return f"{len(self._told)} tracks, {len(self._open)} alerts told{left}{kept}"
 
-    def batch(self, held: Held, connected: bool, t_us: int) -> list[bytes]:
-        """All there is to tell, in the order in which it is sent."""
+    def batch(self, held: Held, connected: bool, t_us: int) -> Iterator[list[bytes]]:
+        """All there is to tell, in the order in which it is sent, in pieces that are soon made."""
         self._batch = (self._batch + 1) % 256
         self._replayed = held.status is not None and held.status.state == "replay"
-        blocks = [self._status(held, connected, t_us)]
-        blocks += self._health([held.health[name] for name in sorted(held.health)], t_us)
-        blocks += self._tracks_told(list(held.tracks()), t_us)
+        yield [self._status(held, connected, t_us)]
+        yield self._health([held.health[name] for name in sorted(held.health)], t_us)
+        yield from self._tracks_told(list(held.tracks()), t_us)
         end = cat065.Status(cat065.END_OF_BATCH, self._sender.sac, self._sender.sic, t_us % DAY_US)
-        blocks.append(cat065.encode(replace(end, service=self._sender.service, batch=self._batch)))
-        blocks.append(cat004.encode(Warned(cat004.ALIVE, self._sender.sac, self._sender.sic, t_us % DAY_US)))
-        return blocks + self.alerts(held, held.alerts(), True, t_us) + self._endings()
+        yield [cat065.encode(replace(end, service=self._sender.service, batch=self._batch))]
+        yield [cat004.encode(Warned(cat004.ALIVE, self._sender.sac, self._sender.sic, t_us % DAY_US))]
+        yield self.alerts(held, held.alerts(), True, t_us) + self._endings()
 
     def alerts(self, held: Held, said: Sequence[Alert], whole: bool, t_us: int) -> list[bytes]:
         """These alerts as they stand; with `whole` all others have ended."""
@@ -120,7 +121,7 @@ class Teller:
         )
         return cat065.encode(status)
 
-    def _tracks_told(self, rows: list[Told], t_us: int) -> list[bytes]:
+    def _tracks_told(self, rows: list[Told], t_us: int) -> Iterator[list[bytes]]:
         there = {row.id: None for row in rows}
         for name in [name for name in self._told if name not in there]:
             played = self._told.pop(name)
@@ -129,12 +130,17 @@ class Teller:
                 self._ending_tracks[number] = (played, END_TIMES)
         numbered = sorted((self._tracks.of(row.id, t_us), row.id, row) for row in rows if row.lat_deg is not None)
         numbered = [entry for entry in numbered if entry[0] != NONE]
-        found = [row for _, _, row in numbered]
-        begun = [row.id not in self._told for row in found]
-        simulated = [self._is_played(row) for row in found]
-        self._told |= {row.id: played for row, played in zip(found, simulated, strict=True)}
-        made = system_tracks(found, [number for number, _, _ in numbered], begun, simulated, self._sender)
-        return cat062.encode(made, self._most) + self._tracks_ended(t_us)
+        for first in range(0, len(numbered), TOGETHER):
+            some = numbered[first : first + TOGETHER]
+            found = [row for _, _, row in some]
+            numbers = [number for number, _, _ in some]
+            begun = [row.id not in self._told for row in found]
+            simulated = [self._is_played(row) for row in found]
+            self._told |= {row.id: played for row, played in zip(found, simulated, strict=True)}
+            for number in numbers:
+                self._ending_tracks.pop(number, None)  # it is back before its end was said for the last time
+            yield cat062.encode(system_tracks(found, numbers, begun, simulated, self._sender), self._most)
+        yield self._tracks_ended(t_us)
 
     def _tracks_ended(self, t_us: int) -> list[bytes]:
         blocks: list[bytes] = []
@@ -224,7 +230,9 @@ class AsterixOutlet:
                 if loop.time() >= next_s:
                     next_s = max(next_s + self._every_s, loop.time())
                     self._alert_number = listener.held.alert_number
-                    await self._send(self._teller.batch(listener.held, listener.connection.connected, now_us()))
+                    for blocks in self._teller.batch(listener.held, listener.connection.connected, now_us()):
+                        await self._send(blocks)
+                        await asyncio.sleep(0)  # the listener reads on
                 # A word of the alerts comes at once, all else when it is time.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(0.0, next_s - loop.time())):

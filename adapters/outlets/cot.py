@@ -216,7 +216,7 @@ class CotOutlet:
             for uid in [uid for uid in self._shown if uid.startswith(prefix) and uid not in open_now]:
                 self._end(uid, [cot.encode(cot.delete(uid, now_us()))])
         for one in said:
-            event = cot.alert(one, listener.site, now_us())
+            event = cot.alert(one, listener.site, now_us(), listener.held.replayed)
             if one.state == "closed":
                 self._end(event.uid, [cot.encode(event), cot.encode(cot.delete(event.uid, now_us()))])
             else:
@@ -232,7 +232,7 @@ class CotOutlet:
         alerted = _by_track(listener.held.alerts())
         for told in found.changed:
             try:
-                event = cot.track(told, listener.site, alerted.get(told.id))
+                event = cot.track(told, listener.site, alerted.get(told.id), listener.held.replayed)
             except Invalid:
                 self.left_out += 1
                 continue

@@ -279,6 +279,11 @@ class Held:
             found.append(said)
         return AlertChanges(self.alert_number, False, tuple(reversed(found)))
 
+    @property
+    def replayed(self) -> bool:
+        """The service plays a recording: nothing of it is of now."""
+        return self.status is not None and self.status.state == "replay"
+
     def words(self) -> str:
         """One line for people."""
         state = "no word of the service" if self.status is None else f"service {self.status.state}"

@@ -28,7 +28,7 @@ from adapters.formats.cat062 import (
 )
 from adapters.rows import Told
 from fusion.geo import ecef, enu_axes
-from fusion.schema import F8, I1, US_PER_S
+from fusion.schema import F8, I1, I8, US_PER_S
 
 OLD_S = 30.0  # without an update by a kind of sensor: as `sensors` of a published track, which names those of 30 s
 LEAST_EXISTENCE = 0.8  # below it a track is told as potentially false
@@ -62,14 +62,14 @@ def system_tracks(
     rows: Sequence[Told], numbers: Sequence[int], begun: Sequence[bool], simulated: Sequence[bool], sender: Sender
 ) -> SystemTracks:
     """These tracks, in this order, with these numbers; `begun`: told for the first time."""
-    n = len(rows)
-    columns = nothing(n) | _who(rows) | _where(rows, sender) | _seen(rows)
+    n, t_us = len(rows), np.array([row.t_us for row in rows], np.int64)
+    columns = nothing(n) | _who(rows) | _where(rows, sender) | _seen(rows, t_us)
     columns |= {
         "sac": np.full(n, sender.sac, np.int32),
         "sic": np.full(n, sender.sic, np.int32),
         "service": np.full(n, sender.service, np.int32),
         "number": np.array(numbers, np.int32),
-        "day_us": np.array([row.t_us % DAY_US for row in rows], np.int64),
+        "day_us": t_us % DAY_US,
         "begun": np.array(begun, np.int8),
         "simulated": np.array(simulated, np.int8),
         "coasting": _flags([row.status == "coasting" for row in rows]),
@@ -172,9 +172,9 @@ def _in_plane(columns: dict[str, NDArray[Any]], centre_rad: tuple[float, float])
     }
 
 
-def _seen(rows: Sequence[Told]) -> dict[str, NDArray[Any]]:
+def _seen(rows: Sequence[Told], t_us: I8) -> dict[str, NDArray[Any]]:
     """By which kind of sensor, and how long ago."""
-    radar_s, claim_s = _ages(rows, "last_radar_time"), _ages(rows, "last_claim_time")
+    radar_s, claim_s = _ages(rows, "last_radar_time", t_us), _ages(rows, "last_claim_time", t_us)
     adsb_s = np.where([row.address is not None for row in rows], claim_s, np.nan)
     by_radar, by_claim = radar_s <= OLD_S, claim_s <= OLD_S
     answers = np.array([row.mode3a is not None or row.address is not None for row in rows], np.bool_)
@@ -182,7 +182,7 @@ def _seen(rows: Sequence[Told]) -> dict[str, NDArray[Any]]:
     alone = np.where(by_claim, COOPERATIVE, np.where(by_radar & ~answers, NOT_COOPERATIVE, NOT_DEFINED))
     known = ~np.isnan(_numbers([row.height_m for row in rows]))
     return {
-        AGES["TRK"]: _ages(rows, "first_plot_time"),
+        AGES["TRK"]: _ages(rows, "first_plot_time", t_us),
         AGES["PSR"]: radar_s,
         AGES["ES"]: adsb_s,
         "psr_old": (~by_radar).astype(np.int8),
@@ -194,19 +194,30 @@ def _seen(rows: Sequence[Told]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _ages(rows: Sequence[Told], name: str) -> F8:
-    """Seconds from a time of a row to the moment for which the row holds; NaN where it is not said."""
-    return np.array([_age_s(getattr(row, name), row.t_us) for row in rows], np.float64)
+def _ages(rows: Sequence[Told], name: str, t_us: I8) -> F8:
+    """Seconds from a time of each row to the moment for which the row holds; NaN where it is not said."""
+    texts = [getattr(row, name) or "" for row in rows]
+    try:  # nearly always all are as we write them, and are read in one go
+        moments = np.array([_utc(text) for text in texts], "M8[us]")
+    except ValueError:
+        moments = np.array([_moment(text) for text in texts], "M8[us]")
+    age_s = (t_us - moments.astype(np.int64)) / US_PER_S
+    return np.where(np.isnat(moments), np.nan, np.maximum(age_s, 0.0))
 
 
-def _age_s(text: str | None, t_us: int) -> float:
-    if not text:
-        return _NAN
+def _utc(text: str) -> str:
+    """What numpy reads. Raises ValueError where it is no time in UTC as we write it."""
+    if text and not text.endswith("Z"):
+        raise ValueError(text)
+    return text[:-1] or "NaT"
+
+
+def _moment(text: str) -> np.datetime64:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        return _NAN
-    return max((t_us - round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * US_PER_S)) / US_PER_S, 0.0)
+        return np.datetime64(moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).replace(tzinfo=None), "us")
+    except (ValueError, OverflowError):
+        return np.datetime64("NaT", "us")
 
 
 def _numbers(values: list[float | None]) -> F8:

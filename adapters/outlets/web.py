@@ -100,7 +100,7 @@ def tar1090_pages(sensors: Sequence[SensorSpec]) -> tuple[Page, ...]:
             alerts.setdefault(said.track, []).append(said.id)
         # Those whose own word is believed first: they keep an address that another claims too.
         tracks = sorted(listener.held.tracks(), key=lambda told: (not told.cooperative, told.id))
-        return readsb.picture(tracks, now_us(), alerts, listener.held.number)
+        return readsb.picture(tracks, now_us(), alerts, listener.held.number, listener.held.replayed)
 
     made: tuple[tuple[str, Make], ...] = (
         ("aircraft.json", aircraft),

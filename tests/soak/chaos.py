@@ -14,8 +14,8 @@ SCHEDULES = 10  # of one piece: one broker and one service for all of them
 INJURED = 100_000  # messages of one piece
 STALL_S = 0.1
 FORMATS = (
-    "alert", "area", "clock", "command", "envelope", "incident", "ledger", "met", "plots", "readsb", "remoteid",
-    "search", "sighting", "status", "track", "watermark",
+    "alert", "area", "clock", "command", "envelope", "incident", "ledger", "met", "opensky", "plots", "readsb",
+    "remoteid", "search", "sighting", "status", "track", "watermark",
 )  # fmt: skip
 
 
