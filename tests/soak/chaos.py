@@ -66,7 +66,9 @@ def simulated(piece: str) -> Counts:
 def judge_simulated(found: Sequence[Counts]) -> list[Verdict]:
     """A seed with a fault is a failed piece."""
     count, deaths = total(found, "seeds"), total(found, "deaths")
-    words = f"{count:,.0f} seeds, {deaths:,.0f} deaths: 0 alerts lost, invented or conflicting, every item accounted for"
+    words = (
+        f"{count:,.0f} seeds, {deaths:,.0f} deaths: 0 alerts lost, invented or conflicting, every item accounted for"
+    )
     return [Verdict(deaths > 0, words)]
 
 
