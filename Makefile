@@ -12,8 +12,8 @@ PYTEST_ARGS ?=
 # The first Python that fits (numba knows 3.11 and 3.12); PYTHON=/path/to/python3.11 overrides.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
-SYSTEM_PROGRAMS := mosquitto mosquitto_sub prometheus promtool chromium openssl node npm
-SYSTEM_PACKAGES := mosquitto mosquitto-clients prometheus chromium openssl nodejs npm
+SYSTEM_PROGRAMS := dump1090-mutability mosquitto mosquitto_sub prometheus promtool chromium openssl node npm tshark
+SYSTEM_PACKAGES := dump1090-mutability mosquitto mosquitto-clients prometheus chromium openssl nodejs npm tshark
 export PATH := $(PATH):/usr/sbin:/sbin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OPENBLAS_NUM_THREADS := 1
@@ -42,7 +42,7 @@ demo: $(VENV)/.installed ## see it work: simulated radars, a drone, an alert (no
 	@$(BIN)/python -m adapters.warm
 	@$(BIN)/vedette demo $(ARGS)
 
-test: $(VENV)/.installed-dev system $(VENV)/node/.installed ## everything: lint, types, import contracts, all tests
+test: $(VENV)/.installed-dev system $(VENV)/node/.installed $(VENV)/judges/tak/.installed $(VENV)/judges/asterix/.installed ## everything: lint, types, import contracts, all tests
 	@# Kernels take one core for a minute or more where they are new: the other one checks meanwhile.
 	@$(BIN)/python -m adapters.warm > $(VENV)/warm.txt 2>&1 & warm=$$!; \
 	$(MAKE) check || { kill $$warm; exit 1; }; \
@@ -64,7 +64,7 @@ check: $(VENV)/.installed-dev ## lint, types and import contracts
 bench: $(VENV)/.installed-dev ## speed, as ratios and rates of one run on this machine
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.installed-dev system $(VENV)/node/.installed ## hours, in pieces that are kept: every campaign in full, told in docs/soak.md
+soak: $(VENV)/.installed-dev system $(VENV)/node/.installed $(VENV)/judges/tak/.installed $(VENV)/judges/asterix/.installed ## hours, in pieces that are kept: every campaign in full, told in docs/soak.md
 	@$(BIN)/python -m adapters.warm
 	@$(BIN)/python -m tests.soak $(ARGS)
 
@@ -104,6 +104,14 @@ $(VENV)/node/.installed: tests/node/package.json
 	@echo "Installing the MCAP tools of npm, which the tests open recordings with"
 	@mkdir -p $(VENV)/node && cp tests/node/package.json $(VENV)/node/
 	@npm install --prefix $(VENV)/node --no-audit --no-fund --loglevel error > $(VENV)/npm.txt 2>&1 || { tail -20 $(VENV)/npm.txt; exit 1; }
+	@touch $@
+
+# Programs of others that judge ours, each in an environment apart: what they need is no need of ours.
+$(VENV)/judges/%/.installed: tests/judges/%.txt $(VENV)/.installed-dev
+	@echo "Installing the judges of tests/judges/$*.txt in an environment apart"
+	@mkdir -p $(VENV)/judges && $(BIN)/python -m venv --clear --without-pip $(VENV)/judges/$*
+	@$(BIN)/python -m pip --python $(VENV)/judges/$*/bin/python install --quiet --no-deps --requirement $< \
+		> $(VENV)/judges/$*.txt 2>&1 || { tail -20 $(VENV)/judges/$*.txt; exit 1; }
 	@touch $@
 
 clean: ## remove the environment and all caches

@@ -11,23 +11,23 @@ from collections.abc import Callable
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from adapters import lean, log
-from adapters.bridge_command import bridge
+from adapters.bridges.command import bridge
+from adapters.brokerchoice import chosen
 from adapters.dossier_command import dossier, verify
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
 from adapters.incidents_command import incidents
+from adapters.outlets.command import out as outlet
 from adapters.pki_command import pki
 from adapters.record_command import record
 from adapters.rules_command import dry_run, rules
-
-if TYPE_CHECKING:
-    from adapters.broker import BrokerSettings
+from adapters.ui_command import ui
 
 DONE, FAILED = 0, 1
 DEFAULT_FOLDER = Path("config")
@@ -42,11 +42,13 @@ app = typer.Typer(
 )
 app.add_typer(bridge, name="bridge")
 app.add_typer(incidents, name="incidents")
+app.add_typer(outlet, name="out")
 app.add_typer(record, name="record")
 app.add_typer(rules, name="rules")
 app.command()(dossier)
 app.command()(verify)
 app.command()(pki)
+app.command()(ui)
 
 
 class Clock(StrEnum):
@@ -245,7 +247,7 @@ def tail(
     with _refusals():
         from adapters import tail as listening
 
-        place, settings = _broker(config, broker, site)
+        place, settings = chosen(config, broker, site)
         code = listening.listen(place, settings, what.value, sys.stdout, count, seconds)
         _close_stdout()
     raise typer.Exit(code)
@@ -292,7 +294,7 @@ def replay(
             _prepare(_say)
             code = replay_command.offline(file, config, speed or "max", sys.stderr, start, end)
         else:
-            place, settings = _broker(config, broker, site)
+            place, settings = chosen(config, broker, site)
             code = replay_command.replay(file, settings, place, speed or "1", wait, sys.stderr, start, end, loop)
     raise typer.Exit(code)
 
@@ -326,7 +328,7 @@ def simulate(
     if publish and not (out is None and stream is None and truth is None):
         raise typer.BadParameter("--publish writes no files: leave out --out, --stream and --truth")
     with _refusals():
-        place, settings = _broker(config, broker, site) if publish else ("", None)
+        place, settings = chosen(config, broker, site) if publish else ("", None)
         from adapters import simulate_command
 
         code = simulate_command.simulate(
@@ -397,16 +399,6 @@ def _prepare(report: Callable[[str], None]) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _broker(folder: Path, address: str, site: str) -> tuple[str, BrokerSettings]:
-    """The broker asked for: from the folder, unless the command line names one. Raises ConfigError."""
-    from adapters import config as configuration
-
-    if address:
-        return configuration.broker_at(address, site)
-    found, settings = configuration.load_broker(folder)
-    return site or found, settings
 
 
 def _close_stdout() -> None:

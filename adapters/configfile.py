@@ -165,8 +165,9 @@ class SensorFile(Strict):
 
     id: Word = Field(description="name of the sensor in its topics: letters, digits, _ . -")
     kind: Kind = Field(description="what it is: radar-2d, radar-3d, adsb, remote-id, track, bearing or sighting")
-    format: Literal["plots", "readsb", "track"] = Field(
-        default="plots", description="what it sends: plots, readsb for ADS-B, or track for the tracks of a neighbour"
+    format: Literal["opensky", "plots", "readsb", "remoteid", "track"] = Field(
+        default="plots",
+        description="what it sends: plots, opensky, readsb, remoteid, or track for a neighbour's tracks",
     )
     lat_deg: float | None = Field(default=None, ge=-90, le=90, description="latitude of the antenna, WGS84 degrees")
     lon_deg: float | None = Field(default=None, ge=-180, le=180, description="longitude of the antenna, WGS84 degrees")
@@ -260,9 +261,11 @@ def sensor_faults(sensor: SensorFile) -> list[tuple[str, str, str]]:
     if sensor.kind not in ("radar-3d", "bearing") and sensor.elevation_sigma_deg is not None:
         cure = "take it out, or say radar-3d if it measures elevation"
         faults.append(("elevation_sigma_deg", f"does not belong to a {sensor.kind} sensor", cure))
-    if sensor.format == "readsb" and sensor.kind != "adsb":
+    if sensor.format in ("opensky", "readsb") and sensor.kind != "adsb":
         cure = 'say kind = "adsb", or format = "plots"'
-        faults.append(("format", f"readsb carries ADS-B, not {sensor.kind}", cure))
+        faults.append(("format", f"{sensor.format} carries ADS-B, not {sensor.kind}", cure))
+    if sensor.format == "remoteid" and sensor.kind != "remote-id":
+        faults.append(("format", f"remoteid carries Remote ID, not {sensor.kind}", 'say kind = "remote-id"'))
     if sensor.format == "track" and sensor.kind != "track":
         faults.append(("format", f"track carries a neighbour's tracks, not {sensor.kind}", 'say kind = "track"'))
     return faults

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from adapters.envelope import opened
-from adapters.formats import command, load, met, plots, readsb, sensorstatus, sighting, skip, track
+from adapters.formats import command, load, met, opensky, plots, readsb, remoteid, sensorstatus, sighting, skip, track
 from adapters.incidentdb import entry_of
 from adapters.wire import GEOMETRY, Decoded, number_of
 from fusion.engine import Engine
@@ -33,8 +33,10 @@ class PlotDecoder(Protocol):
 
 
 PLOT_FORMATS: Mapping[str, PlotDecoder] = {
+    "opensky": opensky.decode,
     "plots": plots.decode,
     "readsb": readsb.decode,
+    "remoteid": remoteid.decode,
     "track": track.decode,
 }
 # In a string of JSON the quotes would be escaped, so this is always a key; the encoders write it without blanks.

@@ -1,7 +1,8 @@
 """`vedette demo`: everything on one machine, nothing installed, nothing left behind.
 
-An embedded MQTT 5 broker on 127.0.0.1, a simulated scene that starts now, and `vedette run` as it is in operation; this
-process plays the sensors and shows what the service publishes. Whichever way it ends, its children end with it.
+An embedded MQTT 5 broker on 127.0.0.1, a simulated scene that starts now, `vedette run` and the page of `vedette ui` as
+they are in operation; this process plays the sensors and shows what the service publishes. Whichever way it ends, its
+children end with it.
 """
 
 from __future__ import annotations
@@ -36,14 +37,18 @@ from replay.simulate import Scenario
 SCENARIO = "lithuania-2025-07-28"
 SITE = "demo"
 CONFIG = Path(__file__).resolve().parent.parent / "config"
-BROKER_PORT, HTTP_PORT = 18830, 18964  # taken when they are free, so that a second look finds the same addresses
+BROKER_PORT, HTTP_PORT, UI_PORT = (
+    18830,
+    18964,
+    18980,
+)  # taken when they are free, so that a second look finds the same addresses
 READY_PATIENCE_S = 240.0  # the first start compiles everything on what may be a slow, busy machine
 END_PATIENCE_S = 10.0
 SUBJECTS = ("status", "picture/+", "picture-delta", "alert/+")
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-# The service must not outlive this process even when that is killed: Linux sends it SIGTERM then (prctl(2), 1 is
-# PR_SET_PDEATHSIG). It has a session of its own, so that Ctrl-C reaches only this process, which ends it in order.
+# The children must not outlive this process even when that is killed: Linux sends them SIGTERM then (prctl(2), 1 is
+# PR_SET_PDEATHSIG). Each has a session of its own, so that Ctrl-C reaches only this process, which ends them in order.
 _CHILD = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -102,12 +107,12 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="vedette-demo-") as name:
         folder = Path(name)
         settings = BrokerSettings("127.0.0.1", _free_port(BROKER_PORT), client_id="vedette-demo")
-        http_port = _free_port(HTTP_PORT)
+        http_port, ui_port = _free_port(HTTP_PORT), _free_port(UI_PORT)
         _write_config(folder, config, scene, settings, http_port)
         with _deaf(_ENDING):  # the broker inherits this: Ctrl-C must not end it before the service has said farewell
             broker = _broker(folder, settings.port)
         with broker:
-            return asyncio.run(_Demo(folder, scene, scenario, settings, http_port, view, seconds).main())
+            return asyncio.run(_Demo(folder, scene, scenario, settings, (http_port, ui_port), view, seconds).main())
 
 
 class _Demo:
@@ -119,14 +124,16 @@ class _Demo:
         scene: Scenario,
         scenario: str | Path,
         settings: BrokerSettings,
-        http_port: int,
+        ports: tuple[int, int],
         view: View,
         seconds: float | None,
     ) -> None:
         self._folder, self._scene, self._scenario = folder, scene, scenario
         self._settings, self._view, self._seconds = settings, view, seconds
-        self._base = f"http://127.0.0.1:{http_port}"
-        self._log_path = folder / "service.log"
+        self._base = f"http://127.0.0.1:{ports[0]}"
+        self._ui_port = ports[1]
+        self._page = f"http://127.0.0.1:{ports[1]}/"
+        self._ui: subprocess.Popen[bytes] | None = None
         self._stop = asyncio.Event()
 
     async def main(self) -> int:
@@ -135,8 +142,9 @@ class _Demo:
             loop.add_signal_handler(number, self._stop.set)
         tasks: list[asyncio.Task[None]] = []
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
-        self._view.introduce(self._scene, self._settings.host, self._settings.port, SITE, f"{self._base}/metrics")
-        child = _start_service(self._folder, self._log_path)
+        addresses = (self._page, f"{self._base}/metrics")
+        self._view.introduce(self._scene, self._settings.host, self._settings.port, SITE, *addresses)
+        child = _start(self._folder, "run")
         try:
             tasks.append(asyncio.create_task(self._show(child), name="demo"))
             await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -150,7 +158,7 @@ class _Demo:
                 task.cancel()
             await asyncio.gather(stopped, *tasks, return_exceptions=True)
             self._view.close()
-            await asyncio.to_thread(_end, child)
+            await asyncio.to_thread(_end, self._ui, child)
         interrupted = self._stop.is_set()
         return self._view.verdict(interrupted and self._seconds is None)
 
@@ -159,7 +167,12 @@ class _Demo:
         topics = [(f"vedette/v1/{SITE}/{subject}", 1 if subject == "alert/+" else 0) for subject in SUBJECTS]
         async with feed.connected(self._settings, "view", topics) as connection:
             with self._view.waiting("starting the service: kernels, borders and terrain (longest the first time)"):
-                await self._ready(child)
+                await self._answer(child, "run", f"{self._base}/readyz")
+            # After the service: it has compiled what both need.
+            with self._view.waiting("starting the page"):
+                self._ui = _start(self._folder, "ui", "--port", str(self._ui_port))
+                await self._answer(self._ui, "ui", f"{self._page}healthz")
+            self._view.open(self._page)
             scene = simulate_command.load_now(self._scenario)
             self._view.begin(scene)
             end_us = scene.end_us
@@ -184,12 +197,13 @@ class _Demo:
         await feed.play(sender, simulate_command.live_schedule(scene, end_us), lambda frame, sent: None)
         await asyncio.sleep(max(0.0, (end_us - now_us()) / US_PER_S))
 
-    async def _ready(self, child: subprocess.Popen[bytes]) -> None:
+    async def _answer(self, child: subprocess.Popen[bytes], command: str, url: str) -> None:
+        """Wait until a child answers there. Raises ServiceEnded."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + READY_PATIENCE_S
-        while not await asyncio.to_thread(_answers, f"{self._base}/readyz"):
+        while not await asyncio.to_thread(_answers, url):
             if child.poll() is not None or loop.time() > deadline:
-                raise ServiceEnded(self._last_words())
+                raise ServiceEnded(self._last_words(command))
             await asyncio.sleep(0.2)
 
     async def _read(self, connection: Connection) -> None:
@@ -200,23 +214,24 @@ class _Demo:
 
     async def _watch(self, child: subprocess.Popen[bytes]) -> None:
         while True:
-            if child.poll() is not None:
-                raise ServiceEnded(self._last_words())
+            for one, command in ((child, "run"), (self._ui, "ui")):
+                if one is not None and one.poll() is not None:
+                    raise ServiceEnded(self._last_words(command))
             self._view.refresh()
             await asyncio.sleep(0.25)
 
-    def _last_words(self) -> str:
-        lines = self._log_path.read_text("utf-8", "replace").splitlines()[-15:]
-        return "\n".join(["vedette run did not stay up. The end of its log:", *(f"  {line}" for line in lines)])
+    def _last_words(self, command: str) -> str:
+        lines = (self._folder / f"{command}.log").read_text("utf-8", "replace").splitlines()[-15:]
+        return "\n".join([f"vedette {command} did not stay up. The end of its log:", *(f"  {line}" for line in lines)])
 
 
-def _start_service(folder: Path, log_path: Path) -> subprocess.Popen[bytes]:
-    """`vedette run` on the generated folder, free of the user's own VEDETTE_ settings."""
+def _start(folder: Path, name: str, *more: str) -> subprocess.Popen[bytes]:
+    """A command on the generated folder, free of the user's own VEDETTE_ settings; it logs beside it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VEDETTE_")}
-    command = [sys.executable, "-P", "-c", _CHILD, str(os.getpid()), "run", "--config", str(folder)]
-    with log_path.open("wb") as log:
+    command = [sys.executable, "-P", "-c", _CHILD, str(os.getpid()), name, "--config", str(folder)]
+    with (folder / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
-            [*command, "--log-style", "text"],
+            [*command, "--log-style", "text", *more],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -225,15 +240,18 @@ def _start_service(folder: Path, log_path: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the service in order; kill it when it does not."""
-    if child.poll() is None:
-        child.terminate()
-    try:
-        child.wait(END_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+def _end(*children: subprocess.Popen[bytes] | None) -> None:
+    """End them in order, all at once; kill what does not end."""
+    there = [child for child in children if child is not None]
+    for child in there:
+        if child.poll() is None:
+            child.terminate()
+    for child in there:
+        try:
+            child.wait(END_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 def _answers(url: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,12 +53,13 @@ class View:
         self._console.print(text, markup=False, soft_wrap=not self._console.is_terminal)
         self._out.flush()
 
-    def introduce(self, scene: Scenario, host: str, port: int, site: str, metrics: str) -> None:
+    def introduce(self, scene: Scenario, host: str, port: int, site: str, page: str, metrics: str) -> None:
         """What you are looking at, and where to look at the same yourself."""
         self.say(f"\nVedette demo: {scene.plan.title}\n")
         for line in scene.plan.about:
             self.say(f"  {line}")
         vedette = _command(Path(sys.executable).parent / "vedette")
+        self.say(f"\nThe operator's page, a few seconds from now:\n\n  {page}")
         self.say("\nSee the same from another terminal:\n")
         self.say(f"  mosquitto_sub -V 5 -h {host} -p {port} -t 'vedette/v1/{site}/alert/+' -F '%t %p'")
         self.say(f"  {vedette} tail alerts --broker {host}:{port} --site {site}")
@@ -73,7 +75,15 @@ class View:
         else:
             self.say(f"{what} ...")
             yield
-        self.say(f"ready after {time.monotonic() - start_s:.0f} s; the scene begins. Ctrl-C ends it.\n")
+        self.say(f"ready after {time.monotonic() - start_s:.0f} s")
+
+    def open(self, page: str) -> None:
+        """The page is there: shown to whoever looks at a terminal with a screen beside it, named to all others."""
+        shown = self._console.is_terminal and bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        if shown:
+            webbrowser.open(page)
+        self.say(f"The page is open: {page}" if shown else f"The page is there, open it: {page}")
+        self.say("Now the scene begins. Ctrl-C ends it.\n")
 
     def begin(self, scene: Scenario) -> None:
         """The scene starts."""

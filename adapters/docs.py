@@ -69,6 +69,7 @@ def _help(command: Any, context: Any) -> str:
 def configuration() -> str:
     """Every key of service.toml and sensors.toml, every environment variable, every number of the tracker."""
     from adapters import config, configfile, protectedfile, volumefile
+    from adapters.ui import settings
     from fusion.tracker import TrackerParams
 
     variables = [[f"`{name}`", f"`{'.'.join(key)}`"] for name, key in config.ENVIRONMENT.items()]
@@ -95,6 +96,11 @@ def configuration() -> str:
         "In a file that `rules.volumes` names: `p_within`, and one `[[volume]]` block for every activity. A circle "
         "needs `lat_deg`, `lon_deg` and `radius_m`. [How to](../how-to/write-a-rule.md#notified-activities).",
         *_model(volumefile.VolumeFile, ""),
+        "## ui.toml",
+        "Only for `vedette ui`, and only where others than this machine may come in ([How to](../how-to/watch.md)).",
+        *_model(settings.UiFile, ""),
+        "### [[users]]",
+        *_model(settings.UserFile, ""),
         "## Environment",
         table(["variable", "overrides in service.toml"], variables),
         "## Numbers of the tracker",
@@ -233,7 +239,7 @@ def messages() -> str:
         "times RFC 3339 in UTC, names that end in their unit, degrees from true north, heights above the WGS84 "
         "ellipsoid unless the name says otherwise. What is not known is absent; there is no null, no NaN and no magic "
         "number. `seq`, where a message has one, rises from message to message. Readers ignore fields that they do not "
-        "know.",
+        "know. The same for machines, with a schema of every message: [asyncapi.json](asyncapi.json), AsyncAPI 3.",
         "## Topics",
         table(["topic", "from", "how", "what"], rows),
         "## Examples",
@@ -272,7 +278,15 @@ def _names(struct: type[msgspec.Struct]) -> str:
     return ", ".join(f"`{name}`" for name in struct.__struct_fields__) + "."
 
 
+def asyncapi() -> str:
+    """Every topic and message for machines."""
+    from adapters.asyncapi import document
+
+    return document()
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "asyncapi.json": asyncapi,
     "command-line.md": command_line,
     "configuration.md": configuration,
     "messages.md": messages,

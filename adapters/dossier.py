@@ -8,6 +8,7 @@
     ledger.jsonl, actions.jsonl, searches.jsonl, reports.jsonl, trails.jsonl    what the database has of it
     config/           the configuration as it was, without passwords; rerun.toml is its service.toml without the broker
     recording.mcap    inputs and outputs, from a state before its first plot to its end
+    earlier/          the same of the runs before a cold start that it went on over, an epoch each
 
 The same data folder gives the same bytes: nothing of a clock, a user or a place goes into it.
 """
@@ -35,7 +36,7 @@ from adapters.formats import incident as incident_format
 from adapters.incidentmap import ATTRIBUTION
 from adapters.incidentread import Dossier
 from adapters.incidentreport import report
-from adapters.incidentslice import Slice, cold_start_after, slice_of
+from adapters.incidentslice import Slice, cold_start_after, earlier, slice_of
 from adapters.metrics import package_version
 from adapters.payloadschema import schemas
 from adapters.store import Entry, lines
@@ -44,6 +45,7 @@ from fusion.schema import Invalid
 from replay import recording
 
 RECORDING = "recording.mcap"
+EARLIER = "earlier/"
 RERUN = "rerun.toml"
 CONFIG = "config/"
 UNTOLD = ("broker", "http", "store", "record", "data_dir")  # of service.toml: cannot change an answer, may be secret
@@ -109,6 +111,7 @@ def make(of: Dossier, config: Config, names: Names, out: Path) -> Made:
             path = Path(folder) / RECORDING
             recording.write(path, part.read(), schemas())
             sources.append(Source(RECORDING, path))
+        sources += _earlier(part, earlier(config.record_dir, epoch, first_us), Path(folder))
         about = _about(of, config, part, start, configured)
         about["journal"] = {
             "first": journal[0].n if journal else -1, "last": journal[-1].n if journal else -1,
@@ -125,6 +128,23 @@ def make(of: Dossier, config: Config, names: Names, out: Path) -> Made:
             problem = f"{out} cannot be written ({error.strerror})"
             raise ConfigError("command line", "--out", problem, cure) from error
     return Made(head, bundle.check(out).records, out.stat().st_size, about)
+
+
+def _earlier(part: Slice, runs: Sequence[tuple[int, Slice]], folder: Path) -> list[Source]:
+    """The recordings of the runs before, and a note of each with the last."""
+    found = []
+    for epoch, run in runs:
+        part.notes += [f"epoch {epoch}: {note}" for note in run.notes]
+        if run.files:
+            name = f"{EARLIER}e{epoch:06d}.mcap"
+            path = folder / f"e{epoch:06d}.mcap"
+            recording.write(path, run.read(), schemas())
+            found.append(Source(name, path))
+            part.notes.append(
+                f"before the cold start it was watched in epoch {epoch}: {name} has it to {rfc3339(run.last_us)}, "
+                "checked by its hash and not run again"
+            )
+    return found
 
 
 def _about(of: Dossier, config: Config, part: Slice, start: dict[str, Any], configured: _Configured) -> dict[str, Any]:

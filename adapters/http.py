@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
+from typing import Literal
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from adapters.errors import ConfigError
 from adapters.metrics import CONTENT_TYPE, Metrics
@@ -52,7 +54,7 @@ def application(metrics: Metrics, ready: Ready) -> Starlette:
     )
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, file: str = "service.toml", key: str = "http") -> socket.socket:
     """A listening socket, so that a taken port is found before anything else starts. Raises ConfigError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -65,8 +67,8 @@ def bind(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         problem = f"cannot listen on {host}:{port} ({error.strerror or error})"
-        cure = "free the port, set http.port to another, or to 0 for any free one"
-        raise ConfigError("service.toml", "http", problem, cure) from error
+        cure = "free the port, set another, or 0 for any free one"
+        raise ConfigError(file, key, problem, cure) from error
     return sock
 
 
@@ -77,15 +79,27 @@ async def serve(host: str, port: int, metrics: Metrics, ready: Ready) -> AsyncIt
     Raises:
         ConfigError: the address cannot be had.
     """
-    sock = bind(host, port)
+    with closing(bind(host, port)) as sock:
+        async with running(application(metrics, ready), sock):
+            yield int(sock.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(
+    app: ASGIApp, sock: socket.socket, ws: Literal["none", "websockets-sansio"] = "none"
+) -> AsyncIterator[None]:
+    """Serve an application at a bound socket in the running event loop for the length of the `async with` block."""
     settings = uvicorn.Config(
-        application(metrics, ready),
+        app,
         lifespan="off",
-        ws="none",
+        ws=ws,
+        ws_max_size=4_096,  # a viewer has nothing to say
+        ws_per_message_deflate=False,  # costs more CPU than the bytes are worth
         http="h11",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=int(STOP_TIMEOUT_S),
     )
     server = _Server(settings)
@@ -97,11 +111,10 @@ async def serve(host: str, port: int, metrics: Metrics, ready: Ready) -> AsyncIt
                     await task
                     raise RuntimeError("the HTTP server ended while starting")
                 await asyncio.sleep(0.01)
-        yield int(sock.getsockname()[1])
+        yield
     finally:
         server.should_exit = True
         await asyncio.wait([task], timeout=2 * STOP_TIMEOUT_S)
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        sock.close()

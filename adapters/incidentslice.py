@@ -85,14 +85,34 @@ def slice_of(folder: Path, epoch: int, first_us: int, to_us: int) -> Slice:
                 return found
     for number in range(newest, len(files)):
         if _enter(found, files, number, found.to_us, first=True):
-            found.notes.append(
-                f"the recording can be entered from {rfc3339(found.entered_us)} on only, after the first plot at "
-                f"{rfc3339(first_us)}: what was before is gone, the disk budget takes the oldest"
-            )
+            found.notes.append(_late(found, first_us))
             return found
     found.files = files[newest:]
     found.notes.append("the recording holds neither its start nor a checkpoint before the end: it cannot be run again")
     return found
+
+
+def _late(found: Slice, first_us: int) -> str:
+    """Why it begins after the first plot."""
+    at, first = rfc3339(found.entered_us), rfc3339(first_us)
+    if found.entered == "start" and found.skip == 0:  # a run of its own begins so, and nothing before it is missing
+        return f"the service started anew at {at}, without the picture, after the first plot at {first}"
+    return (
+        f"the recording can be entered from {at} on only, after the first plot at {first}: what was before is gone, "
+        "the disk budget takes the oldest"
+    )
+
+
+def earlier(folder: Path, epoch: int, first_us: int) -> list[tuple[int, Slice]]:
+    """What the epochs before this one recorded since the first plot, the oldest first: an incident goes on over a cold
+    start where its object is found again."""
+    began_us: dict[int, int] = {}
+    for file in sorted(folder.glob("e[0-9]*.mcap")):
+        number = file.name[1:].partition("-")[0]
+        if number.isdigit() and int(number) <= epoch:
+            began_us.setdefault(int(number), _stamp_us(file))
+    runs = zip(began_us, [*began_us.values()][1:], strict=False)  # each ends where the next begins
+    return [(run, slice_of(folder, run, first_us, 2**62)) for run, end_us in runs if end_us > first_us]
 
 
 def _enter(found: Slice, files: list[Path], number: int, before_us: int, first: bool = False) -> bool:
@@ -114,7 +134,7 @@ def _enter(found: Slice, files: list[Path], number: int, before_us: int, first: 
             if first:
                 break
     starts = [one for one in starts if one[1] <= before_us]
-    near = [one for one in starts if before_us - one[1] <= NEAR_START_US]
+    near = [one for one in starts if before_us - one[1] <= NEAR_START_US or (first and one[0] == 0)]
     chosen = near or checkpoints or starts
     if not chosen:
         return False

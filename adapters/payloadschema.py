@@ -56,14 +56,15 @@ def _is_object(payload: bytes) -> bool:
 
 
 def _schema(payload: bytes) -> bytes:
-    return msgspec.json.encode(_type(msgspec.json.decode(payload)))
+    return msgspec.json.encode(type_of(msgspec.json.decode(payload)))
 
 
-def _type(value: Any) -> dict[str, Any]:
+def type_of(value: Any) -> dict[str, Any]:
+    """The JSON schema that an example suggests: names and types."""
     if isinstance(value, dict):
-        return {"type": "object", "properties": {key: _type(item) for key, item in value.items()}}
+        return {"type": "object", "properties": {key: type_of(item) for key, item in value.items()}}
     if isinstance(value, list):
-        return {"type": "array", "items": _merged([_type(item) for item in value])}
+        return {"type": "array", "items": _merged([type_of(item) for item in value])}
     if isinstance(value, bool):
         return {"type": "boolean"}
     return {"type": "number" if isinstance(value, int | float) else "string"}

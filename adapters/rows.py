@@ -6,17 +6,19 @@ tracker. So every column becomes a Python list once, and the rows are made and e
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from adapters.wire import Names, address, mode3a, number, rfc3339_column, text
 from fusion import classes
 from fusion.integrity import Reason
 from fusion.outlook import Forecast
-from fusion.schema import F8, I8, Assessment, Tracks, TrackStatus
+from fusion.schema import F8, I8, US_PER_S, Assessment, Invalid, Tracks, TrackStatus
 
 _STATUS = [status.name.lower() for status in TrackStatus]
 _CLASS = classes.NAMES
@@ -97,6 +99,39 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     protected_area: str | None = None  # that it is in, near, or flies towards
     protected_distance_m: float | None = None  # of the nearest; negative within
     time_to_protected_s: float | None = None
+
+
+OWN = Row.__struct_fields__[Row.__struct_fields__.index("sigma_height_m") :]  # on the track's own topic alone
+
+
+class Told(Row, frozen=True, omit_defaults=True, gc=False, kw_only=True):
+    """A track as it is read back by who passes it on, with what its message says of all in it."""
+
+    schema: str
+    time: Annotated[datetime, Meta(tz=True)]  # the moment for which it holds
+    simulated: bool = False
+    mode: str = "peace"
+
+    @property
+    def t_us(self) -> int:
+        """The moment for which it holds, microseconds UTC."""
+        return round(self.time.timestamp() * US_PER_S)
+
+
+def check_row(row: Row) -> None:
+    """Refuse what no track can be: whoever passes it on relies on these.
+
+    Raises:
+        Invalid: `out-of-range`.
+    """
+    for value, most in ((row.lat_deg, 90.0), (row.lon_deg, 180.0), (row.height_m, 1e5), (row.climb_mps, 1e4)):
+        if value is not None and not -most <= value <= most:
+            raise Invalid("out-of-range", f"track {row.id[:20]!r}")
+    for value, most in ((row.sigma_horizontal_m, 1e8), (row.speed_mps, 1e5), (row.course_deg, 360.0)):
+        if value is not None and not 0.0 <= value <= most:
+            raise Invalid("out-of-range", f"track {row.id[:20]!r}")
+    if not 0 < len(row.id) <= 40:
+        raise Invalid("length", "id of a track")
 
 
 def _words(index: NDArray[Any], words: tuple[str, ...] | list[str]) -> list[str | None]:

@@ -431,6 +431,7 @@ def _outputs() -> tuple[Sample, ...]:
         Sample("alert/8c1f0a52d3b94e67", "Vedette", "QoS 1, retained until closed",
                "one alert as it stands; every transition also on `alert-log`",
                lambda: alert.encode(alarm(), NAMES, 4714)),
+        Sample("alert-log", "Vedette", qos1, "every transition of every alert, the same as `alert/{id}`"),
         Sample("incident/5b0c3d1e9f27a864", "Vedette", "QoS 1, retained until closed",
                "one incident as it stands: an object, or a swarm, from its first alert on",
                lambda: incident.encode(happened(), NAMES, 4715)),
@@ -453,6 +454,10 @@ def _outputs() -> tuple[Sample, ...]:
         Sample("partner/LV/track/5:17", "Vedette", kept,
                "for every neighbour in `partners`, the same as `track/{id}` while the track has an open alert; "
                "an empty payload when it has none any more, or has ended"),
+        Sample("partner/LV/incident/5b0c3d1e9f27a864", "Vedette", "QoS 1, retained until closed",
+               "for every neighbour in `partners`, the same as `incident/{id}`"),
+        Sample("partner/LV/search/5:17", "Vedette", "QoS 1, retained 10 min",
+               "for every neighbour in `partners`, the same as `search/{id}`"),
         Sample("answer/...", "Vedette", qos1, "to the response topic of a command, with its correlation data",
                lambda: command.encode_answer(Answer(_command(), True, "identity is suspect"), NAMES, 4715)),
         Sample("sensor/R1/health", "Vedette", "QoS 0, retained", "what we know of a sensor, on change and every 5 s",

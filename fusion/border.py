@@ -286,3 +286,18 @@ def trace(states: Sequence[State], terrain: Grid, accuracy_m: float, cut: Cut | 
     if cut is not None:
         facing[_cut_edges(lines, cut)] = NO_DATA
     return Border(lines, facing, _near_state(states, lines, accuracy_m), allied, disputed(states, cone, accuracy_m))
+
+
+def band(allied: BaseGeometry, lines: F8, width_m: float) -> BaseGeometry:
+    """Ground within `width_m` outside the border, degrees: for drawing, true within some percent.
+
+    `lines`: (k, 4) lat, lon, lat, lon radians; `allied`: what lies inside, degrees.
+    """
+    if not len(lines):
+        return shapely.MultiPolygon()
+    degrees = np.degrees(lines)
+    cone = _Cone.over((degrees[:, 1].min(), degrees[:, 0].min(), degrees[:, 1].max(), degrees[:, 0].max()))
+    pieces = shapely.linestrings(degrees[:, [1, 0, 3, 2]].reshape(-1, 2, 2))
+    flat = shapely.transform(shapely.line_merge(shapely.multilinestrings(pieces)), cone.flat).simplify(width_m / 30.0)
+    around = shapely.transform(shapely.buffer(flat, width_m, quad_segs=6).simplify(width_m / 100.0), cone.back)
+    return polygons(shapely.difference(around, allied))

@@ -82,7 +82,7 @@ class TrackerParams:
     imm: ImmParams = field(default_factory=ImmParams)
     registration: RegistrationParams = field(default_factory=RegistrationParams)
     p_confirm: float = 0.95  # existence at which a track is published: one false track in twenty at that moment
-    p_delete: float = 0.03  # existence below which a published track ends: three looks missed by a radar that sees it
+    p_delete: float = 0.01  # existence below which a published track ends: four looks missed by a radar that sees it
     p_delete_new: float = 0.0005  # and an unpublished one: survives one missed look, not two
     p_most: float = 0.9999  # existence never counts as surer: about six missed looks must end any track
     gain_most: float = 9.0  # log-likelihood ratio one plot can add: no single plot proves an object

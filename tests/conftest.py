@@ -23,6 +23,7 @@ from adapters import lean, log
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE_OF = {  # program -> Debian package
+    "dump1090-mutability": "dump1090-mutability",
     "mosquitto": "mosquitto",
     "mosquitto_sub": "mosquitto-clients",
     "mosquitto_pub": "mosquitto-clients",
@@ -32,6 +33,7 @@ PACKAGE_OF = {  # program -> Debian package
     "openssl": "openssl",
     "node": "nodejs",
     "npm": "npm",
+    "tshark": "tshark",
 }
 # Debian puts servers where an ordinary account does not look.
 os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])

@@ -187,6 +187,17 @@ def states(entries: Sequence[Passage]) -> list[str]:
     return [state for entry in entries if (state := state_entered(entry)) is not None]
 
 
+def agreed(told: Sequence[str], wanted: Sequence[str]) -> int:
+    """Border events that are told as they were: the longest common part of both in their order."""
+    before = [0] * (len(wanted) + 1)
+    for state in told:
+        row = [0]
+        for n, true in enumerate(wanted):
+            row.append(before[n] + 1 if state == true else max(before[n + 1], row[n]))
+        before = row
+    return before[-1]
+
+
 def second(entry: Passage) -> float:
     """Since the flight began."""
     return (entry.t_us - T0_US) / S

@@ -12,7 +12,7 @@ import pytest
 from fusion.schema import PlotKind
 from fusion.tracker import Tracker
 from tests.bench import __main__ as bench
-from tests.bench import quality, speed
+from tests.bench import bench_asterix, bench_beast, quality, speed
 from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.scenes import ORIGIN, WINDOW_US, Scene, scene
 from tests.bench.table import NOT_RUN, OURS, Table
@@ -139,8 +139,18 @@ def test_the_table_shows_what_was_not_run() -> None:
     assert table.text().endswith("- a note")
 
 
+def test_asterix_is_read_and_written_by_all_who_are_named() -> None:
+    got = bench_asterix.measure(least_s=0.0, few=20)
+    assert [len(rates) for rates in got.values()] == [3, 2, 1]
+    assert min(rate for rates in got.values() for rate in rates.values()) > 0.0
+
+
 def _run(sky: Scene) -> Tracker:
     tracker = Tracker(sky.sensors)
     for window, batches in enumerate(sky.windows):
         tracker.step(batches, (window + 1) * WINDOW_US)
     return tracker
+
+
+def test_raw_frames_are_measured_beside_another_decoder() -> None:
+    assert min(bench_beast.measure(aircraft=20, seconds=2)) > 100.0

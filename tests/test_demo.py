@@ -106,10 +106,11 @@ def test_the_alert_comes_and_every_line_it_names_works(folder: Path) -> None:
     line = running.wait_for(r"^  (mosquitto_sub .*)$", START_S)[1]
     tail = running.wait_for(r"^  (\S*vedette tail .*)$", 1.0)[1]
     metrics = running.wait_for(r"^  (http://127\.0\.0\.1:\d+/metrics)$", 1.0)[1]
-    intro = running.said.split("See the same")[0]
+    page = running.wait_for(r"^  (http://127\.0\.0\.1:\d+/)$", 1.0)[1]
+    intro = running.said.split("The operator's page")[0]
     assert len([row for row in intro.splitlines() if row.startswith("  ")]) == 5
     running.wait_for("the scene begins", START_S)
-    assert len(marked(running.mark)) == 3  # the demo, its broker, the service
+    assert len(marked(running.mark)) == 4  # the demo, its broker, the service, the page
     heard = subprocess.Popen(
         [find("mosquitto_sub"), *shlex.split(line)[1:], "-C", "1", "-W", "90"],
         stdout=subprocess.PIPE,
@@ -125,6 +126,8 @@ def test_the_alert_comes_and_every_line_it_names_works(folder: Path) -> None:
     assert json.loads(tailed.communicate(timeout=100)[0])["id"] == seen.id
     with urllib.request.urlopen(metrics, timeout=10) as answer:
         assert b"vedette_" in answer.read()
+    with urllib.request.urlopen(page, timeout=10) as answer:
+        assert b"<title>Vedette</title>" in answer.read()
     assert running.end() == 0, running.said
     assert re.search(r"The expected alert for gerbera came 00:[0-5]\d into the scene", running.said)
     assert "Not expected" not in running.said
@@ -158,7 +161,7 @@ def test_sigterm_while_starting_ends_all_of_it(folder: Path) -> None:
 def test_a_killed_demo_leaves_no_process_either(tmp_path: Path) -> None:
     running = Running(tmp_path, "")
     running.wait_for("the scene begins", START_S)
-    assert len(marked(running.mark)) == 3
+    assert len(marked(running.mark)) == 4
     running.process.kill()
     running.process.wait()
     running.nothing_left()

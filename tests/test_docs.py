@@ -17,7 +17,9 @@ from PIL import Image
 
 from adapters import configfile, docs, protectedfile, rulefile, volumefile, zonefiles
 from adapters.cli import app
-from adapters.formats import alert, plots, search, sighting
+from adapters.formats import alert, plots, remoteid, search, sighting
+from adapters.ui import settings as ui_settings
+from adapters.wire import parse_time
 from fusion.schema import SensorKind, SensorSpec
 from replay import scenario
 from tests.conftest import ROOT, need
@@ -201,6 +203,10 @@ def test_json_examples_are_taken_by_their_readers(block: Block, tmp_path: Path) 
             site = SensorSpec(value["sensor"], 0, SensorKind.RADAR_3D, lat_rad=0.9, lon_rad=0.4, height_m=100.0)
             decoded = plots.decode(payload, site, 0)
             assert (len(decoded.batch), decoded.rejected) == (len(value["plots"]), {})
+        elif value.get("schema") == remoteid.SCHEMA:
+            came_us = max(parse_time(one["time"]) for one in value["heard"])
+            decoded = remoteid.decode(payload, SensorSpec(value["sensor"], 0, SensorKind.REMOTE_ID), came_us)
+            assert (len(decoded.batch), decoded.rejected) == (len(value["heard"]), {})
         elif value.get("schema") == "vedette.alert.v1":
             assert alert.decode(payload).id == value["id"]
         elif value.get("schema") == search.SCHEMA:
@@ -238,6 +244,8 @@ def test_toml_examples_are_taken_by_their_readers(block: Block, tmp_path: Path) 
         sensor = '[[sensor]]\nid = "A1"\nkind = "adsb"\n'
         path.write_text(head + sensor + block.text, encoding="utf-8")
         assert len(scenario.load_plan(path).objects) >= sum(value["traffic"][0]["count"].values())
+    elif "users" in value:
+        assert len(ui_settings.UiFile.model_validate(value).users) == len(value["users"])
     elif "sensors" in value:
         assert len(configfile.SensorsFile.model_validate(value).sensors) == len(value["sensors"])
     else:

@@ -26,6 +26,10 @@ from adapters.incidentread import dossier as all_of
 from adapters.service import names_of
 from adapters.store import JournalError, piece_of
 from adapters.verify import Result as Verdict
+from fusion.schema import US_PER_S, Frame
+from replay import recording
+from replay.log import START
+from replay.mcapread import Item
 from tests import shipped
 from tests.watchedincident import Watched, watch
 
@@ -160,6 +164,36 @@ def test_an_open_incident_and_a_cold_start_are_said(stand: Watched, tmp_path: Pa
     why = replace(of.incident, close_reason="picture reset: the service started anew; raised again if still true")
     made = make(stand, tmp_path / "cold.zip", replace(of, incident=why))
     assert any("the service started anew, without the picture" in note for note in made.about["notes"])
+
+
+def test_what_was_seen_before_a_cold_start_is_in_it_too(stand: Watched, tmp_path: Path) -> None:
+    """The run of the stand as the second of two: the first had seen the object a minute before."""
+    of = told(stand)
+    both = tmp_path / "recordings"
+    shutil.copytree(stand.config.record_dir, both)
+    first = of.incident.members[0]
+    seen_us = stand.start_us - 60 * US_PER_S
+    before = recorded_before(seen_us - 30 * US_PER_S, stand.start_us - 10 * US_PER_S)
+    recording.write(both / "e000000-20250728T032830Z.mcap", iter(before))
+    member = replace(first, first_plot_us=seen_us)
+    made = make(
+        replace(stand, config=replace(stand.config, record_dir=both)), tmp_path / "both.zip",
+        replace(of, incident=replace(of.incident, members=(member, *of.incident.members[1:]))),
+    )  # fmt: skip
+    notes = "; ".join(made.about["notes"])
+    assert "disk budget" not in notes
+    assert "the service started anew at 2025-07-28T03:30:00.000Z" in notes
+    assert "earlier/e000000.mcap has it to 2025-07-28T03:29:50.000Z" in notes
+    found = bundle.check(tmp_path / "both.zip")
+    bundle.extract(tmp_path / "both.zip", found, ["earlier/e000000.mcap"], tmp_path)
+    assert list(recording.items(tmp_path / "earlier" / "e000000.mcap")) == before
+    assert run_again(tmp_path / "both.zip", tmp_path / "work").result is Verdict.IDENTICAL
+
+
+def recorded_before(from_us: int, to_us: int) -> list[Item]:
+    """A run that only ticks."""
+    ticks = range(from_us + US_PER_S, to_us + 1, US_PER_S)
+    return [Frame(1, from_us, START, b"{}"), *(Frame(n, t_us, "tick", b"") for n, t_us in enumerate(ticks, 2))]
 
 
 def test_a_configuration_that_has_changed_since_is_told_by_its_hash(stand: Watched, made: Path, tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ from adapters.formats import (
     incident,
     ledger,
     met,
+    opensky,
     plots,
     readsb,
+    remoteid,
     search,
     sensorstatus,
     sighting,
@@ -39,9 +41,22 @@ REASONS = {
 }
 
 
+STATES = (
+    b'{"time":1795000500,"states":[["4ca2d6","RYR1427 ","Ireland",1795000500,1795000500,25.25,54.5,9000.0,false,120.5,'
+    b'90.0,-3.2,null,9100.0,"7000",false,0,3],["~1",null,"",1795000500,1795000500,1,2,null,true,null,null,null]]}'
+)
+BEACON = SensorSpec("D1", 1, SensorKind.REMOTE_ID)
+PLACE = remoteid.Location(status=2, lat_deg=54.5, lon_deg=25.1, altitude_geo_m=160.0, speed_horizontal_mps=11.5)
+NAME = remoteid.BasicId(1, 2, "MFG1A0123456789")
+DRONES = [
+    remoteid.Heard("60:60:1f:01:17:95", "2026-11-23T06:15:00Z", remoteid.pack([NAME, PLACE]).hex()),
+    remoteid.Heard("60:60:1f:01:17:96", "", "", NAME, PLACE),
+]
 DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "plots": (lambda p: plots.decode(p, RADAR, 5), message([GOOD, {**GOOD, "mode3a": "7700", "address": "4ca123"}])),
+    "opensky": (lambda p: opensky.decode(p, ADSB, 5), STATES),
     "readsb": (lambda p: readsb.decode(p, ADSB, 5), feed(AIRCRAFT, {"hex": "~1", "lat": 1, "lon": 2})),
+    "remoteid": (lambda p: remoteid.decode(p, BEACON, 5), remoteid.encode("D1", DRONES, 1, 2)),
     "track": (lambda p: track.decode(p, ADSB, 5), track.encode(*table(1, seed=3), 0, NAMES, 1)),
     "met": (lambda p: met.decode(p, RADAR, 5), met.encode(Met("R1", 5, T_US, 1000.5))),
     "status": (lambda p: sensorstatus.decode(p, RADAR, 5), sensorstatus.encode(SensorStatus("R1", 5, T_US, "ok", "x"))),
@@ -127,7 +142,7 @@ def test_no_json_value_in_any_field_breaks_a_decoder(name: str, data: st.DataObj
     decode, sample = DECODERS[name]
     body = json.loads(sample)
     target = body
-    for key in ("plots", "aircraft", "quantities", "features"):
+    for key in ("plots", "aircraft", "heard", "quantities", "features"):
         if key in body and data.draw(st.booleans()):
             target = body[key][0]
     anything = st.recursive(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import wire
+from adapters.accuracies import SIGMA_BY_NACP_M
 from adapters.envelope import enveloped
 from adapters.formats import clock, command, met, plots, readsb, sensorstatus, watermark
 from fusion import schema
@@ -221,6 +222,17 @@ def test_accuracy_categories_run_from_unknown_to_three_metres() -> None:
     np.testing.assert_allclose(batch.sigma_velocity_mps, [10.0, 4.0854, 1.22562, 0.40854, 0.122562], rtol=1e-4)
 
 
+def test_the_names_of_older_receivers_mean_the_same() -> None:
+    names = {"alt_baro": "altitude", "gs": "speed", "baro_rate": "vert_rate"}
+    new = {**AIRCRAFT, "gs": 120.0, "track": 90.0, "alt_baro": 9_000, "baro_rate": -640}
+    new.pop("geom_rate", None)
+    old = {names.get(key, key): value for key, value in new.items()}
+    got, same = (readsb.decode(feed(one), ADSB, 5).batch for one in (old, new))
+    for name in ("pressure_height_m", "velocity_east_mps", "velocity_up_mps", "on_ground"):
+        assert getattr(got, name).tolist() == getattr(same, name).tolist(), name
+    assert got.velocity_up_mps[0] == pytest.approx(-640 * 0.3048 / 60)
+
+
 def test_what_readsb_does_not_know_is_not_measured() -> None:
     batch = readsb.decode(feed({"hex": "~2a0001", "lat": 46.0, "lon": 18.0, "alt_baro": "ground"}), ADSB, 5).batch
     assert batch.address.tolist() == [-1]
@@ -306,7 +318,7 @@ def test_a_batch_survives_readsb_but_for_its_sigmas() -> None:
         np.testing.assert_allclose(getattr(got, name), getattr(sent, name), rtol=0, atol=atol, err_msg=name)
     for name in ("address", "mode3a", "nacp", "nacv", "category", "callsign"):
         assert getattr(got, name).tolist() == getattr(sent, name).tolist(), name
-    np.testing.assert_array_equal(got.sigma_position_m, readsb.SIGMA_BY_NACP_M[sent.nacp + 1])
+    np.testing.assert_array_equal(got.sigma_position_m, SIGMA_BY_NACP_M[sent.nacp + 1])
 
 
 # --- the small ones ---

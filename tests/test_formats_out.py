@@ -323,3 +323,35 @@ def test_the_status_and_the_will_have_one_shape() -> None:
     }
     last = json.loads(status.will("lt"))
     assert last == {"schema": said["schema"], "site": "lt", "state": "offline"}
+
+
+# --- read back by who passes it on ---
+
+
+def test_health_and_status_read_back() -> None:
+    said = Health("R1", T_US, "ok", T_US - 1_000, -1, 11.4, 0.41, float("nan"), 812, 77, "fine", samples._bias())
+    read = health.decode(health.encode(said, 1))
+    assert (read.sensor, read.t_us, read.last_us, read.last_rx_us, read.rate_hz) == ("R1", T_US, T_US - 1_000, -1, 11.4)
+    assert np.isnan(read.nis)
+    assert read.bias is not None
+    for name in ("range_m", "range_gain", "azimuth_rad", "sigma_azimuth_rad", "time_s", "elevation_rad"):
+        assert getattr(read.bias, name) == pytest.approx(getattr(samples._bias(), name), abs=1e-5, nan_ok=True), name
+    assert health.decode(health.encode(replace(said, bias=None, rate_hz=2.0), 1)).bias is None
+    info = samples._status()
+    assert status.decode(status.encode(info)) == info
+    assert status.decode(status.will("x")).state == "offline"
+
+
+def test_a_track_and_a_picture_read_back() -> None:
+    tracks, assessment = table(20)
+    for row, payload in enumerate(track.encode_rows(tracks, assessment, range(20), NAMES, 1)):
+        said = json.loads(payload)
+        told = track.told(payload)
+        assert {name: getattr(told, name) for name in ("id", "lat_deg", "course_deg", "sigma_speed_mps")} == {
+            name: said.get(name) for name in ("id", "lat_deg", "course_deg", "sigma_speed_mps")
+        }
+        assert (told.t_us, told.id) == (T_US, tracks.name(row))
+    parts = picture.encode(Picture(T_US, True, tracks, assessment, ((3, "merged"),)), NAMES, 7)
+    read = [picture.decode(part) for part in parts]
+    assert [row.id for part in read for row in part.tracks] == [tracks.name(row) for row in range(20)]
+    assert [(ended.id, ended.reason) for part in read for ended in part.dropped] == [(f"{tracks.epoch}:3", "merged")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import ConfigError
-from adapters.incidentslice import BEFORE_US, NEAR_START_US, cold_start_after, slice_of
+from adapters.incidentslice import BEFORE_US, NEAR_START_US, cold_start_after, earlier, slice_of
 from fusion.schema import US_PER_S, Frame
 from replay import recording
 from replay.log import START
@@ -121,3 +121,24 @@ def test_a_cold_start_meanwhile_is_known_by_its_epoch(tmp_path: Path) -> None:
     night(tmp_path, 10, epoch=8)
     assert cold_start_after(tmp_path, 7, OPEN) == T0_US
     assert cold_start_after(tmp_path, 8, OPEN) == -1
+
+
+def test_an_incident_that_goes_on_over_a_cold_start_has_the_recording_of_both_runs(tmp_path: Path) -> None:
+    files = night(tmp_path, 20, epoch=8)
+    for number, file in enumerate(files):  # half an hour later, by its name; what is in it keeps its time
+        file.rename(tmp_path / f"e000008-20250728T03{10 + 10 * number}00Z.mcap")
+    night(tmp_path, 20, epoch=7)
+    night(tmp_path, 10, epoch=6, start_us=T0_US - 3_600 * US_PER_S)[0].rename(
+        tmp_path / "e000006-20250728T014000Z.mcap"
+    )
+    found = earlier(tmp_path, 8, at(1_100))
+    assert [epoch for epoch, _ in found] == [7]  # the one before it had ended by then
+    assert (found[0][1].entered, found[0][1].entered_us) == ("checkpoint", at(970))
+    assert list(found[0][1].read())[-1] == Frame(1_201, at(1_199), "tick", b"")
+    assert earlier(tmp_path, 8, at(1_801)) == []
+    assert earlier(tmp_path, 7, at(-100))[0][0] == 6
+    now = slice_of(tmp_path, 8, at(-60), OPEN)
+    assert now.notes == [
+        "the service started anew at 2025-07-28T02:40:00.000Z, without the picture, after the first plot at "
+        "2025-07-28T02:39:00.000Z"
+    ]

@@ -16,7 +16,7 @@ MAX_LINES = 500
 MAX_FUNCTION_LINES = 70
 MAX_KERNEL_LINES = 90
 MAX_FILE_KB = 3_000
-SKIPPED_FOLDERS = {".git", ".venv", "var", "build", "dist", "node_modules"}
+SKIPPED_FOLDERS = {".git", ".venv", "var", "build", "dist", "node_modules", "vendor"}
 TEXT = {".py", ".toml", ".md", ".yml", ".yaml", ".txt", ".conf", ".acl", ".sh", ".svg", ".js", ".css", ".html", ""}
 PACKAGES = ("fusion", "adapters", "replay")
 
@@ -133,8 +133,8 @@ def _called(node: ast.AST) -> set[str]:
 
 
 def _checks_itself(node: ast.AST) -> bool:
-    """An assertion, or the statement that an error is expected."""
-    words = re.compile(r"raises|warns|fail|assert_\w+")
+    """An assertion, the statement that an error is expected, or what a browser's page is expected to show."""
+    words = re.compile(r"raises|warns|fail|assert_\w+|(not_)?to_(be|have|contain)_\w+")
     return any(isinstance(inner, ast.Assert) for inner in ast.walk(node)) or any(map(words.fullmatch, _called(node)))
 
 

@@ -29,8 +29,20 @@ from adapters.asterix import (
     repeated,
     walk,
 )
+from adapters.asterixitems import (
+    ANGLE_UNIT_RAD,
+    LEVEL_UNIT_M,
+    NM_M,
+    SPEED_UNIT_MPS,
+    callsign_of,
+    day_part,
+    fallen,
+    signed_part,
+    six_bits,
+    units,
+)
 from adapters.wire import Decoded, stand
-from fusion.schema import B1, F8, I1, I4, I8, US_PER_S, PlotKind, S, SensorSpec
+from fusion.schema import B1, F8, I1, I4, I8, PlotKind, S, SensorSpec
 
 CATEGORY = 48
 LAYOUT = Layout(
@@ -68,17 +80,9 @@ LAYOUT = Layout(
     explicit("SP"),
     explicit("RE"),
 )
-NM_M = 1852.0
-FOOT_M = 0.3048
 RANGE_UNIT_M = NM_M / 256.0
-ANGLE_UNIT_RAD = 2.0 * np.pi / 65_536.0
-LEVEL_UNIT_M = 25.0 * FOOT_M  # a quarter of a flight level
 NO_DETECTION = 0  # TYP of I020: a track without a plot
 ROLL_CALL = 4  # and above: Mode S
-# Six bits each, ICAO Annex 10 IV 3.1.2.9.1.2: letters from 1, the blank at 32, digits from 48; the others mean nothing.
-CHARACTERS = b" " + bytes(range(ord("A"), ord("Z") + 1)) + b" " * 21 + b"0123456789" + b" " * 6
-_CODES = np.array([max(CHARACTERS.find(bytes([c])), 0) or 32 for c in range(256)], np.int64)
-_LETTERS = np.frombuffer(CHARACTERS, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,12 @@ def of(found: Walked) -> tuple[Reports, dict[str, int]]:
         level_sure=found.has("090") & (level >> 14 == 0),
         height_m=found.scaled("110", found.signed("110", 2, bits=14), LEVEL_UNIT_M),
         address=np.where(found.has("220"), found.unsigned("220", 3), -1).astype(np.int32),
-        callsign=_callsign(found),
+        callsign=callsign_of(found, "240"),
         track=np.where(found.has("161"), found.unsigned("161", 2) & 0xFFF, -1).astype(np.int32),
         doppler_mps=np.where(
             calculated & 0x8000 == 0, found.scaled("120/CAL", found.signed("120/CAL", 2, bits=10), 1.0), np.nan
         ),
-        speed_mps=found.scaled("200", found.unsigned("200", 2), NM_M / 16_384.0),
+        speed_mps=found.scaled("200", found.unsigned("200", 2), SPEED_UNIT_MPS),
         heading_rad=found.scaled("200", found.unsigned("200", 2, skip=2), ANGLE_UNIT_RAD),
     )
     return reports, dict(found.faults)
@@ -154,22 +158,23 @@ def encode(reports: Reports, most: int = MOST_OCTETS) -> list[bytes]:
     r, n = reports, len(reports)
     polar = ~np.isnan(r.range_m)
     sure = np.ones(n, np.bool_)
-    range_units = np.clip(_units(r.range_m, RANGE_UNIT_M), 0, 0xFFFF)
+    range_units = units(r.range_m, RANGE_UNIT_M, 0, 0xFFFF)
+    level = units(r.pressure_height_m, LEVEL_UNIT_M) & 0x3FFF
     said = {
         "010": Part(sure, octets(r.sac << 8 | r.sic, 2)),
-        "140": Part(r.day_us >= 0, octets(-(-r.day_us * 2 // (US_PER_S // 64)), 3)),
-        "040": Part(polar, octets(range_units << 16 | _units(r.azimuth_rad, ANGLE_UNIT_RAD) & 0xFFFF, 4)),
+        "140": day_part(r.day_us),
+        "040": Part(polar, octets(range_units << 16 | units(r.azimuth_rad, ANGLE_UNIT_RAD) & 0xFFFF, 4)),
         "070": Part(r.mode3a >= 0, octets((r.mode3a & 0xFFF) | np.where(r.mode3a_sure, 0, 0x8000), 2)),
-        "090": _level(r.pressure_height_m, np.where(r.level_sure, 0, 0x8000)),
+        "090": Part(~np.isnan(r.pressure_height_m), octets(level | np.where(r.level_sure, 0, 0x8000), 2)),
         "220": Part(r.address >= 0, octets(r.address, 3)),
-        "240": Part(r.callsign != b"", octets(_six_bits(r.callsign), 6)),
+        "240": Part(r.callsign != b"", six_bits(r.callsign)),
         "161": Part(r.track >= 0, octets(r.track, 2)),
         "200": Part(
             ~np.isnan(r.speed_mps),
-            octets(_units(r.speed_mps, NM_M / 16_384.0) << 16 | _units(r.heading_rad, ANGLE_UNIT_RAD) & 0xFFFF, 4),
+            octets(units(r.speed_mps, SPEED_UNIT_MPS) << 16 | units(r.heading_rad, ANGLE_UNIT_RAD) & 0xFFFF, 4),
         ),
-        "110": _level(r.height_m, np.zeros(n, np.int64)),
-        "120/CAL": Part(~np.isnan(r.doppler_mps), octets(_units(r.doppler_mps, 1.0) & 0x3FF, 2)),
+        "110": signed_part(r.height_m, LEVEL_UNIT_M, 2, 14),
+        "120/CAL": Part(~np.isnan(r.doppler_mps), octets(units(r.doppler_mps, 1.0) & 0x3FF, 2)),
     }
     first = (r.kind.astype(np.int64) << 5) | np.where(r.simulated, 0x10, 0) | r.test
     words = np.column_stack([octets(first, 1), octets(np.where(r.test, 0x80, 0), 1)])
@@ -188,18 +193,8 @@ def plots(reports: Reports, spec: SensorSpec, rx_us: int, boot: int = -1, seq: i
         Invalid: only what `fusion.schema.check_plots` finds beyond single plots.
     """
     r = reports
-    rejected: dict[str, int] = {}
-    left = np.ones(len(r), np.bool_)
-    for reason, bad in (
-        ("no-detection", r.kind == NO_DETECTION),
-        ("test-target", r.test),
-        ("simulated", r.simulated),
-        ("missing-field", np.isnan(r.range_m) | (r.day_us < 0)),
-    ):
-        count = int(np.count_nonzero(left & bad))
-        if count:
-            rejected[reason] = count
-        left &= ~bad
+    no_target = (("no-detection", r.kind == NO_DETECTION), ("test-target", r.test), ("simulated", r.simulated))
+    left, rejected = fallen((*no_target, ("missing-field", np.isnan(r.range_m) | (r.day_us < 0))), len(r))
     columns: dict[str, NDArray[Any]] = {
         "range_m": r.range_m[left],
         "azimuth_rad": r.azimuth_rad[left],
@@ -210,30 +205,3 @@ def plots(reports: Reports, spec: SensorSpec, rx_us: int, boot: int = -1, seq: i
         "callsign": r.callsign[left],
     }
     return stand(spec, PlotKind.POLAR, rx_us, near(r.day_us[left], rx_us), boot, seq, columns, rejected)
-
-
-def _units(value: F8, unit: float) -> I8:
-    return np.rint(np.nan_to_num(value) / unit).astype(np.int64)
-
-
-def _level(height_m: F8, bits: I8) -> Part:
-    return Part(~np.isnan(height_m), octets((_units(height_m, LEVEL_UNIT_M) & 0x3FFF) | bits, 2))
-
-
-def _callsign(found: Walked) -> S:
-    """(n,) eight characters of six bits each, without the blanks at the end; what is no character reads as a blank."""
-    value = found.unsigned("240", 6)
-    shifts = np.arange(42, -1, -6)
-    letters = _LETTERS[(value[:, None] >> shifts) & 0x3F]
-    blank_from_here = np.logical_and.accumulate((letters == ord(" "))[:, ::-1], axis=1)[:, ::-1]
-    letters = np.where(blank_from_here | ~found.has("240")[:, None], 0, letters).astype(np.uint8)
-    return np.ascontiguousarray(letters).view("S8").reshape(-1)
-
-
-def _six_bits(callsign: S) -> I8:
-    letters = np.ascontiguousarray(callsign.astype("S8")).view(np.uint8).reshape(-1, 8)
-    codes = _CODES[np.where(letters == 0, ord(" "), letters)]
-    value = np.zeros(len(callsign), np.int64)
-    for n in range(8):
-        value = (value << 6) | codes[:, n]
-    return value

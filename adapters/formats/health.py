@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.wire import NO_MARKS, dump, rfc3339, rounded, without_none
+import msgspec
+
+from adapters.wire import NO_MARKS, dump, parse_time, read, rfc3339, rounded, without_none
 from fusion.schema import Health
 from fusion.sensorbias import SensorBias
 
@@ -67,4 +69,94 @@ def encode(health: Health, seq: int, marks: Mapping[str, bool | str] = NO_MARKS)
                 "bias": _bias(health.bias),
             }
         )
+    )
+
+
+_NAN = float("nan")
+
+
+class _Bias(msgspec.Struct):
+    state: str
+    applied: bool = False
+    believed: bool = True
+    plots_count: int = 0
+    aircraft_count: int = 0
+    range_m: float = _NAN
+    sigma_range_m: float = _NAN
+    range_gain_ppm: float = _NAN
+    sigma_range_gain_ppm: float = _NAN
+    azimuth_deg: float = _NAN
+    sigma_azimuth_deg: float = _NAN
+    elevation_deg: float = _NAN
+    sigma_elevation_deg: float = _NAN
+    time_s: float = _NAN
+    sigma_time_s: float = _NAN
+    pressure_height_m: float = _NAN
+    sigma_pressure_height_m: float = _NAN
+    detail: str = ""
+
+
+class _Message(msgspec.Struct):
+    schema: str
+    sensor: str
+    time: str
+    state: str
+    hits_count: int = 0
+    misses_count: int = 0
+    last_plot_time: str = ""
+    last_arrival_time: str = ""
+    rate_hz: float = _NAN
+    lag_s: float = _NAN
+    nis: float = _NAN
+    detail: str = ""
+    bias: _Bias | None = None
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+
+
+def decode(payload: bytes) -> Health:
+    """The health of a message, to the decimals that are published.
+
+    Raises:
+        Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, bad-time.
+    """
+    m = read(_MESSAGE, payload, SCHEMA)
+    return Health(
+        m.sensor,
+        parse_time(m.time),
+        m.state,
+        parse_time(m.last_plot_time) if m.last_plot_time else -1,
+        parse_time(m.last_arrival_time) if m.last_arrival_time else -1,
+        m.rate_hz,
+        m.lag_s,
+        m.nis,
+        m.hits_count,
+        m.misses_count,
+        m.detail,
+        None if m.bias is None else _read_bias(m.sensor, m.bias),
+    )
+
+
+def _read_bias(sensor: str, m: _Bias) -> SensorBias:
+    return SensorBias(
+        sensor,
+        m.state,
+        m.applied,
+        m.believed,
+        m.plots_count,
+        m.aircraft_count,
+        m.range_m,
+        m.sigma_range_m,
+        m.range_gain_ppm * 1e-6,
+        m.sigma_range_gain_ppm * 1e-6,
+        math.radians(m.azimuth_deg),
+        math.radians(m.sigma_azimuth_deg),
+        math.radians(m.elevation_deg),
+        math.radians(m.sigma_elevation_deg),
+        m.time_s,
+        m.sigma_time_s,
+        m.pressure_height_m,
+        m.sigma_pressure_height_m,
+        m.detail,
     )

@@ -9,14 +9,43 @@ since the picture before; what it does not name goes on as before.
 
 from __future__ import annotations
 
-import msgspec
+from datetime import datetime
+from typing import Annotated
 
-from adapters.rows import rows_of
-from adapters.wire import Names, dump, pack, rfc3339
+import msgspec
+from msgspec import Meta
+
+from adapters.rows import Row, rows_of
+from adapters.wire import Names, dump, pack, read, rfc3339
 from fusion.schema import Picture
 
 SCHEMA = "vedette.picture.v1"
 _ROW = msgspec.json.Encoder()
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """A track that is no more, and why."""
+
+    id: str
+    reason: str = ""
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """One message of a picture as it is read back; the rows are not checked one by one."""
+
+    schema: str
+    time: Annotated[datetime, Meta(tz=True)]
+    full: bool
+    seq: int = -1
+    part: int = 0
+    parts: int = 1
+    tracks: tuple[Row, ...] = ()
+    dropped: tuple[Ended, ...] = ()
+    simulated: bool = False
+    mode: str = "peace"
+
+
+_PART = msgspec.json.Decoder(Part)
 
 
 def encode(picture: Picture, names: Names, seq: int) -> list[bytes]:
@@ -33,3 +62,12 @@ def encode(picture: Picture, names: Names, seq: int) -> list[bytes]:
         "full": picture.full,
     }
     return pack(head, (("tracks", rows), ("dropped", dropped)))
+
+
+def decode(payload: bytes) -> Part:
+    """One message of a picture.
+
+    Raises:
+        Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, bad-time, out-of-range.
+    """
+    return read(_PART, payload, SCHEMA)

@@ -7,17 +7,25 @@ position as old as the sensor's period (`period_s`: the time between two message
 a new plot. Neither is an aircraft without a position. Neither is counted.
 
 `boot` and `seq` beside `now` are ours: an adapter that numbers its messages may add them.
+
+A bridge asks for the whole file, which no broker would take as one message, or listens to `--json-port`, where every
+line is one aircraft with its own `now`. It knows by `Passed` which positions it has had.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
+from adapters.adsb import CATEGORY, FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from adapters.rows import Told
 from adapters.wire import (
+    BAD_JSON,
     EARLIEST_US,
     LATEST_US,
     Decoded,
@@ -25,34 +33,14 @@ from adapters.wire import (
     dump,
     parse_time,
     read_batch,
+    read_rows,
+    reason_of,
     rounded,
     stand,
     without_none,
 )
-from fusion.schema import PlotKind, Plots, SensorSpec
+from fusion.schema import I8, Invalid, PlotKind, Plots, SensorSpec
 
-FOOT_M = 0.3048
-KNOT_MPS = 1852.0 / 3600.0
-FOOT_PER_MINUTE_MPS = FOOT_M / 60.0
-NM_M = 1852.0
-RAYLEIGH_95 = 2.4477468306808166  # sqrt(-2 ln 0.05): radius that holds 95 % of a circular normal, in sigmas of one axis
-NORMAL_95 = 1.959963984540054  # the same for one dimension
-
-# 95 % bounds by category: EPU of NACp (DO-260B 2.2.3.2.7.2.7), velocity error of NACv (2.2.3.2.6.1.5), vertical of GVA.
-# Category 0 means "unknown, or worse than 1": taken as one sigma of the bound of category 1.
-EPU_M = (10.0, 4.0, 2.0, 1.0, 0.5, 0.3, 0.1, 0.05)  # NM, categories 1-8
-SIGMA_BY_NACP_M = np.array(
-    [np.nan, 10 * NM_M, *(epu * NM_M / RAYLEIGH_95 for epu in EPU_M), *(m / RAYLEIGH_95 for m in (30.0, 10.0, 3.0))]
-)
-SIGMA_BY_NACV_MPS = np.array([np.nan, 10.0, *(mps / RAYLEIGH_95 for mps in (10.0, 3.0, 1.0, 0.3))])
-SIGMA_BY_GVA_M = np.array([np.nan, 150.0, 150.0 / NORMAL_95, 45.0 / NORMAL_95])  # index: category + 1, 0 not given
-
-# Emitter categories, DO-260B letters to the numbers of ASTERIX CAT021 I020.
-CATEGORY = {
-    "A0": 0, "A1": 1, "A2": 2, "A3": 3, "A4": 4, "A5": 5, "A6": 6, "A7": 10,
-    "B0": 0, "B1": 11, "B2": 12, "B3": 16, "B4": 15, "B6": 13, "B7": 14,
-    "C0": 0, "C1": 20, "C2": 21, "C3": 22, "C4": 23, "C5": 24,
-}  # fmt: skip
 _LETTERS = {number: letters for letters, number in CATEGORY.items() if number > 0}
 _HEX = frozenset("0123456789abcdefABCDEF")
 _OCTAL = frozenset("01234567")
@@ -72,6 +60,9 @@ class _Aircraft(msgspec.Struct, gc=False):
     track: float | None = None  # degrees from true north
     baro_rate: float | None = None  # feet per minute
     geom_rate: float | None = None
+    altitude: float | str | None = None  # alt_baro, gs and baro_rate in dump1090-mutability and older ones
+    speed: float | None = None
+    vert_rate: float | None = None
     squawk: str = ""
     category: str = ""
     nic: int = -1
@@ -88,6 +79,12 @@ class _Message(msgspec.Struct, gc=False):
     seq: int = -1
 
 
+class _Line(_Aircraft, kw_only=True):
+    """An aircraft of `--json-port`."""
+
+    now: float
+
+
 class _Envelope(msgspec.Struct):
     now: float
     aircraft: list[msgspec.Raw]
@@ -98,6 +95,35 @@ class _Envelope(msgspec.Struct):
 _MESSAGE = msgspec.json.Decoder(_Message)
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ONE = msgspec.json.Decoder(_Aircraft)
+_LINE = msgspec.json.Decoder(_Line)
+MOST_ANSWER_OCTETS = 16 << 20  # 600 of each of 25,000 aircraft: more than ever flew at once
+MOST_PASSED = 32_768
+AGAIN_US = 500_000  # a place that did not change within it is the same message: its age is told to 0.1 s, or rounded
+CLOCK_WRONG_US = 10_000_000  # further from ours than that, a receiver's clock is not believed
+
+
+class Passed:
+    """The newest position of each aircraft that was passed on; past `MOST_PASSED` the older half is forgotten."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, tuple[float, float, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def is_new(self, name: str, lat_deg: float, lon_deg: float, t_us: int) -> bool:
+        """False for what was passed on before, or is older than that; a new one is noted."""
+        before = self._at.pop(name, None)
+        if before is not None:
+            again = before[:2] == (lat_deg, lon_deg) and t_us - before[2] < AGAIN_US
+            if again or t_us <= before[2]:
+                self._at[name] = before
+                return False
+        if len(self._at) >= MOST_PASSED:
+            for old in list(self._at)[: MOST_PASSED // 2]:
+                del self._at[old]
+        self._at[name] = (lat_deg, lon_deg, t_us)
+        return True
 
 
 def _floats(values: list[float | None], unit: float = 1.0) -> NDArray[np.float64]:
@@ -124,9 +150,13 @@ def _callsign(text: str) -> bytes:
 
 
 def _columns(rows: list[_Aircraft]) -> dict[str, NDArray[Any]]:
-    gs, track = _floats([r.gs for r in rows], KNOT_MPS), np.radians(_floats([r.track for r in rows]))
-    baro = [r.alt_baro for r in rows]
-    climb, geometric = _floats([r.baro_rate for r in rows]), _floats([r.geom_rate for r in rows])
+    gs, track = (
+        _floats([r.speed if r.gs is None else r.gs for r in rows], KNOT_MPS),
+        np.radians(_floats([r.track for r in rows])),
+    )
+    baro = [r.altitude if r.alt_baro is None else r.alt_baro for r in rows]
+    climb = _floats([r.vert_rate if r.baro_rate is None else r.baro_rate for r in rows])
+    geometric = _floats([r.geom_rate for r in rows])
     nacp, nacv = _small([r.nac_p for r in rows], 11), _small([r.nac_v for r in rows], 4)
     gva = _small([r.gva for r in rows], 2)
     return {
@@ -164,9 +194,71 @@ def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Decoded:
     now_us = parse_time(message.now)
     boot, seq = (n if -1 <= n < 2**53 else -1 for n in (message.boot, message.seq))
     new = [r for r in rows if r.lat is not None and r.lon is not None and not r.seen_pos >= spec.period_s]
-    age_us = np.rint(np.clip(np.array([r.seen_pos for r in new], np.float64), -1e10, 1e10) * 1e6).astype(np.int64)
-    t_us = np.clip(now_us - age_us, EARLIEST_US - 1, LATEST_US)  # what lies outside is refused as bad-time
+    t_us = _times_us(np.full(len(new), now_us), new)
     return stand(spec, PlotKind.POSITION, rx_us, t_us, boot, seq, _columns(new), rejected)
+
+
+def _times_us(now_us: I8, rows: Sequence[_Aircraft]) -> I8:
+    """When each was measured; what lies outside is refused as bad-time."""
+    age_us = np.rint(np.clip(np.array([r.seen_pos for r in rows], np.float64), -1e10, 1e10) * 1e6).astype(np.int64)
+    t_us: I8 = np.clip(now_us - age_us, EARLIEST_US - 1, LATEST_US)
+    return t_us
+
+
+def decode_answer(body: bytes, spec: SensorSpec, rx_us: int, passed: Passed) -> tuple[Decoded, int]:
+    """The whole file as a server answers it: the positions that were not passed on yet, and the file's own time.
+
+    Where that is not believed it is when the answer came, counted as `clock-not-believed`.
+
+    Raises:
+        Invalid: for the whole answer: oversized, malformed, not-finite, missing-field, bad-time.
+    """
+    if len(body) > MOST_ANSWER_OCTETS:
+        raise Invalid("oversized", f"{len(body)} octets, at most {MOST_ANSWER_OCTETS}")
+    try:
+        message = _MESSAGE.decode(body)
+        now_s, rows, rejected = message.now, message.aircraft, dict[str, int]()
+    except BAD_JSON:
+        try:
+            envelope = _ENVELOPE.decode(body)
+        except BAD_JSON as error:
+            raise Invalid(reason_of(error), str(error)[:120]) from None
+        rows, rejected = read_rows(_ONE, envelope.aircraft)
+        now_s = envelope.now
+    now_us = parse_time(now_s)
+    return _unpassed(rows, np.full(len(rows), now_us), spec, rx_us, passed, rejected), now_us
+
+
+def decode_lines(lines: Sequence[bytes], spec: SensorSpec, rx_us: int, passed: Passed) -> Decoded:
+    """Lines of `--json-port` that came together: the positions that were not passed on yet."""
+    rows, rejected, times = list[_Aircraft](), dict[str, int](), list[int]()
+    for line in lines:
+        try:
+            row = _LINE.decode(line)
+            times.append(parse_time(row.now))
+            rows.append(row)
+        except Invalid as fault:
+            rejected[fault.reason] = rejected.get(fault.reason, 0) + 1
+        except BAD_JSON as error:
+            reason = reason_of(error)
+            rejected[reason] = rejected.get(reason, 0) + 1
+    return _unpassed(rows, np.array(times, np.int64), spec, rx_us, passed, rejected)
+
+
+def _unpassed(
+    rows: Sequence[_Aircraft], now_us: I8, spec: SensorSpec, rx_us: int, passed: Passed, rejected: dict[str, int]
+) -> Decoded:
+    wrong = np.abs(now_us - rx_us) > CLOCK_WRONG_US
+    if wrong.any():
+        rejected["clock-not-believed"] = int(np.count_nonzero(wrong))  # told, and used all the same
+    t_us = _times_us(np.where(wrong, rx_us, now_us), rows)
+    new = [
+        n
+        for n, r in enumerate(rows)
+        if r.lat is not None and r.lon is not None and passed.is_new(r.hex, r.lat, r.lon, int(t_us[n]))
+    ]
+    columns = _columns([rows[n] for n in new])
+    return stand(spec, PlotKind.POSITION, rx_us, t_us[new], -1, -1, columns, rejected)
 
 
 def _aircraft(batch: Plots, i: int, now_us: int) -> dict[str, Any]:
@@ -207,3 +299,81 @@ def encode(batch: Plots) -> bytes:
     )
     aircraft = [_aircraft(batch, i, now_us) for i in range(len(batch))]
     return dump({"now": now_us / 1e6, **numbers, "aircraft": aircraft})
+
+
+# --- our picture, for maps that read aircraft.json ---
+
+INTERESTING = 2  # of dbFlags: such maps list and filter these; we say it of what has an open alert
+
+
+def picture(
+    tracks: Sequence[Told], now_us: int, alerts: Mapping[str, Sequence[str]], messages: int, replayed: bool = False
+) -> bytes:
+    """`aircraft.json` of fused tracks, as tar1090 and its like read it. `alerts`: ids of open ones by track.
+
+    A map knows an aircraft by `hex`: the 24-bit address where a track has one, the first of those that claim the same;
+    for all others `~` and the number of the track. `type` is "other", since no receiver heard a fused track. What the
+    format has no word for stands in `vedette`, which such maps pass over: id, status, class, sigmas, alerts. Nor has it
+    one for what is simulated or replayed: `flight`, which is what a map shows, begins with SIM or REP then.
+    """
+    taken: dict[str, None] = {}
+    aircraft = [
+        _shown(told, now_us, alerts.get(told.id, ()), taken, replayed) for told in tracks if told.lat_deg is not None
+    ]
+    return dump({"now": now_us / 1e6, "messages": messages, "aircraft": aircraft})
+
+
+def _shown(told: Told, now_us: int, alerts: Sequence[str], taken: dict[str, None], replayed: bool) -> dict[str, Any]:
+    heard_us = parse_time(told.last_plot_time) if told.last_plot_time else told.t_us
+    known = told.height_known
+    climb_mps = told.climb_mps if known else None
+    mark, named = "SIM" if told.simulated else "REP" if replayed else "", told.callsign or ""
+    return without_none(
+        {
+            "hex": _hex(told, taken),
+            "type": "other",
+            "flight": f"{mark}{named}"[:8].ljust(8) if mark or named else None,
+            "alt_geom": None if told.height_m is None or not known else round(told.height_m / FOOT_M),
+            "gs": None if told.speed_mps is None else round(told.speed_mps / KNOT_MPS, 1),
+            "track": None if told.course_deg is None else told.course_deg % 360.0,
+            "geom_rate": None if climb_mps is None else round(climb_mps / FOOT_PER_MINUTE_MPS),
+            "squawk": told.mode3a,
+            "category": None if told.category is None else _LETTERS.get(told.category),
+            "lat": told.lat_deg,
+            "lon": told.lon_deg,
+            "seen_pos": max(0.0, round((now_us - told.t_us) / 1e6, 3)),
+            "seen": max(0.0, round((now_us - heard_us) / 1e6, 3)),
+            "dbFlags": INTERESTING if alerts else None,
+            "vedette": without_none(
+                {
+                    "id": told.id,
+                    "status": told.status,
+                    "object_class": told.object_class,
+                    "sigma_horizontal_m": told.sigma_horizontal_m,
+                    "sigma_height_m": told.sigma_height_m,
+                    "alerts": list(alerts) or None,
+                    "simulated": told.simulated or None,
+                }
+            ),
+        }
+    )
+
+
+def _hex(told: Told, taken: dict[str, None]) -> str:
+    name = told.address or ""
+    if not name or name in taken:
+        counter = told.id.rpartition(":")[2]
+        name = f"~{int(counter) & 0xFFFFFF:06x}" if counter.isdigit() else "~ffffff"
+    taken[name] = None
+    return name
+
+
+def receiver(version: str, refresh_ms: int, lat_deg: float | None = None, lon_deg: float | None = None) -> bytes:
+    """`receiver.json`: how often to ask, and the place that a map begins at, where one is known. No history."""
+    place = without_none({"lat": lat_deg, "lon": lon_deg})
+    return dump({"version": version, "refresh": refresh_ms, "history": 0, **place})
+
+
+def outline(rings: Sequence[Sequence[tuple[float, float]]]) -> bytes:
+    """`outline.json`: rings of (lat, lon), degrees, one a sensor."""
+    return dump({"multiRange": [[[lat, lon] for lat, lon in ring] for ring in rings]})

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from adapters.wire import dump, rfc3339, without_none
+import msgspec
+
+from adapters.wire import dump, parse_time, read, rfc3339, without_none
 
 SCHEMA = "vedette.status.v1"
 
@@ -74,3 +76,57 @@ def encode(info: StatusInfo) -> bytes:
 def will(site: str) -> bytes:
     """What the broker says for us when we are gone."""
     return dump({"schema": SCHEMA, "site": site, "state": "offline"})
+
+
+class _Message(msgspec.Struct):
+    schema: str
+    site: str
+    state: str
+    time: str = ""
+    simulated: bool = False
+    mode: str = "peace"
+    version: str = ""
+    epoch: int = -1
+    config_hash: str = ""
+    started_time: str = ""
+    tracks_count: dict[str, int] = {}
+    open_alerts_count: int = -1
+    sensors_count: dict[str, int] = {}
+    received_count: int = -1
+    used_count: int = -1
+    load_level: int = -1
+    shed_count: int = -1
+    seq: int = -1
+    detail: str = ""
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+
+
+def decode(payload: bytes) -> StatusInfo:
+    """The state of a message; of a will, which has no time, with -1.
+
+    Raises:
+        Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, bad-time.
+    """
+    m = read(_MESSAGE, payload, SCHEMA)
+    return StatusInfo(
+        m.site,
+        parse_time(m.time) if m.time else -1,
+        m.state,
+        m.epoch,
+        m.simulated,
+        m.mode,
+        m.version,
+        m.config_hash,
+        parse_time(m.started_time) if m.started_time else -1,
+        m.tracks_count,
+        m.open_alerts_count,
+        m.sensors_count,
+        m.received_count,
+        m.used_count,
+        m.load_level,
+        m.shed_count,
+        m.seq,
+        m.detail,
+    )

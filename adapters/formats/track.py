@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from adapters.rows import Row, rows_of
+from adapters.rows import Row, Told, check_row, rows_of
 from adapters.wire import (
     Callsign,
     Decoded,
@@ -59,6 +59,7 @@ class _Message(msgspec.Struct, gc=False, frozen=True):
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
+_TOLD = msgspec.json.Decoder(Told)
 # Sigmas are on the wire to a tenth: what reads as less than that was rounded, and is no better than its last digit.
 _LEAST_SIGMA = 0.1
 
@@ -86,6 +87,18 @@ def encode(
 ) -> bytes:
     """The message of one row of a table. `time` is the moment for which the state holds."""
     return encode_rows(tracks, assessment, (row,), names, seq, forecast)[0]
+
+
+def told(payload: bytes) -> Told:
+    """All of a message of ours, for who passes it on in another format.
+
+    Raises:
+        Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, bad-time, out-of-range,
+            length.
+    """
+    row = read(_TOLD, payload, SCHEMA)
+    check_row(row)
+    return row
 
 
 def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Decoded:

@@ -1,4 +1,5 @@
-"""`make bench`: one run, one table. Parts by name: `make bench ARGS="speed quality"`; `ARGS=live` is a run of its own.
+"""`make bench`: one run, one table. Parts by name: `make bench ARGS="speed quality"`; `ARGS=live` and
+`ARGS=page` are runs of their own.
 
 `--write` writes docs/benchmarks.md, after a whole run only. Status 1 when something fails.
 """
@@ -10,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from tests.bench import bench_filter, bench_ledger, quality, speed, table
+from tests.bench import bench_asterix, bench_beast, bench_filter, bench_ledger, quality, speed, table
 from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.quality import Judged
 from tests.bench.scenes import WINDOW_US, Scene, scene
@@ -116,6 +117,22 @@ def ledgers(out: Table) -> None:
         out.put(row, OURS, f"{median_ms:.1f} / {most_ms:.1f}")
 
 
+def beasts(out: Table) -> None:
+    """Raw frames of 1090 MHz into plots."""
+    ours, theirs = bench_beast.measure()
+    row = f"Beast, {bench_beast.AIRCRAFT:,} aircraft: frames per CPU-second"
+    out.put(row, OURS, ours)
+    out.put(row, "rs1090", theirs)
+    out.note("The row of Beast: octets to plots in batches of 0.1 s; rs1090 reads the same frames, from hex, at once.")
+
+
+def asterix(out: Table) -> None:
+    """Radar plots in, system tracks out."""
+    for row, rates in bench_asterix.measure().items():
+        for column, rate in rates.items():
+            out.put(f"ASTERIX, {row} per CPU-second", column, rate)
+
+
 def qualities(out: Table) -> None:
     """All on the same measurements."""
     sky = scene(QUALITY.objects, QUALITY.seconds, QUALITY_SEED, told=True)
@@ -157,20 +174,26 @@ def _judged(out: Table, got: Judged) -> None:
 
 PARTS = {
     "speed": speeds, "mixed": mixed, "stream": lines, "memory": memory, "filter": filters, "ledger": ledgers,
-    "quality": qualities,
+    "beast": beasts, "asterix": asterix, "quality": qualities,
 }  # fmt: skip
 
 
 def main() -> int:
     """See the head of the file."""
     ask = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    ask.add_argument("parts", nargs="*", choices=[*PARTS, "live", []], help="all but live when none is named")
+    ask.add_argument(
+        "parts", nargs="*", choices=[*PARTS, "live", "page", []], help="all but live and page when none is named"
+    )
     ask.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     said = ask.parse_args()
     if "live" in said.parts:
         from tests.bench import bench_live
 
         return bench_live.main([])
+    if "page" in said.parts:
+        from tests.bench import bench_page
+
+        return bench_page.main([])
     if said.write and said.parts:
         ask.error("--write takes a whole run")
     out, about, start = Table(), table.machine(), time.monotonic()

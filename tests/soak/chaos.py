@@ -15,8 +15,8 @@ SIMULATED = 100  # seeds of one piece
 INJURED = 100_000  # messages of one piece
 STALL_S = 0.1
 FORMATS = (
-    "alert", "area", "clock", "command", "envelope", "incident", "ledger", "met", "plots", "readsb", "search",
-    "sighting", "status", "track", "watermark",
+    "alert", "area", "clock", "command", "envelope", "incident", "ledger", "met", "opensky", "plots", "readsb",
+    "remoteid", "search", "sighting", "status", "track", "watermark",
 )  # fmt: skip
 
 

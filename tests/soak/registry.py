@@ -16,6 +16,9 @@ MODULES = (
     "tests.soak.chaos",
     "tests.soak.floods",
     "tests.soak.replays",
+    "tests.soak.receivers",
+    "tests.soak.outlets",
+    "tests.soak.asterix",
 )
 
 

@@ -1,6 +1,7 @@
-"""Radars that speak ASTERIX (CAT048 and CAT034), over UDP or from a recording, as batches and words of our sensors.
+"""Who speaks ASTERIX, over UDP or from a recording, as batches and words of our sensors: radars (CAT048 and CAT034),
+ADS-B ground stations (CAT021) and neighbours' trackers (CAT062).
 
-Which radar is which sensor is told by SAC and SIC. A radar that nobody named, a category that is none of these, and a
+Which of them is which sensor is told by SAC and SIC. One that nobody named, a category that is none of these, and a
 datagram that is none at all are counted by reason and skipped. A message does not say where its radar is: that stands
 in the service's sensors.toml; where CAT034 says it, it is logged once, to compare.
 """
@@ -11,34 +12,57 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import dpkt
 import numpy as np
 import structlog
 
-from adapters.asterix import Block, blocks, near, walk
-from adapters.bridge import TOGETHER_S, Heard, Numbered, Tally
+from adapters.asterix import Block, Layout, Walked, blocks, near, walk
+from adapters.bridges.common import TOGETHER_S, Heard, Numbered, Tally
 from adapters.broker import now_us
-from adapters.formats import cat034, cat048
+from adapters.formats import cat021, cat034, cat048, cat062
+from adapters.wire import Decoded
 from fusion.schema import I4, I8, US_PER_S, Frame, Invalid, SensorKind, SensorSpec, SensorStatus, take
 
 MOST_DATAGRAMS = 10_000  # between two looks; more are dropped and counted
 STATUS_EVERY_US = 10 * US_PER_S
-Radars = Mapping[tuple[int, int], str]  # (SAC, SIC): sensor
+Named = Mapping[tuple[int, int], str]  # (SAC, SIC): sensor
 _log = structlog.get_logger("vedette.bridge")
 
 
-class Radar:
+class _Reading(NamedTuple):
+    """A category whose records are reports; `of` and `plots` are those of its format."""
+
+    layout: Layout
+    of: Callable[[Walked], tuple[Any, dict[str, int]]]
+    plots: Callable[[Any, SensorSpec, int], Decoded]
+    sender: str
+    kind: SensorKind
+
+
+REPORTS = {
+    cat021.CATEGORY: _Reading(cat021.LAYOUT, cat021.of, cat021.plots, "station", SensorKind.ADSB),
+    cat048.CATEGORY: _Reading(cat048.LAYOUT, cat048.of, cat048.plots, "radar", SensorKind.RADAR_2D),
+    cat062.CATEGORY: _Reading(cat062.LAYOUT, cat062.of, cat062.plots, "neighbour", SensorKind.TRACK),
+}
+
+
+class Ear:
     """Datagrams in, what they say out; keeps only what was said last of each radar's state and place."""
 
-    def __init__(self, radars: Radars) -> None:
-        self._radars = dict(radars)
-        self._specs = {name: SensorSpec(name, 0, SensorKind.RADAR_2D) for name in radars.values()}
+    def __init__(self, radars: Named, stations: Named = MappingProxyType({}), neighbours: Named = MappingProxyType({})):
+        self._named = {"radar": radars, "station": stations, "neighbour": neighbours}
         self._said: dict[str, tuple[str, int]] = {}  # state, and when it was told
         self._placed: list[str] = []
+
+    def sensors(self) -> list[str]:
+        """Whom it listens to, in order."""
+        return sorted(dict.fromkeys(name for named in self._named.values() for name in named.values()))
 
     def hear(self, datagrams: Sequence[tuple[int, bytes]], heard: Heard) -> None:
         """Add what these (arrival, octets) say; of each sensor they become one batch, that arrived with the last."""
@@ -55,10 +79,10 @@ class Radar:
                 heard.refused[fault.reason] += 1
             at += len(octets)
         for category, some in sorted(found.items()):
-            if category == cat048.CATEGORY:
-                reports, faults = cat048.of(walk(cat048.LAYOUT, data, some))
+            if (reading := REPORTS.get(category)) is not None:
+                reports, faults = reading.of(walk(reading.layout, data, some))
                 heard.refused.update(faults)
-                self._reports(reports, rx_us, heard)
+                self._reports(reading, reports, rx_us, heard)
             elif category == cat034.CATEGORY:
                 services, faults = cat034.of(walk(cat034.LAYOUT, data, some))
                 heard.refused.update(faults)
@@ -66,15 +90,15 @@ class Radar:
             else:
                 heard.refused[f"category-{category}"] += len(some)
 
-    def _reports(self, reports: cat048.Reports, rx_us: int, heard: Heard) -> None:
-        for name, rows in self._owners(reports.sac, reports.sic, heard.refused):
-            decoded = cat048.plots(take(reports, rows), self._specs[name], rx_us)
+    def _reports(self, reading: _Reading, reports: Any, rx_us: int, heard: Heard) -> None:
+        for name, rows in self._owners(reading.sender, reports.sac, reports.sic, heard.refused):
+            decoded = reading.plots(take(reports, rows), SensorSpec(name, 0, reading.kind), rx_us)
             heard.refused.update(decoded.rejected)
             if len(decoded.batch):
                 heard.batches.append(decoded.batch)
 
     def _services(self, services: cat034.Services, rx_us: int, heard: Heard) -> None:
-        for name, rows in self._owners(services.sac, services.sic, heard.refused):
+        for name, rows in self._owners("radar", services.sac, services.sic, heard.refused):
             for row in rows.tolist():
                 self._place(name, services, row)
                 if not services.told[row]:
@@ -94,13 +118,13 @@ class Radar:
             where = {"lat_deg": round(float(lat), 5), "lon_deg": round(float(lon), 5), "height_m": height_m}
             _log.info("the radar says where it is", sensor=name, **where)
 
-    def _owners(self, sac: I4, sic: I4, refused: Counter[str]) -> Iterator[tuple[str, I8]]:
+    def _owners(self, sender: str, sac: I4, sic: I4, refused: Counter[str]) -> Iterator[tuple[str, I8]]:
         code = sac.astype(np.int64) << 8 | sic
         for one in np.unique(code).tolist():
             rows = np.flatnonzero(code == one)
-            name = self._radars.get((one >> 8, one & 0xFF))
+            name = self._named[sender].get((one >> 8, one & 0xFF))
             if name is None:
-                refused[f"radar-{one >> 8}/{one & 0xFF}"] += len(rows)
+                refused[f"{sender}-{one >> 8}/{one & 0xFF}"] += len(rows)
             else:
                 yield name, rows
 
@@ -120,7 +144,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             self.dropped += 1
 
 
-async def from_udp(host: str, port: int, group: str, radar: Radar) -> AsyncIterator[Heard]:
+async def from_udp(host: str, port: int, group: str, ear: Ear) -> AsyncIterator[Heard]:
     """What arrives at an address, or in a multicast group on it, every `TOGETHER_S`; for ever.
 
     Raises:
@@ -139,7 +163,7 @@ async def from_udp(host: str, port: int, group: str, radar: Radar) -> AsyncItera
             heard = Heard()
             if got.dropped:
                 heard.refused["overload"], got.dropped = got.dropped, 0
-            radar.hear(got.waiting, heard)
+            ear.hear(got.waiting, heard)
             got.waiting = []
             yield heard
     finally:
@@ -164,16 +188,12 @@ def from_pcap(path: Path) -> Iterator[tuple[int, bytes]]:
                 yield round(time_s * US_PER_S), bytes(packet.data)
 
 
-def frames(path: Path, radar: Radar, tally: Tally, shift_us: int = 0) -> Iterator[Frame]:
-    """A capture as frames of a log, every datagram by itself; `shift_us` is added to the times of arrival.
-
-    Raises:
-        ValueError: it is none.
-    """
+def frames(heard_at: Iterable[tuple[int, bytes]], ear: Ear, tally: Tally, shift_us: int = 0) -> Iterator[Frame]:
+    """A capture as frames of a log, every datagram by itself; `shift_us` is added to the times of arrival."""
     numbers, seq = Numbered(boot=1), 0
-    for rx_us, data in from_pcap(path):
+    for rx_us, data in heard_at:
         heard = Heard()
-        radar.hear([(rx_us + shift_us, data)], heard)
+        ear.hear([(rx_us + shift_us, data)], heard)
         made = numbers.frames(heard)
         tally.note(heard, len(made))
         for frame in made:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter, deque
 from pathlib import Path
 
 import dpkt
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from adapters.asterix import Part, octets, packed, records
-from adapters.bridge import MOST_REASONS, MOST_WAITING, OTHERS, Heard, Numbered, Tally, parts, take
-from adapters.bridge_asterix import Radar, from_pcap
-from adapters.formats import cat034, cat048
+from adapters.bridges.asterix import Ear, from_pcap
+from adapters.bridges.command import bridge
+from adapters.bridges.common import Heard, Numbered, Tally
+from adapters.formats import cat021, cat034, cat048, cat062
 from adapters.formats import plots as plots_format
-from fusion.schema import Frame, PlotKind, SensorKind, SensorSpec, plots
+from fusion.schema import PlotKind, SensorKind, SensorSpec
 from replay import log
-from replay.door import MOST_PLOTS
-from tests import recordings
+from tests import recordings, test_formats_cat021, test_formats_cat062
+from tests.asterixjudge import anything
 from tests.running import vedette
 
 RX_US = 1_774_000_000_000_000
@@ -54,10 +57,10 @@ def state(no_go: bool, overload: bool = False, t_us: int = RX_US) -> bytes:
 
 
 def test_what_comes_together_is_one_batch_of_each_radar() -> None:
-    radar = Radar({(25, 201): "R1", (25, 11): "R2"})
+    ear = Ear({(25, 201): "R1", (25, 11): "R2"})
     heard = Heard()
     sent = [*cat048.encode(targets(3)), *cat048.encode(targets(2, sic=11)), *cat048.encode(targets(4))]
-    radar.hear([(RX_US + n, data) for n, data in enumerate(sent)], heard)
+    ear.hear([(RX_US + n, data) for n, data in enumerate(sent)], heard)
     assert [(b.sensor, len(b), b.rx_us) for b in heard.batches] == [("R2", 2, RX_US + 2), ("R1", 7, RX_US + 2)]
     assert heard.pieces == 3
     assert not heard.refused
@@ -65,58 +68,83 @@ def test_what_comes_together_is_one_batch_of_each_radar() -> None:
 
 
 def test_what_is_not_ours_is_counted_by_reason() -> None:
-    radar, heard = Radar({(25, 201): "R1"}), Heard()
+    ear, heard = Ear({(25, 201): "R1"}), Heard()
     good = cat048.encode(targets(2))
     torn = good[0][:-4]
     short = good[0][:1] + (len(good[0]) - 4).to_bytes(2, "big") + good[0][3:-4]  # the record runs over its block
     strange = b"\x01\x00\x05\x00\x00"
-    radar.hear(
+    ear.hear(
         [(RX_US, d) for d in (*good, torn, short, strange, b"", b"\x30", *cat048.encode(targets(1, sac=9)))], heard
     )
     assert heard.refused == {"truncated": 3, "category-1": 1, "radar-9/201": 1}
     assert [len(b) for b in heard.batches] == [3]  # two whole ones, and the first of the block that is too short
-    radar.hear([(RX_US, d) for d in cat048.encode(targets(1, kind=0))], heard)
+    ear.hear([(RX_US, d) for d in cat048.encode(targets(1, kind=0))], heard)
     assert heard.refused["no-detection"] == 1
 
 
+def test_stations_and_neighbours_become_claims_and_tracks() -> None:
+    ear = Ear({}, stations={(25, 31): "A1"}, neighbours={(26, 1): "N1"})
+    claims = test_formats_cat021.plain(6, sac=np.full(6, 25), sic=[31] * 5 + [32], day_us=np.full(6, RX_US % DAY_US))
+    tracks = test_formats_cat062.blank(3, sac=np.full(3, 26), sic=np.full(3, 1), day_us=np.full(3, RX_US % DAY_US))
+    heard = Heard()
+    sent = [*cat021.encode(claims), *cat062.encode(tracks), *cat048.encode(targets(2))]
+    ear.hear([(RX_US, data) for data in sent], heard)
+    assert [(b.sensor, b.kind, len(b)) for b in heard.batches] == [
+        ("A1", PlotKind.POSITION, 5), ("N1", PlotKind.POSITION, 3),
+    ]  # fmt: skip
+    assert heard.refused == {"station-25/32": 1, "radar-25/201": 2}
+    kinds = {"A1": SensorKind.ADSB, "N1": SensorKind.TRACK}
+    for frame in Numbered(boot=7).frames(heard):
+        spec = SensorSpec(frame.source.split("/")[1], 0, kinds[frame.source.split("/")[1]])
+        read = plots_format.decode(frame.payload, spec, frame.rx_us)
+        assert not read.rejected
+        assert dict.fromkeys(read.batch.address.tolist()) == {0x489ABC: None}
+
+
+class Everybody(dict[tuple[int, int], str]):
+    """Whoever sends is one of three sensors."""
+
+    def get(self, key: tuple[int, int], default: object = None) -> str:
+        return f"S{sum(key) % 3}"
+
+
+EVERYBODY = Everybody()
+LAYOUTS = {21: cat021.LAYOUT, 34: cat034.LAYOUT, 48: cat048.LAYOUT, 62: cat062.LAYOUT}
+
+
+@settings(max_examples=15)
+@given(st.sampled_from(sorted(LAYOUTS)), st.integers(0, 1 << 32), st.integers(0, 300), st.integers(0, 7))
+def test_anything_of_a_category_is_counted_and_stops_nothing(category: int, seed: int, octet: int, bit: int) -> None:
+    """Random records whole, and again with one bit turned: every report becomes a plot or a reason."""
+    whole = anything(LAYOUTS[category], 8, seed)
+    turned = bytearray(whole)
+    turned[octet % len(whole)] ^= 1 << bit
+    for n, data in enumerate((whole, bytes(turned))):
+        heard = Heard()
+        Ear(EVERYBODY, EVERYBODY, EVERYBODY).hear([(RX_US, data)], heard)
+        told = sum(map(len, heard.batches)) + sum(heard.refused.values())
+        if n == 0 and category != 34:
+            assert told == 8
+        Numbered(boot=1).frames(heard)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.binary(max_size=80), max_size=5))
+def test_any_octets_are_counted_and_stop_nothing(datagrams: list[bytes]) -> None:
+    heard = Heard()
+    Ear(EVERYBODY, EVERYBODY, EVERYBODY).hear([(RX_US, data) for data in datagrams], heard)
+    assert heard.pieces == len(datagrams)
+
+
 def test_a_radar_tells_its_state_when_it_changes_and_now_and_then() -> None:
-    radar, heard = Radar({(25, 201): "R1"}), Heard()
+    ear, heard = Ear({(25, 201): "R1"}), Heard()
     for n in range(30):  # a mark a second
-        radar.hear([(RX_US + n * 1_000_000, state(no_go=n >= 20))], heard)
+        ear.hear([(RX_US + n * 1_000_000, state(no_go=n >= 20))], heard)
     told = [(word.rx_us - RX_US, word.state) for word in heard.words]
     assert told == [(0, "ok"), (10_000_000, "ok"), (20_000_000, "off")]
-    radar.hear([(RX_US + 40_000_000, state(no_go=False, overload=True))], heard)
+    ear.hear([(RX_US + 40_000_000, state(no_go=False, overload=True))], heard)
     assert heard.words[-1].state == "degraded"
     assert not heard.refused
-
-
-def test_every_message_has_its_number_and_reads_back() -> None:
-    n = 2 * MOST_PLOTS + 5
-    batch = plots("R1", PlotKind.POLAR, RX_US, np.full(n, RX_US), range_m=np.full(n, 5e4), azimuth_rad=np.ones(n))
-    assert [len(part) for part in parts(batch)] == [MOST_PLOTS, MOST_PLOTS, 5]
-    numbers = Numbered(boot=7)
-    frames = numbers.frames(Heard([batch])) + numbers.frames(Heard([batch]))
-    read = [plots_format.decode(frame.payload, SPEC, frame.rx_us).batch for frame in frames]
-    assert [(b.boot, b.seq) for b in read] == [(7, seq) for seq in range(6)]
-    assert max(len(frame.payload) for frame in frames) < 65_536
-
-
-def test_while_the_broker_is_away_the_oldest_fall_and_are_counted() -> None:
-    waiting, tally = deque[Frame](), Tally()
-    made = [Frame(n, RX_US, "in/R1/plots", b"") for n in range(MOST_WAITING + 3)]
-    take(Heard(pieces=1), made, waiting, tally)
-    assert (len(waiting), waiting[0].seq, tally.fell) == (MOST_WAITING, 3, 3)
-    assert "3 messages fell" in tally.words()
-
-
-def test_reasons_without_end_are_not_kept_by_name() -> None:
-    tally = Tally()
-    for n in range(300):
-        heard = Heard(refused=Counter({f"radar-{n // 256}/{n % 256}": 2}))
-        tally.note(heard, 0)
-    assert sum(tally.refused.values()) == 600
-    assert len(tally.refused) == MOST_REASONS + 1
-    assert tally.refused[OTHERS] == 2 * (300 - MOST_REASONS)
 
 
 def capture(path: Path, *datagrams: tuple[float, bytes]) -> Path:
@@ -150,15 +178,18 @@ def test_the_command_writes_a_log_that_replays(tmp_path: Path) -> None:
     assert vedette(*line).wait(60) == 2  # it is there already
     assert vedette(*line[:-1], "300/1=R1").wait(60) == 2
     assert vedette("bridge", "asterix", "--radar", "1/2=R1").wait(60) == 2
+    assert CliRunner().invoke(bridge, line[1:-2]).exit_code == 2  # nobody to listen to
+    assert CliRunner().invoke(bridge, [*line[1:], "--station", "25/31=R1"]).exit_code == 2  # one sensor of two kinds
 
 
 @pytest.mark.real_data
 def test_the_capture_of_san_luis_becomes_its_plots(data: Path, tmp_path: Path) -> None:
     """As many plots as somebody else's decoder found, of the one radar, and nothing else."""
-    from adapters.bridge_asterix import frames
+    from adapters.bridges.asterix import frames
 
     tally = Tally()
-    found = list(frames(data / "recordings/asterix-argentina-sanluis/UIS.pcap", Radar({(226, 221): "UIS"}), tally))
+    heard_at = from_pcap(data / "recordings/asterix-argentina-sanluis/UIS.pcap")
+    found = list(frames(heard_at, Ear({(226, 221): "UIS"}), tally))
     lines = (data / recordings.SAN_LUIS).read_text("utf-8").splitlines()
     assert tally.plots + sum(tally.refused.values()) == len(lines) - 1
     assert {frame.source for frame in found} <= {"in/UIS/plots", "in/UIS/status"}

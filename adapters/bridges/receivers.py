@@ -1,0 +1,132 @@
+"""`vedette bridge sbs` and its like: receivers that are listened to over TCP or asked over HTTP."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from adapters import log
+from adapters.bridges.passing import pass_on
+from adapters.errors import ConfigError, refusals
+
+Connect = Annotated[str, typer.Option("--connect", help="HOST:PORT of the receiver.")]
+Sensor = Annotated[str, typer.Option("--sensor", help="The sensor's id in sensors.toml.")]
+Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT.")]
+Site = Annotated[str, typer.Option("--site", help="Site in the topics, vedette/v1/SITE/...")]
+_SENSOR = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+def sbs(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", site: Site = "demo") -> None:
+    """A receiver that sends SBS (BaseStation) lines, on TCP port 30003 of readsb, dump1090 and others.
+
+    A receiver that is away is looked for again for ever, and its sensor is `off` meanwhile. Ends with SIGTERM or
+    Ctrl-C; status 1 when the broker refuses or was never there. The account is VEDETTE_BROKER_USER and
+    VEDETTE_BROKER_PASSWORD.
+
+    \b
+    Example:
+      vedette bridge sbs --connect 127.0.0.1:30003 --sensor ADSB1 --broker broker.example:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.bridges.sbs import Sbs
+        from adapters.bridges.source import from_tcp
+
+        host, port = address(connect)
+        source = from_tcp(host, port, named(sensor), Sbs(sensor))
+        code = pass_on(source, [sensor], broker, site)
+    raise typer.Exit(code)
+
+
+def beast(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", site: Site = "demo") -> None:
+    """A receiver that sends raw 1090 MHz in the Beast format, on TCP port 30005 of readsb, dump1090 and others.
+
+    Read are identification, position, velocity and quality of ADS-B (also TIS-B and ADS-R), and the codes of replies.
+    The rest is as for `vedette bridge sbs`.
+
+    \b
+    Example:
+      vedette bridge beast --connect 127.0.0.1:30005 --sensor ADSB1 --broker broker.example:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.bridges.beast import Beast
+        from adapters.bridges.source import from_tcp
+
+        host, port = address(connect)
+        source = from_tcp(host, port, named(sensor), Beast(sensor))
+        code = pass_on(source, [sensor], broker, site)
+    raise typer.Exit(code)
+
+
+def readsb(
+    sensor: Sensor,
+    url: Annotated[str, typer.Option("--url", help="Address of aircraft.json.")] = "",
+    every: Annotated[float, typer.Option(min=0.1, max=60.0, help="Seconds between two questions.")] = 1.0,
+    connect: Annotated[str, typer.Option("--connect", help="HOST:PORT of its --net-json-port instead.")] = "",
+    broker: Broker = "127.0.0.1:1883",
+    site: Site = "demo",
+) -> None:
+    """A receiver that runs readsb (or dump1090, tar1090): its aircraft.json over HTTP, or its lines of JSON over TCP.
+
+    A position is passed on once, however often it is told. The rest is as for `vedette bridge sbs`.
+
+    \b
+    Examples:
+      vedette bridge readsb --url http://192.0.2.7/tar1090/data/aircraft.json --sensor ADSB1 --site lt-east
+      vedette bridge readsb --connect 192.0.2.7:30047 --sensor ADSB1 --broker broker.example:1883
+    """
+    log.setup("info")
+    with refusals():
+        if bool(url) == bool(connect):
+            raise ConfigError("command line", "--url", "neither or both of --url and --connect", "take one")
+        if url and not url.startswith(("http://", "https://")):
+            cure = "write for example http://192.0.2.7/tar1090/data/aircraft.json"
+            raise ConfigError("command line", "--url", f"{url!r} is no address of a web server", cure)
+        from adapters.bridges.readsb import Readsb, from_http
+        from adapters.bridges.source import from_tcp
+
+        receiver = Readsb(named(sensor))
+        source = from_http(url, every, sensor, receiver) if url else from_tcp(*address(connect), sensor, receiver)
+        code = pass_on(source, [sensor], broker, site)
+    raise typer.Exit(code)
+
+
+def remoteid(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", site: Site = "demo") -> None:
+    """A receiver of Remote ID that sends a line of JSON for everything that it hears, over TCP.
+
+    Raw messages and packs of opendroneid (hex or base64), or their fields. Where the operator stands is not read. The
+    rest is as for `vedette bridge sbs`.
+
+    \b
+    Example:
+      vedette bridge remoteid --connect 127.0.0.1:30100 --sensor RID1 --broker broker.example:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.bridges.remoteid import RemoteId
+        from adapters.bridges.source import from_tcp
+
+        host, port = address(connect)
+        source = from_tcp(host, port, named(sensor), RemoteId(sensor))
+        code = pass_on(source, [sensor], broker, site)
+    raise typer.Exit(code)
+
+
+def address(connect: str) -> tuple[str, int]:
+    """Host and port. Raises ConfigError."""
+    host, _, port = connect.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        cure = "write for example 127.0.0.1:30003"
+        raise ConfigError("command line", "--connect", f"{connect!r} is not HOST:PORT", cure)
+    return host.strip("[]"), int(port)
+
+
+def named(sensor: str) -> str:
+    """The id of a sensor. Raises ConfigError."""
+    if not _SENSOR.fullmatch(sensor):
+        cure = "letters, digits, - and _, at most 32"
+        raise ConfigError("command line", "--sensor", f"{sensor!r} is no sensor's id", cure)
+    return sensor

@@ -1,0 +1,231 @@
+"""`vedette out`: what the service publishes, in the formats of others, by a process of its own beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapters import log
+from adapters.errors import ConfigError, refusals
+
+if TYPE_CHECKING:
+    import ssl
+
+    from adapters.outlets.listener import Outlet, Serve
+    from fusion.schema import SensorSpec
+
+DONE, FAILED = 0, 1
+out = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Give the picture to maps and systems of others: asterix, cot, geojson, tar1090.",
+)
+Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
+Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
+Site = Annotated[str, typer.Option("--site", help="Site in the topics; default: the configured one.")]
+DEFAULT_FOLDER = Path("config")
+
+
+@out.callback()
+def options() -> None:
+    """Each listens to the service's topics and speaks one format. Ends with SIGTERM or Ctrl-C."""
+
+
+@out.command()
+def geojson(
+    file: Annotated[Path | None, typer.Option(help="File to write anew every --every seconds.")] = None,
+    listen: Annotated[str, typer.Option(help="HOST:PORT to answer GET /picture.geojson at.")] = "",
+    lines: Annotated[bool, typer.Option("--lines", help="Every change as a line on standard output.")] = False,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two states.")] = 1.0,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """GeoJSON (RFC 7946): tracks and alerts as points with the properties of our own messages.
+
+    \b
+    Examples:
+      vedette out geojson --file picture.geojson --broker 127.0.0.1:1883 --site lt-east
+      vedette out geojson --listen 127.0.0.1:8082
+      vedette out geojson --lines | jq .properties
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.outlets.geojson import GeoJson
+
+        if (file is not None) + lines + bool(listen) != 1:
+            raise ConfigError("command line", "--file", "one of --file, --lines and --listen is needed", "name one")
+        outlet: Outlet = GeoJson(every_s, file)
+        if listen:
+            from adapters.outlets.web import Web, geojson_pages
+
+            outlet = Web(*place_of(listen, "--listen"), geojson_pages())
+        code = listening("geojson", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+@out.command()
+def cot(
+    tcp: Annotated[str, typer.Option(help="HOST:PORT of a TAK server.")] = "",
+    udp: Annotated[str, typer.Option(help="HOST:PORT to send datagrams to; a multicast group too.")] = "",
+    tls: Annotated[bool, typer.Option("--tls", help="TLS over --tcp.")] = False,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM of the authority; default: those of the system.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM of our certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two words of a track.")] = 1.0,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """Cursor on Target, for TAK (ATAK, WinTAK, TAK servers): tracks and alerts, and their end.
+
+    An object is unknown (a-u-A) unless a person identified it, or its own word is live, radar has seen the same and its
+    category is one of civil aircraft (a-n-A-C). An alert is cancelled under the uid under which it was raised.
+
+    \b
+    Examples:
+      vedette out cot --tcp tak.example:8087
+      vedette out cot --tcp tak.example:8089 --tls --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
+      vedette out cot --udp 239.2.3.1:6969 --broker 127.0.0.1:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.outlets.cot import CotOutlet, Datagrams, Stream
+
+        if bool(tcp) == bool(udp):
+            raise ConfigError("command line", "--tcp", "one of --tcp and --udp is needed", "name one of them")
+        if (tls and udp) or (not tls and (tls_ca or tls_cert or tls_key)):
+            raise ConfigError("command line", "--tls", "TLS is for --tcp with --tls", "add or leave out the options")
+        host, port = place_of(tcp or udp, "--tcp" if tcp else "--udp")
+        link = (
+            Datagrams(host, port) if udp else Stream(host, port, _context(tls_ca, tls_cert, tls_key) if tls else None)
+        )
+        outlet = CotOutlet(link, every_s)
+        code = listening("cot", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+@out.command()
+def tar1090(
+    listen: Annotated[str, typer.Option(help="HOST:PORT to answer at.")] = "127.0.0.1:8081",
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """aircraft.json, receiver.json and outline.json over HTTP, for tar1090 and maps that read the same.
+
+    Below /data/ and at the top. Tracks that no transponder names are shown as ~ and their number; what has an open
+    alert is marked as interesting. The outline is what sensors are declared to reach; with --broker it is empty.
+
+    \b
+    Examples:
+      vedette out tar1090 --listen 127.0.0.1:8081
+      vedette out tar1090 --broker 127.0.0.1:1883 --site lt-east
+    """
+    log.setup("info")
+    log.prepare_numerics()
+    with refusals():
+        from adapters.outlets.web import Web, tar1090_pages
+
+        outlet = Web(*place_of(listen, "--listen"), tar1090_pages(() if broker else _sensors(config)))
+        code = listening("tar1090", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+def _sensors(folder: Path) -> Sequence[SensorSpec]:
+    from adapters import config as configuration
+
+    return configuration.load(folder).sensors
+
+
+def _context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert is not None:
+            context.load_cert_chain(cert, key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        problem = f"cannot be used: {error.strerror or error}"
+        raise ConfigError("command line", "--tls-ca, --tls-cert, --tls-key", problem, "give PEM files") from None
+    return context
+
+
+@out.command()
+def asterix(
+    source: Annotated[str, typer.Option(help="SAC/SIC that our messages carry.")],
+    udp: Annotated[str, typer.Option(help="HOST:PORT to send datagrams to; a multicast group too.")] = "",
+    file: Annotated[Path | None, typer.Option(help="File to append the same data blocks to.")] = None,
+    sensor: Annotated[list[str] | None, typer.Option(help="SAC/SIC=SENSOR whose state is told: 25/201=R1.")] = None,
+    centre: Annotated[str, typer.Option(help="LAT,LON of the plane of I100 and I185, degrees; without: no I100.")] = "",
+    service: Annotated[int, typer.Option(min=0, max=255, help="Service identification, I015.")] = 1,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two words of a track.")] = 1.0,
+    most: Annotated[int, typer.Option("--most", min=200, max=65_000, help="Octets of a data block.")] = 1_400,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """ASTERIX, for air traffic displays: CAT062 tracks, CAT065 and CAT063 state, CAT004 alerts.
+
+    Simulated tracks say so; alerts of a simulation or an exercise are kept back: CAT004 cannot say what they are.
+
+    \b
+    Examples:
+      vedette out asterix --source 25/100 --udp 192.0.2.20:8600 --sensor 25/201=R1
+      vedette out asterix --source 25/100 --udp 239.1.2.4:8600 --file night.ast --broker 127.0.0.1:1883 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.outlets.asterix import AsterixOutlet, Teller
+        from adapters.outlets.asterixoptions import plane, senders, source_of
+        from adapters.outlets.cot import Datagrams
+        from adapters.outlets.systemtracks import Sender
+
+        if not udp and file is None:
+            raise ConfigError("command line", "--udp", "neither --udp nor --file is there", "name one or both of them")
+        link = Datagrams(*place_of(udp, "--udp")) if udp else None
+        teller = Teller(Sender(*source_of(source), service, plane(centre)), senders(sensor or []), most)
+        outlet = AsterixOutlet(teller, every_s, link, file)
+        code = listening("asterix", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+def place_of(text: str, option: str) -> tuple[str, int]:
+    """HOST and PORT of `HOST:PORT` or `[IPv6]:PORT`. Raises ConfigError."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:\[\]/@]+)):([0-9]{1,5})", text)
+    if found is None or not int(found[3]) <= 65_535:
+        raise ConfigError("command line", option, f"{text!r} is not HOST:PORT", "write for example 127.0.0.1:8087")
+    return found[1] or found[2], int(found[3])
+
+
+def listening(name: str, config: Path, broker: str, site: str, serve: Serve, words: Callable[[], str]) -> int:
+    """Listen under this name and serve until SIGTERM or SIGINT, which is a good end. Raises ConfigError."""
+    import asyncio
+    import signal
+
+    from adapters.brokerchoice import chosen
+    from adapters.outlets.listener import Listener, attend
+
+    place, settings = chosen(config, broker, site)
+
+    async def until_told() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await attend(Listener(settings, place, name), serve, words)
+
+    try:
+        asyncio.run(until_told())
+    except asyncio.CancelledError:
+        pass
+    except BrokenPipeError:
+        pass  # `vedette out geojson --lines | head` has seen enough
+    except OSError as error:
+        typer.echo(f"vedette: {error}", err=True)
+        return FAILED
+    return DONE

@@ -1,0 +1,1 @@
+"""`vedette ui`: the operator's page, a process of its own beside the service."""

@@ -1,0 +1,394 @@
+/** @file Puts the page together: what is new goes into the sky, and from there to everything that shows it. */
+
+import { operator, read, save, saved, setOperator, write } from "./address.js";
+import { AlertList } from "./alerts.js";
+import { both } from "./coordinates.js";
+import { ask, part, say, sheet, toast } from "./dialogs.js";
+import { ask as fetched, command, listen } from "./feed.js";
+import { calls, filter } from "./filters.js";
+import { AirMap } from "./map.js";
+import { Measure } from "./measure.js";
+import { SelectedTrack } from "./selected.js";
+import { SensorList } from "./sensors.js";
+import { Sky } from "./sky.js";
+import { Sounds } from "./sounds.js";
+import { COLOURS, THEMES } from "./themes.js";
+import { Timeline } from "./timeline.js";
+import { stateOf, TopBar } from "./topbar.js";
+import { TrackLayer } from "./tracks.js";
+
+const TURN_MS = 250;
+const CLOSE_ZOOM = 11;
+const IDENTITIES = ["unknown", "friend", "neutral", "suspect", "hostile"];
+const LAYERS = /** @type {const} */ (["ellipses", "trails", "rings"]);
+
+/** @type {readonly (readonly [string, string])[]} */
+const KEYS = [
+  ["N / P", "next, previous alert"], ["A", "acknowledge the chosen alert"], ["C", "centre it"],
+  ["R", "report of its incident"], ["D", "identify it, with a reason"], ["L", "low and slow only"],
+  ["F", "filter bar"], ["/", "search"], ["M", "measure"], ["V", "rings of sensors"], ["I", "uncertainty"],
+  ["T", "history dots"], ["B", "theme"], ["S", "mute for five minutes"], ["Shift+1 … 9", "save this view"],
+  ["1 … 9", "go to a saved view"], ["Space", "pause, go on"], ["← / →", "five seconds back, forward"],
+  ["End", "back to live"], ["+ / -", "zoom (map in focus: arrows move it)"], ["K", "kiosk: the map alone"],
+  ["Esc", "close what is open"], ["?", "this sheet"],
+];
+
+const asked = read(location.hash);
+const view = {
+  filter: "", low: false, selected: "", hovered: "", ellipses: true, trails: true, rings: true, kiosk: false,
+  ...asked, theme: THEMES.find((one) => one === asked.theme) ?? "dark",
+};
+for (const off of asked.off ?? []) if (off === "ellipses" || off === "trails" || off === "rings") view[off] = false;
+
+const live = new Sky();
+let person = { name: "", role: "admin" };
+let connected = false;
+let heard_ms = performance.now();
+let fits = filter(view.filter);
+let dirty = true;
+
+const timeline = new Timeline((replaying) => {
+  document.body.classList.toggle("replaying", replaying);
+  dirty = true;
+}, COLOURS[view.theme]);
+const sky = () => (timeline.replaying ? timeline.past : live);
+const time_us = () => {
+  if (timeline.replaying) return timeline.at_us;
+  const picture_us = live.pulse["picture_us"];
+  return live.status["state"] === "replay" && picture_us ? picture_us : Date.now() * 1000;
+};
+/** @param {import("./sky.js").Track} t */
+const shown = (t) => (!view.low || (t.low_slow && !t.cooperative) || t.severity > 0) && (fits.test(t) || t.severity > 0);
+
+const tracks = new TrackLayer(() => ({
+  tracks: sky().tracks.values(), lost: sky().lost.values(), shown, selected: view.selected, hovered: view.hovered,
+  ellipses: view.ellipses, trails: view.trails, now_ms: performance.now(), time_us: time_us(),
+  detail: (id) => sky().detail(id),
+}), COLOURS[view.theme]);
+const air = new AirMap(part("map"), tracks.layer, COLOURS[view.theme]);
+const measure = new Measure(air.map, air.drawn);
+const sounds = new Sounds(part("blocked"), part("mute"));
+const bar = new TopBar();
+const sensors = new SensorList();
+const selected = new SelectedTrack();
+
+const list = new AlertList({
+  acknowledge: (one) => acknowledge(one),
+  centre: (one) => centre(one.track),
+  report: (one) => report(one),
+  identify: (one) => identify(one),
+  choose: (track) => {
+    choose(track);
+    centre(track);
+  },
+});
+
+// --- what a person does -----------------------------------------------------------------------------------------
+
+/** Who gives the order; asked once where the server does not know. @returns {Promise<string>} "": nobody */
+async function name() {
+  if (person.name) return person.name;
+  if (operator()) return operator();
+  const said = await ask("Your name, for the record", [{ name: "operator", label: "Name", needed: true, most: 64 }], "Go on");
+  if (!said?.operator) return "";
+  setOperator(said.operator);
+  return said.operator;
+}
+
+/** @param {string} verb @param {Record<string, string>[]} orders @param {string} what */
+async function give(verb, orders, what) {
+  if (timeline.replaying) return toast("this is the past: End goes back to live", true);
+  if (person.role === "view") return toast("your role is to view", true);
+  const by = await name();
+  if (!by) return;
+  for (const order of orders) {
+    const answer = await command(verb, { ...order, operator: by });
+    toast(`${what}: ${answer.ok ? "done" : "NOT done"}, ${answer.detail}`, !answer.ok);
+  }
+}
+
+/** @param {import("./alerts.js").Case} one */
+function acknowledge(one) {
+  if (one.waiting.length === 0) return toast("nothing here waits for an acknowledgement");
+  return give("acknowledge", one.waiting.map((a) => ({ alert_id: String(a.id) })), `Acknowledge ${one.track}`);
+}
+
+/** @param {import("./alerts.js").Case} one */
+async function identify(one) {
+  const said = await ask(`Identify ${one.track}`, [
+    { name: "identity", label: "It is", choices: IDENTITIES },
+    { name: "reason", label: "Because", needed: true, most: 500 },
+  ], "Identify");
+  if (!said) return;
+  const open = one.alerts.filter((a) => a.state !== "closed");
+  await give("identify", open.map((a) => ({ alert_id: String(a.id), identity: said["identity"] ?? "", reason: said["reason"] ?? "" })), `Identify ${one.track}`);
+}
+
+/** @param {import("./alerts.js").Case} one */
+function report(one) {
+  for (const incident of live.all("incident").values()) {
+    if (incident.members?.some((/** @type {any} */ m) => m.track === one.track || one.alerts.some((a) => m.alerts?.includes(a.id)))) {
+      open(`/report/${encodeURIComponent(incident.id)}`, "_blank", "noopener");
+      return;
+    }
+  }
+  toast(`no incident of ${one.track} is known`, true);
+}
+
+/** @param {string} track */
+function choose(track) {
+  view.selected = track;
+  dirty = true;
+  remember();
+}
+
+/** @param {string} track */
+function centre(track) {
+  const t = sky().tracks.get(track);
+  const a = list.of(track)?.worst;
+  const [lat, lon] = t ? [t.lat_deg, t.lon_deg] : [a?.lat_deg, a?.lon_deg];
+  if (typeof lat !== "number" || typeof lon !== "number") return;
+  air.go(lon, lat, Math.max(air.where().zoom, CLOSE_ZOOM));
+}
+
+/** @param {number} by */
+function next(by) {
+  const all = list.cases;
+  if (all.length === 0) return toast("no alert is open");
+  const at = all.findIndex((one) => one.track === view.selected);
+  const one = all[(at + by + all.length + (at < 0 && by < 0 ? 1 : 0)) % all.length];
+  if (!one) return;
+  choose(one.track);
+  centre(one.track);
+  list.cards.get(one.track)?.buttons["acknowledge"]?.focus();
+  list.cards.get(one.track)?.card.scrollIntoView({ block: "nearest" });
+}
+
+function chosen() {
+  return list.of(view.selected) ?? list.cases[0];
+}
+
+function remember() {
+  const off = LAYERS.filter((kind) => !view[kind]);
+  const at = timeline.replaying ? { at_us: timeline.at_us } : {};
+  const hash = write({ ...air.where(), filter: view.filter, low: view.low, selected: view.selected, theme: view.theme, off, kiosk: view.kiosk, ...at });
+  if (hash !== location.hash) history.replaceState(null, "", hash);
+  return hash;
+}
+
+/** @param {string} hash */
+function recall(hash) {
+  const said = read(hash);
+  if (said.lat !== undefined && said.lon !== undefined) air.go(said.lon, said.lat, said.zoom);
+  view.selected = said.selected ?? "";
+  view.low = said.low ?? false;
+  filtered(said.filter ?? "");
+  if (said.theme) dress(/** @type {keyof typeof COLOURS} */ (said.theme));
+  for (const kind of LAYERS) view[kind] = !(said.off ?? []).includes(kind);
+  air.cover(view.rings);
+  if (said.at_us !== undefined) timeline.go(said.at_us);
+  dirty = true;
+}
+
+/** @param {keyof typeof COLOURS} theme */
+function dress(theme) {
+  if (!THEMES.includes(theme)) return;
+  view.theme = theme;
+  document.body.dataset["theme"] = theme;
+  tracks.colours = timeline.colours = COLOURS[theme];
+  air.dress(COLOURS[theme]);
+  timeline.draw();
+  dirty = true;
+}
+
+/** @param {string} text */
+function filtered(text) {
+  view.filter = text;
+  fits = filter(text);
+  const input = /** @type {HTMLInputElement} */ (part("filter"));
+  if (input.value !== text) input.value = text;
+  dirty = true;
+}
+
+/** @param {string} input filter or search @param {boolean} on */
+function opened(input, on) {
+  part(`${input}-bar`).hidden = !on;
+  if (on) part(input).focus();
+  else part("map").focus();
+}
+
+/** @param {string} text @param {boolean} go */
+function searched(text, go) {
+  const word = text.trim().toLowerCase();
+  const found = word ? [...sky().tracks.values()].filter((t) => calls(t, word)) : [];
+  say(part("search-said"), word ? `${found.length} found` : "");
+  const first = found.find((t) => t.id === word) ?? found[0];
+  if (go && first) {
+    choose(first.id);
+    centre(first.id);
+    opened("search", false);
+  }
+}
+
+/** @param {KeyboardEvent} e */
+function pressed(e) {
+  const typing = e.target instanceof HTMLInputElement || e.target instanceof HTMLSelectElement;
+  const dialog = document.querySelector("dialog[open]");
+  if (e.key === "Escape") {
+    if (dialog) return;
+    for (const one of ["filter", "search"]) part(`${one}-bar`).hidden = true;
+    if (measure.on) measure.turn(false);
+    else if (!typing) choose("");
+    part("map").focus();
+    return;
+  }
+  if (e.ctrlKey || e.altKey || e.metaKey || typing || (dialog && e.key !== "?")) return;
+  const onButton = e.target instanceof HTMLButtonElement && (e.key === " " || e.key === "Enter");
+  const onMap = e.target === part("map") && e.key.startsWith("Arrow");
+  if (onButton || onMap) return;
+  if (act(e)) e.preventDefault();
+}
+
+/** @param {KeyboardEvent} e @returns {boolean} */
+function act(e) {
+  const key = e.key.length === 1 ? e.key.toLowerCase() : e.key;
+  const one = chosen();
+  const digit = /^Digit([1-9])$/.exec(e.code);
+  /** @type {Record<string, () => void>} */
+  const does = {
+    n: () => next(1), p: () => next(-1), a: () => one && acknowledge(one), c: () => centre(one?.track ?? view.selected),
+    r: () => one && report(one), d: () => one && identify(one), f: () => opened("filter", Boolean(part("filter-bar").hidden)),
+    "/": () => opened("search", true), m: () => measure.turn(!measure.on), s: () => sounds.mute(),
+    l: () => toggle("low"), i: () => toggle("ellipses"), t: () => toggle("trails"), v: () => toggle("rings"), k: () => toggle("kiosk"),
+    b: () => dress(THEMES[(THEMES.indexOf(view.theme) + 1) % THEMES.length] ?? "dark"),
+    "?": () => sheet(KEYS), "+": () => zoom(1), "-": () => zoom(-1),
+  };
+  if (digit) {
+    const number = Number(digit[1]);
+    if (e.shiftKey) {
+      save(number, remember());
+      toast(`view ${number} saved`);
+    } else if (saved(number)) recall(saved(number));
+    else toast(`view ${number} is empty: Shift+${number} saves one`);
+    return true;
+  }
+  if (does[key]) {
+    does[key]();
+    remember();
+    return true;
+  }
+  return timeline.key(e.key);
+}
+
+/** @param {"low" | "ellipses" | "trails" | "rings" | "kiosk"} what */
+function toggle(what) {
+  view[what] = !view[what];
+  if (what === "rings") air.cover(view.rings);
+  if (what === "kiosk") document.body.classList.toggle("kiosk", view.kiosk);
+  else toast(`${{ low: "low and slow only", ellipses: "uncertainty", trails: "history dots", rings: "rings of sensors" }[what]}: ${view[what] ? "on" : "off"}`);
+  dirty = true;
+}
+
+/** @param {number} by */
+function zoom(by) {
+  air.map.getView().animate({ zoom: air.where().zoom + by, duration: 100 });
+}
+
+// --- what is shown ----------------------------------------------------------------------------------------------
+
+let areas = "";
+
+function show() {
+  const now = sky();
+  const now_ms = performance.now();
+  let visible = 0;
+  for (const t of now.tracks.values()) if (shown(t)) visible += 1;
+  const since_s = (now_ms - heard_ms) / 1000;
+  const state = stateOf({ connected, pulse: live.pulse, since_s, status: live.status, replay: timeline.words });
+  bar.show(now, state, time_us(), visible);
+  list.show(now, view.selected);
+  if (!timeline.replaying) sounds.sound(list.waiting());
+  selected.show(view.selected, now, now_ms, time_us(), !timeline.replaying);
+  sensors.show(live, time_us());
+  say(part("filter-said"), fits.problem || (view.filter ? `${visible} of ${now.tracks.size}` : ""));
+  const fresh = ["search", "interference", "area"].map((kind) => [...now.all(kind).values()].map((a) => `${a.seq}`).join()).join("|");
+  if (fresh !== areas) {
+    areas = fresh;
+    air.areasOf(now);
+  }
+  tracks.version += 1;
+  tracks.redraw();
+}
+
+setInterval(() => {
+  if (timeline.turn()) dirty = true;
+  const idle = performance.now() - heard_ms > 1000 || timeline.replaying;
+  if (dirty || idle) {
+    dirty = false;
+    show();
+  }
+}, TURN_MS);
+
+listen((message) => {
+  const urgent = live.alerts_version;
+  live.take(message, performance.now());
+  heard_ms = performance.now();
+  dirty = true;
+  if (live.alerts_version !== urgent && !timeline.replaying) {
+    dirty = false;
+    show();
+  }
+}, (up) => {
+  connected = up;
+  dirty = true;
+});
+
+addEventListener("keydown", pressed);
+addEventListener("hashchange", () => recall(location.hash));
+part("keys").addEventListener("click", () => sheet(KEYS));
+part("theme").addEventListener("click", () => {
+  dress(THEMES[(THEMES.indexOf(view.theme) + 1) % THEMES.length] ?? "dark");
+  remember();
+});
+part("filter").addEventListener("input", (e) => filtered(/** @type {HTMLInputElement} */ (e.target).value));
+part("search").addEventListener("input", (e) => searched(/** @type {HTMLInputElement} */ (e.target).value, false));
+for (const one of ["filter", "search"]) {
+  part(`${one}-bar`).addEventListener("submit", (e) => {
+    e.preventDefault();
+    if (one === "search") searched(/** @type {HTMLInputElement} */ (part("search")).value, true);
+    remember();
+    part("map").focus();
+  });
+}
+air.map.on("pointermove", (/** @type {any} */ e) => {
+  if (e.dragging) return;
+  const [lon, lat] = ol.proj.toLonLat(e.coordinate);
+  say(part("cursor"), both(lat, lon));
+  if (measure.on) measure.point(e.coordinate, false);
+  const hovered = tracks.at(air.map, e.pixel)?.id ?? "";
+  if (hovered !== view.hovered) {
+    view.hovered = hovered;
+    tracks.redraw();
+  }
+});
+air.map.on("click", (/** @type {any} */ e) => {
+  if (measure.on) measure.point(e.coordinate, true);
+  else choose(tracks.at(air.map, e.pixel)?.id ?? "");
+});
+air.map.on("moveend", () => remember());
+
+dress(view.theme);
+air.cover(view.rings);
+document.body.classList.toggle("kiosk", view.kiosk);
+filtered(view.filter);
+if (view.filter) part("filter-bar").hidden = false;
+if (asked.lat !== undefined && asked.lon !== undefined) air.go(asked.lon, asked.lat, asked.zoom);
+const wanted_us = asked.at_us;
+fetched("/who").then((said) => {
+  if (said) person = said;
+});
+say(part("credit"), "drawing the map …");
+air.load(asked.lat === undefined).then((there) => {
+  say(part("credit"), there ? `Borders ${air.base["attribution"]}. Land: Natural Earth.` : "the map cannot be had");
+});
+timeline.look().then(() => wanted_us !== undefined && timeline.go(wanted_us));

@@ -1,0 +1,58 @@
+"""Reports on the page: the incident as the database has it, with a policy that lets nothing else in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+
+from adapters.incidentdb import IncidentDb, kept_of
+from adapters.ui.access import Guard
+from adapters.ui.reports import Reports
+from adapters.ui.settings import UiFile
+from fusion.record import IncidentChanged
+from tests.airpicture import T0_US
+from tests.asgibrowser import Browser
+from tests.conftest import ROOT
+from tests.test_incidentdb import WORDS, events, night
+
+BORDERS = (ROOT / "config" / "zones" / "naturalearth" / "LT.geojson",)
+
+
+@pytest.fixture(scope="module")
+def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    file = tmp_path_factory.mktemp("incidents") / "incidents.db"
+    with IncidentDb(file, WORDS) as db:
+        kept = kept_of(T0_US, [*events(), IncidentChanged(night().said[-1], ())])
+        assert kept is not None
+        assert db.offer([kept])
+        yield Browser(Guard(Starlette(routes=Reports(file, BORDERS).routes()), UiFile(), 8080))
+
+
+def test_a_report_is_one_page_that_needs_nothing_else(at: Browser) -> None:
+    incident = night().said[0].id
+    found = at.get(f"/report/{incident}")
+    assert (found.status_code, found.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert incident in found.text
+    policy = found.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "'sha256-" in policy
+    assert "unsafe" not in policy
+
+
+def test_geojson_stands_beside_it(at: Browser) -> None:
+    found = at.get(f"/report/{night().said[0].id}.geojson")
+    assert found.headers["content-type"].startswith("application/geo+json")
+    assert found.json()["type"] == "FeatureCollection"
+
+
+@pytest.mark.parametrize("name", ["0" * 16, "x", "0" * 15 + "'", "0" * 16 + ".geojson"])
+def test_what_is_not_there_is_said(at: Browser, name: str) -> None:
+    assert at.get(f"/report/{name}").status_code == 404
+
+
+def test_without_a_database_it_says_what_is_missing(tmp_path: Path) -> None:
+    browser = Browser(Guard(Starlette(routes=Reports(tmp_path / "none.db", ()).routes()), UiFile(), 8080))
+    assert browser.get(f"/report/{'0' * 16}").status_code == 503
