@@ -142,6 +142,7 @@ class IncidentDb:
         self.failed = 0  # attempts that the disk refused
         self.lost = 0  # items that fell because it refused for too long
         self.problem = ""  # why, while it does
+        self.journalled = 0  # entries of the journal that are surely in it, when it was opened
         self._names = names
         self._max_bytes = max_bytes
         self._waiting: list[Kept] = []
@@ -193,6 +194,7 @@ class IncidentDb:
             db.execute(f"DELETE FROM {table} WHERE {stray}", (newest - STRAY_US,))
         unjoined = "rx_us < ? AND track NOT IN (SELECT track FROM members)"  # by our clock: theirs may be anything
         db.execute(f"DELETE FROM reports WHERE {unjoined}", (newest - STRAY_US,))
+        self.journalled = db.execute("SELECT max(journal_entries) FROM transitions").fetchone()[0] or 0
         query = "SELECT track FROM members JOIN incidents ON id = incident WHERE state != 'closed' ORDER BY track"
         self._watched = {track: -1 for (track,) in db.execute(query)}
 
@@ -377,6 +379,19 @@ def entry_of(payload: bytes) -> Alert | Incident | Withheld | Crowd:
     return alert_format.decode(payload)
 
 
+def kept_from(n: int, payload: bytes) -> Kept | None:
+    """What to keep of the n-th entry of a journal, from 1; None: no alert was raised, so there is nothing.
+
+    Raises:
+        Invalid: it is no entry of a journal.
+    """
+    told = entry_of(payload)
+    if isinstance(told, Withheld | Crowd):
+        return None
+    event = IncidentChanged(told) if isinstance(told, Incident) else AlertChanged(told)
+    return Kept(told.t_us, (event,), journal_entries=n)
+
+
 def rebuild(db: IncidentDb, payloads: Iterable[bytes]) -> tuple[int, int]:
     """Fill a database from the entries of a journal; returns how many alert and incident transitions there were.
 
@@ -387,15 +402,14 @@ def rebuild(db: IncidentDb, payloads: Iterable[bytes]) -> tuple[int, int]:
     alerts = incidents = 0
     batch: list[Kept] = []
     for n, payload in enumerate(payloads, 1):
-        told = entry_of(payload)
-        if isinstance(told, Withheld | Crowd):
-            continue  # no alert was raised, so there is nothing to keep
-        if isinstance(told, Incident):
+        kept = kept_from(n, payload)
+        if kept is None:
+            continue
+        if isinstance(kept.events[0], IncidentChanged):
             incidents += 1
         else:
             alerts += 1
-        event = IncidentChanged(told) if isinstance(told, Incident) else AlertChanged(told)
-        batch.append(Kept(0, (event,), journal_entries=n))
+        batch.append(kept)
         if len(batch) >= 1_000:
             db._write(batch)
             batch.clear()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 
-from adapters.incidentdb import MAX_WAITING, IncidentDb, Kept, entry_of, kept_of
+from adapters.incidentdb import MAX_WAITING, IncidentDb, Kept, entry_of, kept_from, kept_of
 from adapters.store import AlertJournal
 from fusion.record import Crowd, Incident, IncidentChanged, Withheld
 from fusion.schema import Alert, AlertChanged, Event
 
 CLEARED_MAX = 1_000  # of each kind, closed before the start, that are taken off the broker once more
+RECENT_MAX = 2_000  # entries that a start offers to the database again: what it was behind the journal by, and more
 
 
 @dataclass(slots=True)
@@ -24,6 +26,58 @@ class Left:
     closed_incidents: list[str] = field(default_factory=list)  # and broker may have left them there
     newest_us: int = -1  # time of the newest entry, in whole milliseconds
     entries: dict[str, bytes] = field(default_factory=dict)  # newest entry of all that is open, by id
+    recent: list[tuple[int, bytes]] = field(default_factory=list)  # the newest, each with its number from 1
+    ended: dict[str, bytes] = field(default_factory=dict)  # newest entry of the newest closed ones, by id
+
+
+class Reading:
+    """Reads a journal once, entry by entry, in order."""
+
+    def __init__(self) -> None:
+        self.newest_us = -1  # time of the newest entry ...
+        self.of_newest = 0  # ... and how many at the end are of that time: a crash may have torn a tick in two
+        self._alerts: dict[str, Alert] = {}  # in order of their newest entry
+        self._incidents: dict[str, Incident] = {}
+        self._entries: dict[str, bytes] = {}
+        self._ended: dict[str, bytes] = {}
+        self._count = 0
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=RECENT_MAX)
+
+    def hear(self, payload: bytes) -> None:
+        """The next entry. Raises Invalid: it is neither an alert nor an incident."""
+        told = entry_of(payload)
+        self.of_newest = self.of_newest + 1 if told.t_us == self.newest_us else 1
+        self.newest_us = told.t_us
+        self._count += 1
+        self._recent.append((self._count, payload))
+        if isinstance(told, Withheld | Crowd):
+            return
+        if isinstance(told, Incident):
+            self._incidents.pop(told.id, None)
+            self._incidents[told.id] = told
+        else:
+            self._alerts.pop(told.id, None)
+            self._alerts[told.id] = told
+        self._ended.pop(told.id, None)
+        self._entries[told.id] = payload
+        if told.state == "closed":
+            self._ended[told.id] = self._entries.pop(told.id)
+            for name in [*self._ended][:-CLEARED_MAX]:
+                del self._ended[name]
+
+    def left(self) -> Left:
+        """The state that the entries came to."""
+        alerts, incidents = self._alerts.values(), self._incidents.values()
+        return Left(
+            [item for item in alerts if item.state != "closed"],
+            [item for item in incidents if item.state != "closed"],
+            [item.id for item in alerts if item.state == "closed"][-CLEARED_MAX:],
+            [item.id for item in incidents if item.state == "closed"][-CLEARED_MAX:],
+            self.newest_us,
+            self._entries,
+            list(self._recent),
+            self._ended,
+        )
 
 
 def left_of(payloads: Iterable[bytes]) -> Left:
@@ -32,32 +86,10 @@ def left_of(payloads: Iterable[bytes]) -> Left:
     Raises:
         Invalid: an entry is neither an alert nor an incident.
     """
-    alerts: dict[str, Alert] = {}
-    incidents: dict[str, Incident] = {}
-    newest_us = -1
-    entries: dict[str, bytes] = {}
+    reading = Reading()
     for payload in payloads:
-        told = entry_of(payload)
-        newest_us = told.t_us
-        if isinstance(told, Withheld | Crowd):
-            continue
-        if isinstance(told, Incident):
-            incidents.pop(told.id, None)
-            incidents[told.id] = told
-        else:
-            alerts.pop(told.id, None)
-            alerts[told.id] = told
-        entries[told.id] = payload
-        if told.state == "closed":
-            del entries[told.id]
-    return Left(
-        [item for item in alerts.values() if item.state != "closed"],
-        [item for item in incidents.values() if item.state != "closed"],
-        [item.id for item in alerts.values() if item.state == "closed"][-CLEARED_MAX:],
-        [item.id for item in incidents.values() if item.state == "closed"][-CLEARED_MAX:],
-        newest_us,
-        entries,
-    )
+        reading.hear(payload)
+    return reading.left()
 
 
 def adrift(left: Left, simulated: bool) -> tuple[Left, list[bytes]]:
@@ -121,6 +153,13 @@ class Keeper:
         self._write = writer.submit(self._database.offer, self._held) if self._held else None
         self._held = []
         return good
+
+    def catch_up(self, recent: Sequence[tuple[int, bytes]], writer: Executor) -> None:
+        """A service that was killed may have journalled what the database never got. Twice does no harm there."""
+        missing = [kept_from(n, payload) for n, payload in recent if n > self._database.journalled]
+        kept = [item for item in missing if item is not None]
+        if kept:
+            writer.submit(self._database.offer, kept)
 
     def keep_rest(self, writer: Executor) -> None:
         """Keep what is still held, before the writer ends."""

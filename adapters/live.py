@@ -37,7 +37,7 @@ from adapters.feed import CLOCK_TOPIC, REPLAYED
 from adapters.formats import status, watermark
 from adapters.incidentdb import IncidentDb
 from adapters.intake import Arrived, Intake
-from adapters.keeping import Keeper, closings, left_of
+from adapters.keeping import Keeper, Left, closings
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.outbox import Turn, joined
@@ -45,7 +45,7 @@ from adapters.outputs import CHECKPOINT, transitions
 from adapters.payloadschema import schemas
 from adapters.recorder import Recorder
 from adapters.service import Core, Seen, Spent, names_of
-from adapters.starting import Saver, inherited, journal_rest, start, unknown
+from adapters.starting import Marks, Saver, inherited, journal_rest, start, unknown
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Alert, Event, Frame, HealthChanged
@@ -156,12 +156,12 @@ class _Live:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
-        journal_rest(self._start, self._journal)
+        left = journal_rest(self._start, self._journal)
         address = self._config.http
         async with http.serve(address.host, address.port, self._metrics, self._is_ready) as port:
             _log.info("serving /metrics, /healthz, /readyz", address=f"http://{address.host}:{port}/metrics")
             tasks = [asyncio.create_task(link.run(), name=link.name) for link in self._links]
-            tasks.append(asyncio.create_task(self._turns(), name="ticks"))
+            tasks.append(asyncio.create_task(self._turns(left), name="ticks"))
             stopped = asyncio.create_task(self._stop.wait(), name="stop")
             try:
                 await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -179,16 +179,17 @@ class _Live:
 
     # --- ticks ---
 
-    async def _turns(self) -> None:
+    async def _turns(self, left: Left) -> None:
+        self._keeper.catch_up(left.recent, self._writer_thread)
         await self._alerts.link.wait_connected()
-        left = left_of(self._journal.entries())
         await self._alerts.send(self._core.outbox.cleared(left.closed_alerts, left.closed_incidents))
         if self._start.reason:
             gone = inherited(self._start, left, self._config.simulated, self._feed)
             await self._close(gone.open_alerts, gone.open_incidents, self._start.reason)
         else:
             await self._go_on()
-            await self._close_unknown(left.open_alerts, left.open_incidents)
+            gone = unknown(self._start, left, self._config.simulated)
+            await self._close(gone.open_alerts, gone.open_incidents, "the moments before a crash are lost")
         self._turned_s = time.monotonic()
         self._ready = True
         async for arrived in self._intake.by_feed() if self._feed else self._intake.by_clock():
@@ -211,12 +212,6 @@ class _Live:
             await self._alerts.send(turn.alerts)
             self._keep(tick_us, events)
         self._start.turns.clear()
-
-    async def _close_unknown(self, alerts: Sequence[Alert], incidents: Sequence[Incident]) -> None:
-        """What the journal holds open and a checkpoint before it does not know: a power cut took the time between."""
-        lost = unknown(self._core, alerts, incidents)
-        if any(lost):
-            await self._close(*lost, "the moments before a crash are lost")
 
     async def _begin(self, t_us: int) -> None:
         """The first frame of a run says who started with what; one that goes on says it beside its frames."""
@@ -271,7 +266,7 @@ class _Live:
             self._recorder.is_fresh = False
             self._on_writer(self._record_checkpoint, about, state)
         if is_due:
-            saver.keep(about, state)
+            saver.keep(about, state, self._fused())
 
     def _record_checkpoint(self, about: About, state: bytes) -> None:
         payload = checkpoint.message(packed(about, state), about.tick_us)
@@ -355,14 +350,15 @@ class _Live:
     def _due_watermarks(self) -> list[Outgoing]:
         """Once a second, tell each sensor what it need not send again."""
         messages: list[Outgoing] = []
-        owes = self._saver.owes(self._recorder.problem, self._tick.rx_us)
-        for spec in () if owes else self._config.sensors:
-            mark = self._core.engine.contiguous(spec.id)
-            if mark[1] >= 0 and self._watermarks.get(spec.id) != mark:
-                self._watermarks[spec.id] = mark
-                topic = f"{self._base}in/{spec.id}/watermark"
-                messages.append(Outgoing(topic, watermark.encode(spec.id, *mark), qos=1, retain=True))
+        for sensor, mark in self._saver.sure(self._fused()).items():
+            if mark[1] >= 0 and self._watermarks.get(sensor) != mark:
+                self._watermarks[sensor] = mark
+                topic = f"{self._base}in/{sensor}/watermark"
+                messages.append(Outgoing(topic, watermark.encode(sensor, *mark), qos=1, retain=True))
         return messages
+
+    def _fused(self) -> Marks:
+        return {spec.id: self._core.engine.contiguous(spec.id) for spec in self._config.sensors}
 
     async def _farewell(self, why: str) -> None:
         """Say that we go, while the connection is still there."""

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -435,6 +436,7 @@ def _gauge(name: str, text: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"vedette_sensor_{name}", text, labels=["sensor"])
 
 
+@cache
 def package_version() -> str:
     """Version of the installed distribution; "unknown" when run from a bare source tree."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,14 +21,13 @@ from adapters.checkpoint import About, BadCheckpoint, code, epoch_of, frozen, pa
 from adapters.config import Config
 from adapters.decode import Refused
 from adapters.formats import skip
-from adapters.keeping import Left, adrift, left_of
+from adapters.keeping import Left, Reading, adrift
 from adapters.outbox import Turn
 from adapters.service import Core
 from adapters.store import AlertJournal, DataDir
 from adapters.wire import rfc3339
 from fusion.adrift import LINK_S
-from fusion.record import Incident
-from fusion.schema import US_PER_S, Alert, Event, Frame, Invalid
+from fusion.schema import US_PER_S, Event, Frame, Invalid
 from fusion.zones import Zones
 from replay.log import LEFT, START, TICK, BadLog
 from replay.mcapread import McapReader
@@ -39,6 +38,7 @@ RECORD_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a 
 MOST_TICKS = 1_200  # recorded after a checkpoint: two minutes, worked on for seconds; more means that no state was kept
 LOST_IDS = 100_000  # track ids passed over after a power cut: more than a second can have given out by far
 FILES_READ = 3  # newest recordings looked into: a checkpoint is seconds old, a file at least ten
+Marks = Mapping[str, tuple[int, int]]  # sensor -> (boot, seq) of its newest message without a gap before it
 _log = structlog.get_logger("vedette.start")
 
 
@@ -180,26 +180,52 @@ def inherited(begun: Start, left: Left, simulated: bool, is_feed: bool) -> Left:
     return gone
 
 
-def unknown(core: Core, alerts: Sequence[Alert], incidents: Sequence[Incident]) -> tuple[list[Alert], list[Incident]]:
-    """Those of the journal's that the state does not know."""
-    engine = core.engine
-    known = [*(a.id for a in engine.open_alerts()), *(i.id for i in engine.incidents.open_incidents())]
-    return [a for a in alerts if a.id not in known], [i for i in incidents if i.id not in known]
+def unknown(begun: Start, left: Left, simulated: bool) -> Left:
+    """After a power cut the journal knows more than the state. Puts into `begun.left` what there is to tell it: what it
+    holds open and has ended since, and what it does not know, which waits to be found again. Returns the rest of that,
+    to be closed by name.
+
+    A track may go on from the checkpoint and raise the same alert once more: it must not have ended before.
+    """
+    engine = begun.core.engine
+    open_ = [*(a.id for a in engine.open_alerts()), *(i.id for i in engine.incidents.open_incidents())]
+    lost = Left(
+        [a for a in left.open_alerts if a.id not in open_],
+        [i for i in left.open_incidents if i.id not in open_],
+        entries=left.entries,
+    )
+    gone, entries = adrift(lost, simulated)
+    ended = [left.ended[name] for name in open_ if name in left.ended]
+    begun.left += [Frame(0, 0, LEFT, entry) for entry in [*ended, *entries]]
+    return gone
 
 
-def journal_rest(begun: Start, journal: AlertJournal) -> None:
+def journal_rest(begun: Start, journal: AlertJournal) -> Left:
     """Journal what was recorded and never journalled, before a connection can tell anybody what is open.
 
-    The journal takes the alerts of a tick whole or not at all. Turns that it had taken before go from `begun`.
+    Turns that the journal had taken before go from `begun`; of one that a crash tore in two, the part that it had.
+    Returns what the journal knows now.
 
     Raises:
         JournalError: the disk refuses.
     """
-    newest_us = left_of(journal.entries()).newest_us
-    begun.turns[:] = (turn for turn in begun.turns if turn[0] // 1000 * 1000 > newest_us)
-    for _, _, turn in begun.turns:
-        if turn.journal:
-            journal.append(turn.journal)
+    reading = Reading()
+    for payload in journal.entries():
+        reading.hear(payload)
+    newest_us, had = reading.newest_us, reading.of_newest
+    rest = []
+    for at_us, events, turn in begun.turns:
+        if at_us // 1000 * 1000 == newest_us and len(turn.journal) > had:
+            taken, turn.journal = turn.journal[:had], turn.journal[had:]
+            turn.alerts = [message for message in turn.alerts if message.payload not in taken]
+        elif at_us // 1000 * 1000 <= newest_us:
+            continue
+        rest.append((at_us, events, turn))
+        journal.append(turn.journal)
+        for payload in turn.journal:
+            reading.hear(payload)
+    begun.turns[:] = rest
+    return reading.left()
 
 
 def _recorded_after(about: About, config: Config) -> Iterator[Frame]:
@@ -239,7 +265,7 @@ class Saver:
         self.is_sure = True  # what follows is recorded; else a start cannot go on, and the kept state goes
         self._path, self._config_hash, self._syncer = path, config_hash, syncer
         self._saved_us = self._recorded_us = -1
-        self._safe_us, self._lost_us = 0, -1  # tick of the newest state on the disk; newest tick that was not recorded
+        self._marks: Marks = {}  # of the newest state on the disk
         self._every_us = SAVE_EVERY_US
         self._save: Future[None] | None = None
 
@@ -252,12 +278,10 @@ class Saver:
             return False
         return self._path is not None and idle and tick_us - self._saved_us >= self._every_us
 
-    def owes(self, problem: str, tick_us: int) -> bool:
-        """Something taken in is neither in the recording (`problem` is why) nor in a state kept since: a watermark must
-        not claim it, so its senders keep it and send it again."""
-        if problem and self._path is not None:
-            self._lost_us = tick_us
-        return self._safe_us <= self._lost_us
+    def sure(self, fused: Marks) -> Marks:
+        """What sensors need not send again: what is in a state on the disk, so that a power cut cannot take it. Where
+        no state is kept, what is fused."""
+        return self._marks if self._path is not None else fused
 
     def is_due_in_recording(self, tick_us: int, is_fresh: bool) -> bool:
         """For the recording; `is_fresh`: a file has begun in the middle of the run."""
@@ -279,15 +303,15 @@ class Saver:
         """What a checkpoint after this tick is of."""
         return About(epoch, tick.seq, tick.rx_us, self._config_hash, code())
 
-    def keep(self, about: About, state: bytes) -> None:
-        """Save it behind our back."""
+    def keep(self, about: About, state: bytes, marks: Marks) -> None:
+        """Save it behind our back; `marks`: how far each sensor's messages are in it."""
         self._saved_us = about.tick_us
-        self._save = self._syncer.submit(self._write, about, state)
+        self._save = self._syncer.submit(self._write, about, state, marks)
 
-    def _write(self, about: About, state: bytes) -> None:
+    def _write(self, about: About, state: bytes, marks: Marks) -> None:
         assert self._path is not None
         try:
             save(self._path, packed(about, state))
-            self.problem, self._safe_us = "", about.tick_us
+            self.problem, self._marks = "", marks
         except OSError as error:
             self.problem = error.strerror or str(error)

@@ -194,6 +194,13 @@ class Watch:
         key = min(0, *self._open) - 1 if self._open else -1
         self._open[key] = _Open(alert, key, self._column(alert), -1, -1)
 
+    def end(self, alert: Alert) -> None:
+        """It was closed after the state was kept that we went on from, and told: nothing more is said of it."""
+        for item in [item for item in self._in_order() if item.alert.id == alert.id]:
+            if item.track_id >= 0 and "closed by " in alert.close_reason:  # by a person
+                self._dwell.mute(self._dwell.row(item.track_id), alert.severity)
+            del self._open[item.track_id]
+
     def drain_found(self) -> list[tuple[str, str]]:
         """Tracks of alerts that went on as others since it was last asked for: of the old epoch, of this one."""
         found, self._found = self._found, []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -195,6 +195,16 @@ def close(case: Case, why: str) -> None:
     """It is over."""
     case.told = replace(case.told, state="closed", close_reason=why)
     case.note("closed")
+
+
+def ended(cases: Iterable[Case], told: Alert | Incident) -> None:
+    """This alert or incident is over, and that was told."""
+    for case in cases:
+        if isinstance(told, Incident) and case.told.id == told.id:
+            case.told = told
+        for item in case.objects:
+            if item.open is not None and item.open.id == told.id:
+                item.open = None
 
 
 def unfit(told: Incident, command: Command) -> str:

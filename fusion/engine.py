@@ -140,9 +140,13 @@ class Engine:
         return 0
 
     def inherit(self, told: Alert | Incident) -> None:
-        """An alert or incident of an earlier epoch, still open (fusion/adrift.py): after a cold start, before its first
-        tick; alerts before the incidents that they belong to."""
-        if isinstance(told, Alert):
+        """An alert or incident that a start found in the journal, and the state knows otherwise; alerts before the
+        incidents that they belong to. An open one waits to be found again (fusion/adrift.py), a closed one ends."""
+        if told.state == "closed":
+            self.incidents.end(told)
+            if isinstance(told, Alert):
+                self.watch.end(told)
+        elif isinstance(told, Alert):
             self.watch.inherit(told)
         else:
             self.incidents.inherit(told, self.watch.open_alerts())

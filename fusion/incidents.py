@@ -43,6 +43,7 @@ from fusion.casefile import (
     case_from,
     case_state,
     close,
+    ended,
     identify,
     inherited,
     said,
@@ -173,6 +174,10 @@ class Incidents:
             self._cases[told.id] = case
             self._of |= {item.track: told.id for item in case.objects}
 
+    def end(self, told: Alert | Incident) -> None:
+        """As `Watch.end`: an alert of one of these, or one of these."""
+        ended(self._cases.values(), told)
+
     def found(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Objects of an earlier epoch are seen again: tracks of old, and those they have now."""
         for old, new in pairs:
@@ -181,7 +186,7 @@ class Incidents:
                 continue
             item = case.object(old)
             item.open = None  # the alert comes with its new track
-            if new not in self._of:
+            if new not in self._of or new == old:  # the same track: it went on from a state before the alert
                 del self._of[old]
                 self._of[new] = case.told.id
                 item.track, item.alive, item.lost, item.state = new, True, False, IN_SIGHT

@@ -90,6 +90,7 @@ class McapWriter:
         self._newest = first_seq - 1  # number of the newest frame
         self._outputs = 0
         self._chunk_bytes = 0
+        self._is_named = False  # the folder is synced since the files were made
 
     @property
     def size_bytes(self) -> int:
@@ -138,6 +139,7 @@ class McapWriter:
             try:
                 for fd in copies:
                     os.fdatasync(fd)
+                self._sync_names()
             finally:
                 for fd in copies:
                     os.close(fd)
@@ -148,6 +150,7 @@ class McapWriter:
         """End the file with its summary, on the disk; the tail goes. Raises OSError."""
         self._writer.finish()  # type: ignore[no-untyped-call]
         os.fdatasync(self._main.fd)
+        self._sync_names()
         self.abandon()
         tail_of(self.path).unlink()
 
@@ -155,6 +158,16 @@ class McapWriter:
         """Let go of the files as they are."""
         self._main.close()
         self._tail.close()
+
+    def _sync_names(self) -> None:
+        """Once: a file that is synced in a folder that is not may be gone after a power cut, name and all."""
+        if not self._is_named:
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+            self._is_named = True
 
     def _add(self, topic: str, t_us: int, number: int, data: bytes) -> None:
         channel = self._channels.get(topic) or self._register(topic, data)

@@ -179,24 +179,23 @@ def test_recordings_of_somebody_else_are_let_be(crashed: Crashed, tmp_path: Path
         assert (found.reason, len(found.turns)) == ("", ticks)
 
 
-def test_what_no_disk_took_is_owed_until_a_state_is_kept(tmp_path: Path) -> None:
+def test_sensors_are_told_of_what_a_state_on_the_disk_holds(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as syncer:
         saver = Saver(tmp_path / "checkpoint", "c" * 64, syncer)
 
-        def keep(tick_us: int) -> None:
-            saver.keep(saver.about(1, Frame(1, tick_us, TICK, b"")), frozen({}))
+        def keep(tick_us: int, marks: dict[str, tuple[int, int]]) -> None:
+            saver.keep(saver.about(1, Frame(1, tick_us, TICK, b"")), frozen({}), marks)
             assert saver._save is not None
             saver._save.result()
 
-        assert not saver.owes("", 10**15)
-        keep(10**15 + 1)
-        assert saver.owes("no space left on device", 10**15 + 2)
-        assert saver.owes("", 10**15 + 3)
-        keep(10**15 + 2)  # begun before the disk refused, and finished after
-        assert saver.owes("", 10**15 + 3)
-        keep(10**15 + 4)
-        assert not saver.owes("", 10**15 + 5)
-        assert not Saver(None, "", syncer).owes("no space left on device", 10**15)
+        assert saver.sure({"R1": (1, 7)}) == {}
+        keep(10**15 + 1, {"R1": (1, 7)})
+        assert saver.sure({"R1": (1, 9)}) == {"R1": (1, 7)}
+        (tmp_path / "checkpoint.new").mkdir()  # the disk refuses
+        keep(10**15 + 2, {"R1": (1, 9)})
+        assert saver.problem
+        assert saver.sure({"R1": (1, 12)}) == {"R1": (1, 7)}
+        assert Saver(None, "", syncer).sure({"R1": (1, 12)}) == {"R1": (1, 12)}
 
 
 def test_a_replay_never_goes_on(crashed: Crashed) -> None:
@@ -217,7 +216,7 @@ def test_the_state_is_kept_every_second_and_in_the_recording_every_minute(tmp_pa
             tick = Frame(n, 10**15 + n * 100_000, TICK, b"")
             recorded += saver.is_due_in_recording(tick.rx_us, False)
             if saver.is_due(tick.rx_us):
-                saver.keep(saver.about(1, tick), frozen({"n": n}))
+                saver.keep(saver.about(1, tick), frozen({"n": n}), {})
                 assert saver._save is not None
                 saver._save.result()
                 saved += 1
@@ -225,7 +224,7 @@ def test_the_state_is_kept_every_second_and_in_the_recording_every_minute(tmp_pa
         assert saver.is_due_in_recording(10**15 + 121_000_000, is_fresh=True)
         assert SAVE_EVERY_US == US_PER_S
         blocked = Saver(tmp_path / "none" / "checkpoint", "c" * 64, syncer)
-        blocked.keep(blocked.about(1, tick), frozen({}))
+        blocked.keep(blocked.about(1, tick), frozen({}), {})
         assert blocked._save is not None
         blocked._save.result()
         assert blocked.problem == "No such file or directory"

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.soak.campaign import Campaign, Counts, Verdict, total
 
 SCHEDULES = 10  # of one piece: one broker and one service for all of them
+SIMULATED = 100  # seeds of one piece
 INJURED = 100_000  # messages of one piece
 STALL_S = 0.1
 FORMATS = (
@@ -43,6 +44,32 @@ def judge_flown(found: Sequence[Counts]) -> list[Verdict]:
     schedules, items = total(found, "schedules"), total(found, "items")
     words = f"{schedules:g} schedules: 0 alerts lost, invented or conflicting; {items:g} items, none unaccounted for"
     return [Verdict(schedules > 0, words)]
+
+
+def simulated(piece: str) -> Counts:
+    """Seeds of the simulation of the shell, from this one on."""
+    from tests.simulation.world import least, simulate
+
+    first = int(piece)
+    deaths = restarts = cold = 0
+    simulated_s = 0.0
+    for seed in range(first, first + SIMULATED):
+        went = simulate(seed)
+        if went.faults:
+            needed = "; ".join(map(str, least(seed, went.strikes)))
+            raise AssertionError(f"python -m tests.simulation {seed}: {went.faults[0]} (with {needed})")
+        deaths, restarts, cold = deaths + went.deaths, restarts + went.ends, cold + went.cold
+        simulated_s += went.passed_s
+    return {"seeds": SIMULATED, "deaths": deaths, "ends": restarts, "cold_starts": cold, "simulated_s": simulated_s}
+
+
+def judge_simulated(found: Sequence[Counts]) -> list[Verdict]:
+    """A seed with a fault is a failed piece."""
+    count, deaths = total(found, "seeds"), total(found, "deaths")
+    words = (
+        f"{count:,.0f} seeds, {deaths:,.0f} deaths: 0 alerts lost, invented or conflicting, every item accounted for"
+    )
+    return [Verdict(deaths > 0, words)]
 
 
 def injured(piece: str) -> Counts:
@@ -80,6 +107,13 @@ CAMPAIGNS = (
         tuple(f"{which} {seed}" for which in ("broker", "service") for seed in range(100, 200, SCHEDULES)),
         flown,
         judge_flown,
+    ),
+    Campaign(
+        "simulated-faults",
+        "The shell between a simulated broker, disk and clock, killed or cut off at any step: the same account.",
+        tuple(str(first) for first in range(1_001, 6_001, SIMULATED)),
+        simulated,
+        judge_simulated,
     ),
     Campaign(
         "hostile",
