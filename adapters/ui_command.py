@@ -35,7 +35,7 @@ def ui(
     On 127.0.0.1 everybody on this machine may do everything; for others see docs/how-to/watch.md. Ends on SIGTERM or
     Ctrl-C.
 
-    \\b
+    \b
     Examples:
       vedette ui --config config/
       vedette ui --port 9000

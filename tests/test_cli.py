@@ -71,6 +71,7 @@ def test_the_commands_are_the_promised_ones() -> None:
         "journal",
         "demo",
         "dossier",
+        "ui",
         "verify",
         "pki",
     }
