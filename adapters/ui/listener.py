@@ -20,6 +20,7 @@ from fusion.schema import US_PER_S, Command, Invalid
 
 ANSWER_PATIENCE_S = 5.0  # the service answers with its next tick
 WAITING_MAX = 100  # commands under way; more at once is no person
+LOSSES_EVERY_S = 10.0
 YIELD_EVERY = 200  # messages worked on without letting the viewers have their turn
 SUBJECTS = (
     ("status", 1),
@@ -55,6 +56,8 @@ class Listener:
         self._lag_s = 0.0  # of the newest picture when it came: clock against its own time
         self._waiting: dict[bytes, asyncio.Future[dict[str, Any]]] = {}
         self._connection = Connection(settings, [*topics, (f"{self._answers}/#", 1)], on_change=self._changed)
+        self._lost = {"dropped: too many at once": 0}
+        self._lost_s = float("-inf")
         self._generation = -1  # of the connection that the newest message came on
 
     async def run(self) -> None:
@@ -101,6 +104,15 @@ class Listener:
         while True:
             await asyncio.sleep(1.0)
             self.sky.tidy(time.monotonic())
+            self._say_losses()
+
+    def _say_losses(self) -> None:
+        """What was counted since the last word about it; at most one every `LOSSES_EVERY_S`."""
+        lost = {**self.sky.refused, "dropped: too many at once": self._connection.traffic.overflow}
+        now_s = time.monotonic()
+        if lost != self._lost and now_s - self._lost_s >= LOSSES_EVERY_S:
+            log.get("ui").warning("not shown", **{reason: count for reason, count in sorted(lost.items()) if count})
+            self._lost, self._lost_s = lost, now_s
 
     def pulse(self) -> dict[str, Any]:
         """How alive it all is. `age_s`: since the newest picture came; `lag_s`: how old that was by its own time."""

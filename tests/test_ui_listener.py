@@ -1,0 +1,31 @@
+"""What the page could not take is said, once, and not every second."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.broker import BrokerSettings
+from adapters.ui import listener as listening
+from adapters.ui.listener import Listener
+
+
+def test_what_is_not_shown_is_said_with_its_reason_and_not_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    one = Listener("test", BrokerSettings("127.0.0.1"))
+    with capture_logs() as said:
+        one._say_losses()
+        assert said == []
+        one.sky.take("alert/x", b"no JSON", now_s[0])
+        one._say_losses()
+        one._say_losses()
+        one._connection.traffic.overflow = 7
+        one._say_losses()  # too soon after the last
+        now_s[0] += listening.LOSSES_EVERY_S
+        one._say_losses()
+    warned = [{key: value for key, value in line.items() if key not in ("log_level", "logger")} for line in said]
+    assert warned == [
+        {"event": "not shown", "alert": 1},
+        {"event": "not shown", "alert": 1, "dropped: too many at once": 7},
+    ]
