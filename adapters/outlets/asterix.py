@@ -58,7 +58,7 @@ class Teller:
     def batch(self, held: Held, connected: bool, t_us: int) -> Iterator[list[bytes]]:
         """All there is to tell, in the order in which it is sent, in pieces that are soon made."""
         self._batch = (self._batch + 1) % 256
-        self._replayed = held.status is not None and held.status.state == "replay"
+        self._replayed = held.replayed
         yield [self._status(held, connected, t_us)]
         yield self._health([held.health[name] for name in sorted(held.health)], t_us)
         yield from self._tracks_told(list(held.tracks()), t_us)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -98,11 +98,13 @@ class Past:
     def pictures(self, from_s: int, to_s: int) -> list[tuple[int, dict[str, Any]]]:
         """Seconds and what was in the picture of each, as a viewer takes it."""
         self._hear()
-        return [(second, self._whole(rows, second, marks)) for second, rows, marks in self._rows(from_s, to_s)]
+        rows = list(self._rows(from_s, to_s))
+        alerts = self.alerts_at([(second + 1) * US_PER_S for second, _, _ in rows])
+        return [(at, self._whole(seen, said, marks)) for (at, seen, marks), said in zip(rows, alerts, strict=True)]
 
-    def _whole(self, rows: list[list[Any]], second: int, marks: dict[str, Any]) -> dict[str, Any]:
+    def _whole(self, rows: list[list[Any]], alerts: list[dict[str, Any]], marks: dict[str, Any]) -> dict[str, Any]:
         things: list[Any] = [["status", "", {"state": "recorded", **marks}]]
-        things += [["alert", alert["id"], alert] for alert in self.alerts_at((second + 1) * US_PER_S)]
+        things += [["alert", alert["id"], alert] for alert in alerts]
         return {
             "kind": "whole",
             "version": 0,
@@ -113,12 +115,20 @@ class Past:
             "pulse": {},
         }
 
-    def alerts_at(self, t_us: int) -> list[dict[str, Any]]:
-        """Every alert that was open then, as the journal had it."""
+    def alerts_at(self, times_us: Sequence[int]) -> list[list[dict[str, Any]]]:
+        """Every alert that was open at each of these times, rising, as the journal had it: it is walked once."""
         found: dict[str, dict[str, Any]] = {}
-        for said in self._alerts[: bisect_right(self._times_us, t_us)]:
-            found[said["id"]] = said
-        return [said for said in found.values() if said["state"] != "closed"]
+        answers, done = [], 0
+        for t_us in times_us:
+            upto = bisect_right(self._times_us, t_us)
+            for said in self._alerts[done:upto]:
+                if said["state"] == "closed":
+                    found.pop(said["id"], None)
+                else:
+                    found[said["id"]] = said
+            done = upto
+            answers.append(list(found.values()))
+        return answers
 
     def _rows(self, from_s: int, to_s: int) -> Iterator[tuple[int, list[list[Any]], dict[str, Any]]]:
         """(second, rows, marks) of every whole picture in order; the newest file that has a second wins."""
