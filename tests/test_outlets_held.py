@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from adapters import samples
 from adapters.formats import alert, health, picture, status, track
 from adapters.outbox import Outbox
-from adapters.outlets.held import EXPIRY_US, NO_LONGER_HELD, SETTLE_US, Held
+from adapters.outlets.held import EXPIRY_US, MOST_TRACKS, NO_LONGER_HELD, SETTLE_US, Held
 from adapters.rows import OWN
 from adapters.samples import NAMES, NOW_US
-from fusion import schema
+from adapters.ui import sky
+from fusion import bank, schema
 from fusion.schema import US_PER_S, AlertChanged, Event, Health, Picture
 
 BASE = f"vedette/v1/{NAMES.site}/"
@@ -307,3 +308,7 @@ def test_what_the_service_publishes_is_held_as_the_service_has_it() -> None:
     turn(20, [1, 4], True, ())
     assert ids(held) == ["5:1", "5:4"], "a whole picture leaves nothing that it does not name"
     assert held.refused == {}
+
+
+def test_there_is_room_for_every_track_that_the_tracker_may_hold() -> None:
+    assert bank.MOST_TRACKS == MOST_TRACKS == sky.TRACKS_MAX

@@ -18,7 +18,9 @@ from adapters.formats import alert, health, picture, status, track
 from adapters.rows import OWN, Row, Told, check_row
 from fusion.schema import US_PER_S, Alert, Health, Invalid
 
-MOST_TRACKS = 20_000  # what the tracker itself may hold; of more, the newest are refused and counted
+# What the tracker itself may hold (fusion/bank.py: to import it would load the kernels, so a test compares the two); of
+# more, the newest are refused and counted.
+MOST_TRACKS = 65_536
 MOST_ALERTS = 5_000
 MOST_SENSORS = 200
 MOST_GONE = 50_000  # tracks that ended, and transitions, kept for readers: who is further behind starts anew

@@ -25,7 +25,7 @@ from adapters.wire import load_json
 from fusion.schema import Invalid
 
 THINGS_MAX = 5_000  # beside tracks; what comes beyond is counted and not shown
-TRACKS_MAX = 30_000
+TRACKS_MAX = 65_536  # what the tracker itself may hold, as in adapters/outlets/held.py
 TOMBSTONES_MAX = 4_000  # of what is gone; a viewer further behind is told the whole
 TRAIL_EVERY_S, TRAIL_POINTS = 6.0, 10
 LOST_FOR_S = 600.0
