@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from tests.conftest import ROOT, need
 from tests.mosquitto import free_port
 
 PATIENCE_MS = 60_000.0  # of a machine shared by many
+expect.set_options(timeout=PATIENCE_MS)  # its own is five seconds, whatever the page's is
 
 
 @dataclass
