@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from typer.testing import CliRunner
 
 from adapters import config as configuration
@@ -32,6 +33,7 @@ from adapters.wire import Names
 from fusion.schema import Alert, Quantity
 from replay.scenario import SHIPPED
 from replay.simulate import Scenario
+from tests.browsing import chromium, tab
 from tests.mosquitto import SYSTEM_PATH, find
 from tests.test_account import alert as alert_about
 
@@ -135,6 +137,32 @@ def test_the_alert_comes_and_every_line_it_names_works(folder: Path) -> None:
     counts = re.findall(r"^\d\d:\d\d  tracks: (\d+)", running.said, re.MULTILINE)
     assert len(counts) >= 5
     assert int(counts[-1]) >= 12
+    running.nothing_left()
+
+
+def test_the_alert_is_acknowledged_on_the_page_by_keyboard_and_the_service_records_it(folder: Path) -> None:
+    running = Running(folder, "")
+    line = running.wait_for(r"^  (mosquitto_sub .*)$", START_S)[1]
+    address = running.wait_for(r"^  (http://127\.0\.0\.1:\d+/)$", 1.0)[1]
+    running.wait_for("^SIMULATED ALERT", START_S)
+    with chromium() as browser, tab(browser, address, reduced_motion="reduce") as (page, seen):
+        card = page.locator(".card").first
+        expect(card).to_contain_text("SIMULATED")
+        page.keyboard.press("n")
+        expect(card).to_have_class(re.compile("chosen"))
+        page.keyboard.press("a")
+        expect(page.locator("#toast")).to_contain_text("done")
+        expect(card).to_contain_text("acknowledged by J. Petraitis")
+        assert seen.strays == []
+    told = subprocess.run(
+        [find("mosquitto_sub"), *shlex.split(line)[1:], "-C", "1", "-W", "30"],
+        stdout=subprocess.PIPE, env={**os.environ, "PATH": SYSTEM_PATH}, timeout=60, check=True,
+    ).stdout.decode()  # fmt: skip
+    said = alert_format.decode(told.partition(" ")[2].strip().encode())
+    assert said.acknowledged_by == "J. Petraitis"
+    assert said.acknowledged_us > said.t_us - 60_000_000
+    running.process.send_signal(signal.SIGINT)
+    assert running.end() == 0, running.said
     running.nothing_left()
 
 
