@@ -7,7 +7,7 @@ caller's to say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,9 @@ class Latest:
         """
         if not len(keys):
             return {group: Known(t_us, columns) for group, (_, columns) in said.items()}
+        if len(keys) > MOST_OBJECTS:  # of as many objects, perhaps: there is room for those of a part at least
+            parts = [slice(at, at + MOST_OBJECTS) for at in range(0, len(keys), MOST_OBJECTS)]
+            return _joined([self.follow(keys[part], t_us[part], _cut(said, part)) for part in parts])
         names, owner = np.unique(keys, return_inverse=True)
         kept = self._kept(names, int(t_us.max()))
         m, n = len(names), len(keys)
@@ -119,3 +122,20 @@ class Latest:
                 del self._rows[name]
                 self._free.append(row)
                 self.forgotten += 1
+
+
+def _cut(said: Mapping[str, tuple[B1, Columns]], part: slice) -> dict[str, tuple[B1, Columns]]:
+    return {
+        group: (has[part], {name: column[part] for name, column in columns.items()})
+        for group, (has, columns) in said.items()
+    }
+
+
+def _joined(parts: Sequence[dict[str, Known]]) -> dict[str, Known]:
+    return {
+        group: Known(
+            np.concatenate([part[group].age_us for part in parts]),
+            {name: np.concatenate([part[group].values[name] for part in parts]) for name in parts[0][group].values},
+        )
+        for group in parts[0]
+    }

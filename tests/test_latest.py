@@ -82,3 +82,13 @@ def test_no_more_objects_are_kept_than_the_limit(monkeypatch: pytest.MonkeyPatch
         ((13, b"N7"), (13, 10.5, 2)),
         (None, None),
     ]
+
+
+def test_more_objects_at_once_than_there_is_room_for_are_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latest, "MOST_OBJECTS", 4)
+    follower = Latest(GROUPS)
+    reports = [(key, 1, True, True, key) for key in (0, 1, 2, *range(20), 19)]
+    heard = told(follower, reports)
+    assert [row[0] for row in heard] == [(0, b"N%d" % key) for key, *_ in reports]
+    assert len(follower) <= 4
+    assert follower.forgotten >= 16
