@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.bridges.common import Heard
-from adapters.bridges.readsb import STALE_US, Readsb, from_http
+from adapters.bridges.readsb import STALE_US, Readsb, from_http, is_address
 from adapters.formats import readsb
 from adapters.formats.readsb import Passed
 from fusion.schema import Plots
@@ -188,3 +188,19 @@ def test_an_answer_without_an_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -
     heard = asyncio.run(served([answer(b" " * 20_000)], lambda looks: any(look.words for look in looks)))
     (word,) = (w for look in heard for w in look.words)
     assert (word.state, "longer" in word.detail) == ("off", True)
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("http://192.0.2.7/data/aircraft.json", True),
+        ("https://[::1]:8080/", True),
+        ("ftp://192.0.2.7/", False),
+        ("http://", False),
+        ("http://[", False),
+        ("http://192.0.2.7:99999/", False),
+        ("192.0.2.7/data", False),
+    ],
+)
+def test_what_is_no_address_of_a_web_server_is_refused_before_it_is_asked(url: str, good: bool) -> None:
+    assert is_address(url) is good

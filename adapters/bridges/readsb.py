@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Sequence
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -61,6 +62,16 @@ class Readsb:
         if len(made.batch):
             heard.batches.append(made.batch)
         return ""
+
+
+def is_address(url: str) -> bool:
+    """Whether a web server can be asked there."""
+    try:
+        found = urlsplit(url)
+        asked = httpx.URL(url)
+        return found.scheme in ("http", "https") and bool(asked.host) and found.port != 0
+    except (ValueError, httpx.InvalidURL):  # a port beyond all ports is a ValueError, and only when it is asked for
+        return False
 
 
 async def from_http(url: str, every_s: float, sensor: str, receiver: Readsb) -> AsyncIterator[Heard]:

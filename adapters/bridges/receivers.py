@@ -82,10 +82,11 @@ def readsb(
     with refusals():
         if bool(url) == bool(connect):
             raise ConfigError("command line", "--url", "neither or both of --url and --connect", "take one")
-        if url and not url.startswith(("http://", "https://")):
+        from adapters.bridges.readsb import Readsb, from_http, is_address
+
+        if url and not is_address(url):
             cure = "write for example http://192.0.2.7/tar1090/data/aircraft.json"
             raise ConfigError("command line", "--url", f"{url!r} is no address of a web server", cure)
-        from adapters.bridges.readsb import Readsb, from_http
         from adapters.bridges.source import from_tcp
 
         receiver = Readsb(named(sensor))
