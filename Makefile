@@ -12,8 +12,10 @@ PYTEST_ARGS ?=
 # The first Python that fits (numba knows 3.11 and 3.12); PYTHON=/path/to/python3.11 overrides.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
-SYSTEM_PROGRAMS := dump1090-mutability mosquitto mosquitto_sub prometheus promtool chromium openssl node npm tshark
-SYSTEM_PACKAGES := dump1090-mutability mosquitto mosquitto-clients prometheus chromium openssl nodejs npm tshark
+# program:package. Only what is missing is asked for: a machine may have its node and npm from elsewhere, and Debian's
+# packages of them then refuse to come beside those.
+SYSTEM := dump1090-mutability:dump1090-mutability mosquitto:mosquitto mosquitto_sub:mosquitto-clients \
+	prometheus:prometheus promtool:prometheus chromium:chromium openssl:openssl node:nodejs npm:npm tshark:tshark
 export PATH := $(PATH):/usr/sbin:/sbin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OPENBLAS_NUM_THREADS := 1
@@ -86,17 +88,18 @@ constraints: $(VENV)/.installed-dev ## resolve constraints.txt anew from pyproje
 		--all-extras --output-file constraints.txt --upgrade pyproject.toml
 
 system: # the programs that tests use: installed when root or sudo is there, else the command is named
-	@missing=""; for p in $(SYSTEM_PROGRAMS); do command -v $$p > /dev/null || missing="$$missing $$p"; done; \
+	@missing=""; packages=""; for pair in $(SYSTEM); do \
+		command -v "$${pair%%:*}" > /dev/null || { missing="$$missing $${pair%%:*}"; packages="$$packages $${pair##*:}"; }; done; \
 	[ -z "$$missing" ] && exit 0; \
 	sudo=""; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
 	if command -v apt-get > /dev/null && { [ -z "$$sudo" ] || $$sudo true 2> /dev/null; }; then \
 		echo "Installing from Debian's packages:$$missing"; \
 		export DEBIAN_FRONTEND=noninteractive; \
-		{ $$sudo apt-get update && $$sudo apt-get install -y --no-install-recommends $(SYSTEM_PACKAGES); } \
+		{ $$sudo apt-get update && $$sudo apt-get install -y --no-install-recommends $$packages; } \
 			> $(VENV)/apt.txt 2>&1 || { tail -20 $(VENV)/apt.txt; exit 1; }; \
 	else \
 		echo "The tests need:$$missing"; \
-		echo "Install them, then run make again:  sudo apt-get install $(SYSTEM_PACKAGES)"; \
+		echo "Install them, then run make again:  sudo apt-get install$$packages"; \
 		exit 1; \
 	fi
 

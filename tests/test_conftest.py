@@ -90,8 +90,22 @@ def test_a_missing_program_fails_with_the_line_that_installs_it(tmp_path: Path) 
 
 def test_make_installs_every_program_that_tests_need() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    programs = re.search(r"(?m)^SYSTEM_PROGRAMS := (.+)$", makefile)
-    packages = re.search(r"(?m)^SYSTEM_PACKAGES := (.+)$", makefile)
-    assert programs
-    assert packages
-    assert {PACKAGE_OF[name] for name in programs[1].split()} == set(packages[1].split()) == set(PACKAGE_OF.values())
+    listed = re.search(r"(?m)^SYSTEM := ((?:.*\\\n)*.*)$", makefile)
+    assert listed
+    package_of = dict(pair.split(":") for pair in listed[1].replace("\\\n", " ").split())
+    assert {PACKAGE_OF[name] for name in package_of} == set(PACKAGE_OF.values())
+    for program, package in package_of.items():
+        assert package == PACKAGE_OF[program]
+
+
+def test_make_asks_for_no_package_whose_program_is_there(tmp_path: Path) -> None:
+    """A machine may have its node from elsewhere, beside which Debian's npm refuses to be installed."""
+    asked = tmp_path / "asked"
+    for name, body in (("apt-get", f'echo "$@" >> {asked}'), ("sudo", 'shift; exec "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    wanted = "SYSTEM=sh:shell no-such-program:its-package"
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["make", "system", wanted, f"VENV={tmp_path}"], cwd=ROOT, env=environment, check=True)
+    assert asked.read_text(encoding="utf-8").splitlines()[-1].split()[-1] == "its-package"
+    assert "shell" not in asked.read_text(encoding="utf-8")
