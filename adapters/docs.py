@@ -249,7 +249,9 @@ def messages() -> str:
         _names(plots._Plot),
         "## Fields of a track",
         "The first four and `sensors` and `plots_count` are always there. A picture holds them up to `last_plot_time`, "
-        "the track's own topic all of them. `border_distance_m` is negative inside.",
+        "the track's own topic all of them. `border_distance_m` is negative inside. `var_east_m2`, `var_north_m2` and "
+        "`cov_east_north_m2` are the covariance of the place along the ground: it can be long and narrow, which "
+        "`sigma_horizontal_m`, the root of the mean of the two variances, does not tell.",
         _names(Row),
         "## Why input is refused",
         "Counted on `/metrics` by these reasons: " + ", ".join(f"`{reason}`" for reason in REJECT_REASONS) + ".",

@@ -6,8 +6,9 @@ tracker. So every column becomes a Python list once, and the rows are made and e
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,7 +16,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from adapters.wire import Names, address, mode3a, number, rfc3339_column, text
-from fusion import classes
+from fusion import classes, geo
 from fusion.integrity import Reason
 from fusion.outlook import Forecast
 from fusion.schema import F8, I8, US_PER_S, Assessment, Invalid, Tracks, TrackStatus
@@ -24,6 +25,8 @@ _STATUS = [status.name.lower() for status in TrackStatus]
 _CLASS = classes.NAMES
 MOST_OTHERS = 3  # classes told beside the one that is named
 LEAST_OTHER = 0.05  # probability from which a class is told
+_MOST_VARIANCE_M2 = 1e16  # of the sigma that is the most, 1e8 m
+_ROUNDED_M2 = 0.2  # what rounding three numbers to a tenth may take from the least variance, twice over
 
 
 _DOUBT = [None, *(reason.name.lower().replace("_", "-") for reason in Reason if reason)]
@@ -49,7 +52,10 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     lat_deg: float | None = None
     lon_deg: float | None = None
     height_m: float | None = None  # above the WGS84 ellipsoid; absent, like all of the vertical, when it is not known
-    sigma_horizontal_m: float | None = None
+    sigma_horizontal_m: float | None = None  # one number for both axes; how it lies is in the three that follow
+    var_east_m2: float | None = None  # covariance of the place along the ground there, as of the two axes
+    var_north_m2: float | None = None
+    cov_east_north_m2: float | None = None
     speed_mps: float | None = None  # over ground
     course_deg: float | None = None  # from true north
     climb_mps: float | None = None
@@ -73,6 +79,9 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     # From here on not in a picture, only on the track's own topic.
     sigma_height_m: float | None = None
     sigma_speed_mps: float | None = None
+    sigma_velocity_east_mps: float | None = None
+    sigma_velocity_north_mps: float | None = None
+    sigma_climb_mps: float | None = None
     sigma_agl_m: float | None = None
     p_class: float | None = None  # of the class named
     other_classes: tuple[OtherClass, ...] | None = None  # the next probable; all of them when none is named
@@ -130,8 +139,35 @@ def check_row(row: Row) -> None:
     for value, most in ((row.sigma_horizontal_m, 1e8), (row.speed_mps, 1e5), (row.course_deg, 360.0)):
         if value is not None and not 0.0 <= value <= most:
             raise Invalid("out-of-range", f"track {row.id[:20]!r}")
+    if row.cov_east_north_m2 is not None:
+        ellipse(row)
     if not 0 < len(row.id) <= 40:
         raise Invalid("length", "id of a track")
+
+
+class Ellipse(NamedTuple):
+    """Where an object is with one sigma: half axes, and where the longer one points from true north, 0 to 180."""
+
+    major_m: float
+    minor_m: float
+    azimuth_deg: float
+
+
+def ellipse(row: Row) -> Ellipse | None:
+    """That of a track; None where its covariance is not said.
+
+    Raises:
+        Invalid: `out-of-range`, what no covariance can be.
+    """
+    if row.var_east_m2 is None or row.var_north_m2 is None or row.cov_east_north_m2 is None:
+        return None
+    mean, half = (row.var_north_m2 + row.var_east_m2) / 2.0, (row.var_north_m2 - row.var_east_m2) / 2.0
+    reach = math.hypot(half, row.cov_east_north_m2)
+    least = mean - reach
+    if not (mean <= _MOST_VARIANCE_M2 and least >= -_ROUNDED_M2 - 1e-9 * mean):
+        raise Invalid("out-of-range", f"covariance of track {row.id[:20]!r}")
+    azimuth = math.degrees(math.atan2(row.cov_east_north_m2, half)) / 2.0 % 180.0
+    return Ellipse(math.sqrt(max(mean + reach, 0.0)), math.sqrt(max(least, 0.0)), azimuth)
 
 
 def _words(index: NDArray[Any], words: tuple[str, ...] | list[str]) -> list[str | None]:
@@ -202,6 +238,7 @@ def rows_of(
     """The published rows of a table, or of those of its rows that `which` names, in that order."""
     at = slice(None) if which is None else which
     a = assessment
+    place = geo.enu_covariance(a.lat_rad[at], a.lon_rad[at], tracks.cov[at, :3, :3])
     kind = a.object_class[at]
     known = a.height_known[at]
     columns: list[list[Any]] = [
@@ -216,6 +253,9 @@ def rows_of(
         _angle(a.lon_rad[at]),
         number(_where(known, a.height_m[at]), 1),
         number(a.sigma_horizontal_m[at], 1),
+        number(place[:, 0, 0], 1),
+        number(place[:, 1, 1], 1),
+        number(place[:, 0, 1], 1),
         number(a.speed_mps[at], 1),
         number(np.round(np.degrees(a.course_rad[at]), 2) % 360.0, 2),  # 359.996 is north, not 360
         number(_where(known, a.climb_mps[at]), 1),
@@ -238,9 +278,14 @@ def rows_of(
         rfc3339_column(tracks.update_us[at]),
     ]
     if not brief:
+        moving = geo.enu_covariance(a.lat_rad[at], a.lon_rad[at], tracks.cov[at, 3:, 3:])
+        sigma_velocity = np.sqrt(np.maximum(np.diagonal(moving, axis1=1, axis2=2), 0.0))
         columns += [
             number(_where(known, a.sigma_height_m[at]), 1),
             number(a.sigma_speed_mps[at], 1),
+            number(sigma_velocity[:, 0], 1),
+            number(sigma_velocity[:, 1], 1),
+            number(_where(known, sigma_velocity[:, 2]), 1),
             number(_where(known, a.sigma_agl_m[at]), 1),
             number(_where(kind > 0, a.p_class[at]), 2),
             _others(a.p_classes[at], kind),

@@ -31,6 +31,7 @@ from adapters.formats import (
 from adapters.formats import watermark as mark
 from adapters.wire import Names
 from fusion import schema
+from fusion.geo import enu_axes
 from fusion.gnss import Interference
 from fusion.outlook import Forecast, blank
 from fusion.record import (
@@ -48,6 +49,7 @@ from fusion.record import (
     Withheld,
 )
 from fusion.schema import (
+    F8,
     US_PER_S,
     Alert,
     Answer,
@@ -62,6 +64,7 @@ from fusion.schema import (
 from fusion.sensorbias import SensorBias
 
 NOW_US = 1_795_414_500 * US_PER_S  # 2026-11-23T06:15:00Z
+_LAT_RAD, _LON_RAD = np.radians((54.5431, 25.7298))
 NAMES = Names("lt-east", ("BY", "LT"), ("Belarus", "Lithuania"), ("A1", "R1", "R2"))
 
 
@@ -136,7 +139,7 @@ def tracks() -> Tracks:
         epoch=5,
         t_us=NOW_US,
         state=np.zeros((1, 6)),
-        cov=np.zeros((1, 6, 6)),
+        cov=_spread(np.array([[6_100.0, -1_500.0], [-1_500.0, 2_092.0]]), 2.4),
         mode=np.array([[0.7, 0.1, 0.2]]),
         **{name: np.array([row.get(name, -1)], _dtype(kind)) for name, kind in columns},
         callsign=np.array([b""], "S8"),
@@ -144,10 +147,19 @@ def tracks() -> Tracks:
     )
 
 
+def _spread(place_m2: F8, sigma_velocity_mps: float) -> F8:
+    """The covariance of the track in ECEF: its place in east and north, all else alike."""
+    axes = enu_axes(_LAT_RAD, _LON_RAD)[0]
+    cov = np.diag([0.0, 0.0, 55.0**2, *3 * (sigma_velocity_mps**2,)])
+    cov[:2, :2] = place_m2
+    cov[:3, :3] = axes.T @ cov[:3, :3] @ axes
+    return cov[None]
+
+
 def assessment() -> Assessment:
     """What is known of it."""
     row = {
-        "lat_rad": np.radians(54.5431), "lon_rad": np.radians(25.7298), "height_m": 371.0, "sigma_height_m": 55.0,
+        "lat_rad": _LAT_RAD, "lon_rad": _LON_RAD, "height_m": 371.0, "sigma_height_m": 55.0,
         "sigma_horizontal_m": 64.0, "speed_mps": 41.6, "sigma_speed_mps": 2.4, "course_rad": np.radians(304.0),
         "climb_mps": 0.2, "state": 0, "p_state": 1.0, "near_state": 1, "distance_m": 7_190.0,
         "sigma_distance_m": 66.0, "p_inside": 0.0, "time_to_border_s": 173.0, "sigma_time_s": 11.0,

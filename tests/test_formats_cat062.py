@@ -72,6 +72,9 @@ def check(t: SystemTracks, row: int, record: Any) -> None:
         there = item in items and (not names or part(items[item], names[0]) is not None)
         value = quantity(items[item], unit, *names) * scale if there else np.nan
         assert getattr(t, field)[row] == pytest.approx(value, abs=1e-6, nan_ok=True), field
+    root = part(items.get("500"), "COV")
+    root_m = np.nan if root is None else quantity(items["500"], "m", "COV")
+    assert t.cov_xy_m2[row] == pytest.approx(np.copysign(root_m**2, root_m), abs=1e-6, nan_ok=True)
     for field, (item, names) in WORDS.items():
         said = part(items.get(item), *names)
         assert getattr(t, field)[row] == (-1 if said is None else min(said, 127) if field == "category" else said), (
@@ -147,6 +150,7 @@ def random_tracks(rng: np.random.Generator, n: int) -> SystemTracks:
         name: np.where(mode, column(0, 3), -1).astype(np.int8) for name in ("turn", "pace", "vertical")
     }
     ages: dict[str, Any] = {name: measured(0, 255, AGE_UNIT_S) for name in cat062.AGES.values()}
+    root_m = measured(-32_768, 32_767, PLANE_UNIT_M)
     return SystemTracks(
         sac=column(0, 255), sic=column(0, 255), service=column(-1, 255), number=column(-1, 65_535),
         day_us=np.where(quiet, -1, column(0, 86_400 * 128 - 1, np.int64) * 15_625 // 2),
@@ -163,6 +167,7 @@ def random_tracks(rng: np.random.Generator, n: int) -> SystemTracks:
         mode3a=column(-1, 0o7777), callsign=np.array(names, "S8"), address=column(-1, (1 << 24) - 1),
         category=column(-1, 24, np.int8), **modes, **bits, **ages,
         sigma_x_m=measured(0, 65_535, PLANE_UNIT_M, sx), sigma_y_m=measured(0, 65_535, PLANE_UNIT_M, sx),
+        cov_xy_m2=np.sign(root_m) * root_m**2,
         sigma_lat_rad=measured(0, 65_535, PLACE_UNIT_RAD, sw), sigma_lon_rad=measured(0, 65_535, PLACE_UNIT_RAD, sw),
         sigma_height_m=measured(0, 255, HEIGHT_UNIT_M),
         sigma_velocity_x_mps=measured(0, 255, VELOCITY_UNIT_MPS, sv),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,11 +100,18 @@ def test_what_is_simulated_says_so_in_every_field_that_a_person_sees() -> None:
 
 def test_errors_are_one_sigma_and_what_is_not_known_is_9999999() -> None:
     event = cot.track(told(), SITE)
-    assert (event.hae_m, event.ce_m, event.le_m) == (371.0, 64.0, 55.0)
+    assert (event.hae_m, event.le_m) == (371.0, 55.0)
+    # Half axes of the covariance that the sample publishes; the circle holds the longer one.
+    variances, axes = np.linalg.eigh(np.array([[6_100.0, -1_500.0], [-1_500.0, 2_092.0]]))
+    assert event.ce_m == pytest.approx(np.sqrt(variances[1]))
+    own = {name: float(value) for name, value in event.own if name.startswith("ellipse_")}
+    assert (own["ellipse_major_m"], own["ellipse_minor_m"]) == pytest.approx(np.sqrt(variances[::-1]), abs=0.05)
+    assert own["ellipse_azimuth_deg"] == pytest.approx(np.degrees(np.arctan2(*axes[:, 1])) % 180.0, abs=0.05)
+    assert cot.track(told(cov_east_north_m2=None), SITE).ce_m == 64.0
     unknown = cot.track(told(height_known=False, height_m=None, sigma_height_m=None), SITE)
     point = ElementTree.fromstring(cot.encode(unknown)).find("point")
     assert point is not None
-    assert (point.get("hae"), point.get("ce"), point.get("le")) == ("9999999.0", "64.0", "9999999.0")
+    assert (point.get("hae"), point.get("ce"), point.get("le")) == ("9999999.0", "81.2", "9999999.0")
     assert "Height not known." in unknown.remarks
 
 

@@ -7,6 +7,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from geojson_pydantic import FeatureCollection
 from hypothesis import given
@@ -32,6 +34,16 @@ def test_tracks_and_alerts_read_back_as_they_were() -> None:
     assert read.ended == ("5:1",)
     (mark,) = read.alerts
     assert (mark.id, mark.sentence, mark.track, mark.identity) == (said.id, said.sentence, said.track, "unknown")
+
+
+def test_a_feature_has_the_ellipse_of_its_place() -> None:
+    row = track.told(track.encode(samples.tracks(), samples.assessment(), 0, samples.NAMES, 1))
+    said = json.loads(geojson.track(row))["properties"]
+    half_axes = np.sqrt(np.linalg.eigvalsh(np.array([[6_100.0, -1_500.0], [-1_500.0, 2_092.0]])))
+    assert (said["ellipse_minor_m"], said["ellipse_major_m"]) == pytest.approx(half_axes, abs=0.05)
+    assert said["ellipse_azimuth_deg"] == 108.4  # half of atan2(2 cov, var north - var east)
+    plain = msgspec.structs.replace(row, var_east_m2=None)
+    assert not [name for name in json.loads(geojson.track(plain))["properties"] if name.startswith("ellipse")]
 
 
 def test_a_collection_is_what_rfc_7946_says() -> None:

@@ -37,7 +37,7 @@ UNITLESS = {  # words that are not quantities
     ),
     *("full", "part", "parts", "tracks", "dropped", "reason", "time"),
 }
-UNITS = ("deg", "m", "mps", "s", "hz", "time", "count")
+UNITS = ("deg", "m", "m2", "mps", "s", "hz", "time", "count")
 
 
 def values(message: Any) -> list[Any]:

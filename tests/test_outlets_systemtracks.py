@@ -41,9 +41,15 @@ def test_what_a_track_says_arrives() -> None:
     assert np.hypot(t.velocity_x_mps[0], t.velocity_y_mps[0]) == pytest.approx(row.speed_mps)
     assert (t.address[0], t.callsign[0], t.mode3a[0], t.category[0]) == (0x489ABC, b"LOT12", 0o1234, 13)
     assert (t.turn[0], t.pace[0], t.vertical[0]) == (2, 3, 1)
-    assert t.sigma_x_m[0] == row.sigma_horizontal_m
+    assert (t.sigma_x_m[0], t.sigma_y_m[0]) == pytest.approx(np.sqrt([row.var_east_m2 or 0, row.var_north_m2 or 0]))
+    assert t.cov_xy_m2[0] == row.cov_east_north_m2
+    assert (t.sigma_velocity_x_mps[0], t.sigma_velocity_y_mps[0]) == (
+        row.sigma_velocity_east_mps,
+        row.sigma_velocity_north_mps,
+    )
+    assert t.sigma_climb_mps[0] == row.sigma_climb_mps
     assert t.height_m[0] == row.height_m
-    assert np.isnan([t.level_m[0], t.pressure_height_m[0], t.x_m[0], t.sigma_climb_mps[0]]).all()
+    assert np.isnan([t.level_m[0], t.pressure_height_m[0], t.x_m[0]]).all()
 
 
 def test_what_is_not_said_is_not_made_up() -> None:
@@ -52,6 +58,11 @@ def test_what_is_not_said_is_not_made_up() -> None:
     )
     assert np.isnan([t.height_m[0], t.climb_mps[0], t.velocity_x_mps[0]]).all()
     assert (t.callsign[0], t.address[0], t.mode3a[0], t.category[0]) == (b"", -1, -1, -1)
+    assert np.isnan([t.acceleration_x_mps2[0], t.acceleration_y_mps2[0]]).all()
+    plain = made(told(var_east_m2=None, var_north_m2=None, cov_east_north_m2=None, sigma_velocity_east_mps=None,
+                      sigma_velocity_north_mps=None, sigma_horizontal_m=70.0, sigma_speed_mps=3.0))  # fmt: skip
+    assert (plain.sigma_x_m[0], plain.sigma_y_m[0], plain.cov_xy_m2[0]) == pytest.approx((70.0, 70.0, 0.0))
+    assert (plain.sigma_velocity_x_mps[0], plain.sigma_velocity_y_mps[0]) == (3.0, 3.0)
     assert (t.geometric[0], t.height_source[0], t.vertical[0]) == (0, 0, 3)
 
 
@@ -99,6 +110,34 @@ def test_ages_say_who_saw_it_last(radar_s: float, claim_s: float | None, address
 def test_a_time_that_is_none_is_no_age_and_spoils_no_other(text: str, age_s: float) -> None:
     t = made(told(first_plot_time=text), told(first_plot_time=ago(4.0)))
     assert t.age_s.tolist() == pytest.approx([age_s, 4.0], nan_ok=True)
+
+
+@pytest.mark.parametrize("turn_deg_s", [3.0, -1.5])
+def test_a_turn_is_an_acceleration_to_its_side(turn_deg_s: float) -> None:
+    """As the velocity a second later, on the circle that is flown, says."""
+    row = told(turn_deg_s=turn_deg_s, speed_mps=100.0, course_deg=30.0)
+    t = made(row)
+    after = np.radians(30.0 + np.array([-0.01, 0.01]) * turn_deg_s)
+    numeric = 100.0 * np.array([np.diff(np.sin(after))[0], np.diff(np.cos(after))[0]]) / 0.02
+    assert [t.acceleration_x_mps2[0], t.acceleration_y_mps2[0]] == pytest.approx(numeric, rel=1e-6)
+
+
+def test_the_plane_turns_accuracies_and_acceleration_with_the_velocity() -> None:
+    """Along its course this object is unsure and not across; so it is in the plane, whatever way east is there."""
+    lat, lon = 54.6, 25.3
+    end = Geodesic.WGS84.Direct(lat, lon, 80.0, 300_000.0)
+    course = 60.0
+    s, c = np.sin(np.radians(course)), np.cos(np.radians(course))
+    row = told(lat_deg=end["lat2"], lon_deg=end["lon2"], height_m=0.0, course_deg=course, speed_mps=100.0,
+               turn_deg_s=2.0, var_east_m2=1e4 * s * s, var_north_m2=1e4 * c * c,
+               cov_east_north_m2=1e4 * s * c)  # fmt: skip
+    t = made(row, sender=Sender(25, 100, 1, (np.radians(lat), np.radians(lon))))
+    velocity = np.array([t.velocity_x_mps[0], t.velocity_y_mps[0]]) / 100.0
+    assert np.degrees(np.arctan2(*velocity)) - course < -1.0, "the meridians converge by more than a degree here"
+    assert np.array([t.sigma_x_m[0], t.sigma_y_m[0]]) == pytest.approx(100.0 * np.abs(velocity))
+    assert t.cov_xy_m2[0] == pytest.approx(1e4 * velocity[0] * velocity[1])
+    acceleration = np.array([t.acceleration_x_mps2[0], t.acceleration_y_mps2[0]])
+    assert acceleration == pytest.approx(100.0 * np.radians(2.0) * np.array([velocity[1], -velocity[0]]), rel=0.01)
 
 
 def test_a_plane_has_its_own_east_and_north() -> None:

@@ -67,7 +67,8 @@ def test_aircraft_json_is_what_readsb_documents_and_what_the_tracks_are() -> Non
     assert (second["hex"], second["dbFlags"], second["track"]) == ("~000012", 2, 0.0)
     assert second["vedette"] == {
         "id": "5:18", "status": "confirmed", "object_class": "fixed-wing-drone", "sigma_horizontal_m": 64.0,
-        "sigma_height_m": 55.0, "alerts": ["a1"],
+        "var_east_m2": 6100.0, "var_north_m2": 2092.0, "cov_east_north_m2": -1500.0, "sigma_height_m": 55.0,
+        "alerts": ["a1"],
     }  # fmt: skip
     assert not {"alt_geom", "alt_baro", "geom_rate", "flight"} & set(second)
 

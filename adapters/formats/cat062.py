@@ -176,6 +176,7 @@ class SystemTracks:
     adsb_age_s: F8  # 1090 MHz extended squitter
     sigma_x_m: F8
     sigma_y_m: F8
+    cov_xy_m2: F8
     sigma_lat_rad: F8
     sigma_lon_rad: F8
     sigma_height_m: F8
@@ -221,6 +222,7 @@ def of(found: Walked) -> tuple[SystemTracks, dict[str, int]]:
         "vertical": _said(found, "200", (moving >> 2) & 3).astype(np.int8),
         "sigma_height_m": found.scaled("500/AGA", found.unsigned("500/AGA", 1), HEIGHT_UNIT_M),
         "sigma_climb_mps": found.scaled("500/ARC", found.unsigned("500/ARC", 1), CLIMB_UNIT_MPS),
+        "cov_xy_m2": _squared(found.scaled("500/COV", found.signed("500/COV", 2), PLANE_UNIT_M)),
     }
     for item, count, unit, names, signed in _PAIRS:
         read = found.signed if signed else found.unsigned
@@ -263,6 +265,7 @@ def encode(tracks: SystemTracks, most: int = MOST_OCTETS) -> list[bytes]:
         "220": signed_part(t.climb_mps, CLIMB_UNIT_MPS, 2),
         "500/AGA": unsigned_part(t.sigma_height_m, HEIGHT_UNIT_M, 1),
         "500/ARC": unsigned_part(t.sigma_climb_mps, CLIMB_UNIT_MPS, 1),
+        "500/COV": signed_part(np.sign(t.cov_xy_m2) * np.sqrt(np.abs(t.cov_xy_m2)), PLANE_UNIT_M, 2),
     }
     for item, count, unit, names, signed in _PAIRS:
         made = [(signed_part if signed else unsigned_part)(getattr(t, name), unit, count) for name in names]
@@ -324,6 +327,11 @@ def plots(tracks: SystemTracks, spec: SensorSpec, rx_us: int, boot: int = -1, se
 def _sigma(x: F8, y: F8) -> F8:
     """One for both axes; what reads as nothing was rounded, and is no better than half a metre (a second)."""
     return np.maximum(np.sqrt((x * x + y * y) / 2.0), PLANE_UNIT_M)
+
+
+def _squared(root: F8) -> F8:
+    """A covariance is told as its root, with its sign."""
+    return np.sign(root) * root * root
 
 
 def _said(found: Walked, name: str, value: I8) -> I8:

@@ -7,8 +7,9 @@
 What an event claims (its type) is held here. An object is unknown (`a-u-A`) until more is known: neutral and civil only
 where its own word is live, radar has seen the same and finds nothing against it, and its category is one of civil
 aircraft; friend, suspect and hostile only where a person said so, and for friend that person must have said how the
-identity was verified. `ce` and `le` are one sigma, 9999999 what is not known. `how` is m-f, fused by a machine, and m-s
-where it is simulated.
+identity was verified. `ce` and `le` are one sigma, 9999999 what is not known; `ce` is a circle that holds the ellipse
+of the place, so it is its longer half axis, and the ellipse itself stands in our own element. `how` is m-f, fused by a
+machine, and m-s where it is simulated.
 
 An alert is an event `b-a-g` under one uid, which holds the alert's id, from its first word to its last; `b-a-o-can`
 under the same uid cancels it. `t-x-d-d` takes something off the map.
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from adapters.rows import Told
+from adapters.rows import Told, ellipse
 from adapters.wire import MAX_PAYLOAD_BYTES, parse_time, rfc3339
 from fusion.schema import US_PER_S, Alert, Invalid
 
@@ -84,6 +85,7 @@ def track(told: Told, site: str, alert: Alert | None = None, replayed: bool = Fa
     if told.lat_deg is None or told.lon_deg is None:
         raise Invalid("missing-field", f"place of track {told.id}")
     kind, said = _type(told, alert)
+    spread = ellipse(told)
     words = [
         *_marks(told.simulated, told.mode, replayed),
         alert.sentence if alert is not None else "",
@@ -103,6 +105,7 @@ def track(told: Told, site: str, alert: Alert | None = None, replayed: bool = Fa
         "address": told.address,
         "mode3a": told.mode3a,
         "serial": told.serial,
+        **({} if spread is None else {f"ellipse_{name}": f"{value:.1f}" for name, value in spread._asdict().items()}),
         "simulated": "true" if told.simulated else None,
         "mode": told.mode if told.mode != "peace" else None,
     }
@@ -115,7 +118,7 @@ def track(told: Told, site: str, alert: Alert | None = None, replayed: bool = Fa
         lat_deg=told.lat_deg,
         lon_deg=told.lon_deg,
         hae_m=_number(told.height_m),
-        ce_m=_number(told.sigma_horizontal_m),
+        ce_m=_number(told.sigma_horizontal_m) if spread is None else spread.major_m,
         le_m=_number(told.sigma_height_m),
         callsign=_sign(told.simulated, replayed) + (told.callsign or told.id),
         course_deg=_number(told.course_deg),

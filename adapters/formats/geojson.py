@@ -5,8 +5,10 @@
         "properties": {"kind": "track", "time": "...", "speed_mps": 41.6, ...}}]}
 
 Longitude first, the third coordinate is the height above the WGS84 ellipsoid and absent when that is not known.
-Properties have the names, units and absences of our own messages. What ended is a feature without geometry whose
-property `ended` is true; that, like `time` and `site` beside `features`, is a foreign member that maps ignore.
+Properties have the names, units and absences of our own messages, and for maps the ellipse in which the place is with
+one sigma: `ellipse_major_m`, `ellipse_minor_m`, half axes, and `ellipse_azimuth_deg`, where the longer one points. What
+ended is a feature without geometry whose property `ended` is true; that, like `time` and `site` beside `features`, is a
+foreign member that maps ignore.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from adapters.rows import Told, check_row
+from adapters.rows import Told, check_row, ellipse
 from adapters.wire import BAD_JSON, check_envelope, dump, load_json, reason_of, rfc3339, rounded, without_none
 from fusion.schema import Alert, Invalid
 
@@ -94,6 +96,9 @@ def track(told: Told) -> bytes:
     said: dict[str, Any] = msgspec.to_builtins(told)
     place = [said.pop(name, None) for name in _PLACE]
     del said["schema"]
+    spread = ellipse(told)
+    if spread is not None:
+        said |= {f"ellipse_{name}": round(value, 1) for name, value in spread._asdict().items()}
     properties = {"kind": "track", "time": rfc3339(told.t_us), **{k: v for k, v in said.items() if k != "time"}}
     return _feature(told.id, _point(place[1], place[0], place[2]), properties)
 

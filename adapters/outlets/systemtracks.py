@@ -1,7 +1,7 @@
 """Our published tracks as the columns of CAT062. Pure.
 
-What the published message does not say is not made up: no pressure height, no covariance beyond one sigma for both
-axes, no channel (a radar's plot is told as one of a primary radar).
+What the published message does not say is not made up: no pressure height, no channel (a radar's plot is told as one of
+a primary radar). It says how it turns, and so what it is accelerated by to the side, not whether it gains speed.
 """
 
 from __future__ import annotations
@@ -100,10 +100,6 @@ def ended_tracks(numbers: Sequence[int], t_us: int, simulated: bool, sender: Sen
     )
 
 
-def _is_doubtful(row: Told) -> bool:
-    return (row.existence or 0.0) < LEAST_EXISTENCE or row.object_class in STEADY_CLASSES
-
-
 def _who(rows: Sequence[Told]) -> dict[str, NDArray[Any]]:
     return {
         "mode3a": np.array([_number(row.mode3a, 8, 12) for row in rows], np.int32),
@@ -126,9 +122,7 @@ def _where(rows: Sequence[Told], sender: Sender) -> dict[str, NDArray[Any]]:
     lat, lon = np.radians(_numbers([row.lat_deg for row in rows])), np.radians(_numbers([row.lon_deg for row in rows]))
     height, climb = _numbers([row.height_m for row in rows]), _numbers([row.climb_mps for row in rows])
     speed, course = _numbers([row.speed_mps for row in rows]), np.radians(_numbers([row.course_deg for row in rows]))
-    sigma = _numbers([row.sigma_horizontal_m for row in rows])
-    sigma_velocity = _numbers([row.sigma_speed_mps for row in rows])
-    turn_deg_s = np.nan_to_num(_numbers([row.turn_deg_s for row in rows]))
+    turn = np.radians(_numbers([row.turn_deg_s for row in rows]))
     columns = {
         "lat_rad": lat,
         "lon_rad": lon,
@@ -136,17 +130,51 @@ def _where(rows: Sequence[Told], sender: Sender) -> dict[str, NDArray[Any]]:
         "climb_mps": climb,
         "velocity_x_mps": speed * np.sin(course),
         "velocity_y_mps": speed * np.cos(course),
-        "sigma_x_m": sigma,
-        "sigma_y_m": sigma,
-        "sigma_velocity_x_mps": sigma_velocity,
-        "sigma_velocity_y_mps": sigma_velocity,
+        "acceleration_x_mps2": speed * turn * np.cos(course),
+        "acceleration_y_mps2": -speed * turn * np.sin(course),
         "sigma_height_m": _numbers([row.sigma_height_m for row in rows]),
+        "sigma_climb_mps": _numbers([row.sigma_climb_mps for row in rows]),
         "geometric": (~np.isnan(height)).astype(np.int8),
-        "turn": np.where(turn_deg_s > 0.0, 1, np.where(turn_deg_s < 0.0, 2, 0)).astype(np.int8),
+        "turn": np.where(turn > 0.0, 1, np.where(turn < 0.0, 2, 0)).astype(np.int8),
         "pace": np.full(len(rows), UNDETERMINED, np.int8),
         "vertical": _vertical(climb),
     }
-    return columns if sender.centre_rad is None else columns | _in_plane(columns, sender.centre_rad)
+    spread = _spread(rows)
+    if sender.centre_rad is None:
+        return columns | _accuracies(*spread)
+    return columns | _in_plane(columns, spread, sender.centre_rad)
+
+
+def _spread(rows: Sequence[Told]) -> tuple[F8, F8]:
+    """Covariances along east and north: of place (n, 2, 2), m^2, and of velocity (n, 2, 2), m^2/s^2.
+
+    What says one sigma alone is as unsure along both. Of the velocity only the variances are said.
+    """
+    both = _numbers([row.sigma_horizontal_m for row in rows]) ** 2
+    place = np.empty((len(rows), 2, 2))
+    names = ("var_east_m2", "cov_east_north_m2", "var_north_m2")
+    for (i, j), name, instead in zip(
+        ((0, 0), (0, 1), (1, 1)), names, (both, np.where(both >= 0.0, 0.0, both), both), strict=True
+    ):
+        said = _numbers([getattr(row, name) for row in rows])
+        place[:, i, j] = place[:, j, i] = np.where(np.isnan(said), instead, said)
+    velocity = np.zeros((len(rows), 2, 2))
+    speed = _numbers([row.sigma_speed_mps for row in rows])
+    for i, name in enumerate(("sigma_velocity_east_mps", "sigma_velocity_north_mps")):
+        said = _numbers([getattr(row, name) for row in rows])
+        velocity[:, i, i] = np.where(np.isnan(said), speed, said) ** 2
+    return place, velocity
+
+
+def _accuracies(place_m2: F8, velocity_m2ps2: F8) -> dict[str, NDArray[Any]]:
+    """One sigma of each axis of the plane, and how the axes of the place go together."""
+    return {
+        "sigma_x_m": np.sqrt(place_m2[:, 0, 0]),
+        "sigma_y_m": np.sqrt(place_m2[:, 1, 1]),
+        "cov_xy_m2": place_m2[:, 0, 1],
+        "sigma_velocity_x_mps": np.sqrt(velocity_m2ps2[:, 0, 0]),
+        "sigma_velocity_y_mps": np.sqrt(velocity_m2ps2[:, 1, 1]),
+    }
 
 
 def _vertical(climb_mps: F8) -> I1:
@@ -154,21 +182,29 @@ def _vertical(climb_mps: F8) -> I1:
     return np.where(np.isnan(climb_mps), UNDETERMINED, moving).astype(np.int8)
 
 
-def _in_plane(columns: dict[str, NDArray[Any]], centre_rad: tuple[float, float]) -> dict[str, NDArray[Any]]:
-    """Position and velocity along the east and north of the centre: its tangent plane, seen from straight above."""
+def _in_plane(
+    columns: dict[str, NDArray[Any]], spread: tuple[F8, F8], centre_rad: tuple[float, float]
+) -> dict[str, NDArray[Any]]:
+    """All of it along the east and north of the centre: its tangent plane, seen from straight above."""
     height = np.nan_to_num(columns["height_m"])
-    axes = enu_axes(columns["lat_rad"], columns["lon_rad"])
-    plane = enu_axes(*centre_rad)[0]
-    away = ecef(columns["lat_rad"], columns["lon_rad"], height) - ecef(*centre_rad, 0.0)
-    velocity = columns["velocity_x_mps"][:, None] * axes[:, 0] + columns["velocity_y_mps"][:, None] * axes[:, 1]
+    axes = enu_axes(columns["lat_rad"], columns["lon_rad"])[:, :2]
+    plane = enu_axes(*centre_rad)[0, :2]
+    away = (ecef(columns["lat_rad"], columns["lon_rad"], height) - ecef(*centre_rad, 0.0)) @ plane.T
+    turned = plane @ axes.transpose(0, 2, 1)  # (n, 2, 2): plane from local
+
+    def vector(name: str) -> F8:
+        local = np.column_stack([columns[name.format(axis)] for axis in "xy"])
+        return np.asarray(np.einsum("nij,nj->ni", turned, local))
+
+    velocity, acceleration = vector("velocity_{}_mps"), vector("acceleration_{}_mps2")
     return {
-        name: (vectors * plane[k]).sum(axis=1)
-        for name, vectors, k in (
-            ("x_m", away, 0),
-            ("y_m", away, 1),
-            ("velocity_x_mps", velocity, 0),
-            ("velocity_y_mps", velocity, 1),
-        )
+        "x_m": away[:, 0],
+        "y_m": away[:, 1],
+        "velocity_x_mps": velocity[:, 0],
+        "velocity_y_mps": velocity[:, 1],
+        "acceleration_x_mps2": acceleration[:, 0],
+        "acceleration_y_mps2": acceleration[:, 1],
+        **_accuracies(*(turned @ cov @ turned.transpose(0, 2, 1) for cov in spread)),
     }
 
 
