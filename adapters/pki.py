@@ -1,7 +1,7 @@
 """`vedette pki`: certificates and a Mosquitto configuration in which everybody has a name and says only its own.
 
     ca.pem, ca.key                    an authority of its own; keep the key away from the broker
-    broker.pem, vedette.pem, operator.pem, each with .key
+    broker.pem, vedette.pem, operator.pem, outlet.pem, each with .key
     sensors/{ID}.pem, partners/{NAME}.pem, each with .key
     mosquitto.conf, mosquitto.acl     TLS, client certificates, the name in a certificate is the account
 
@@ -22,8 +22,8 @@ from pathlib import Path
 
 from adapters.errors import ConfigError
 
-SERVICE, OPERATOR, BROKER, AUTHORITY = "vedette", "operator", "broker", "ca"
-RESERVED = (SERVICE, OPERATOR, BROKER, AUTHORITY, "replay")
+SERVICE, OPERATOR, OUTLET, BROKER, AUTHORITY = "vedette", "operator", "outlet", "broker", "ca"
+RESERVED = (SERVICE, OPERATOR, OUTLET, BROKER, AUTHORITY, "replay")
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")  # as a topic part, a file name and an account
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|[0-9A-Fa-f:.]+")
 ACCESS, BROKER_CONF = "mosquitto.acl", "mosquitto.conf"
@@ -106,7 +106,7 @@ def _certificates(folder: Path, wanted: Wanted) -> list[Path]:
     made = [
         _signed(folder, folder / BROKER, BROKER, f"extendedKeyUsage=serverAuth\nsubjectAltName={hosts}", wanted.days)
     ]
-    people = [(name, folder / name) for name in (SERVICE, OPERATOR)]
+    people = [(name, folder / name) for name in (SERVICE, OPERATOR, OUTLET)]
     people += [(name, folder / "sensors" / name) for name in wanted.sensors]
     people += [(name, folder / "partners" / name) for name in wanted.partners]
     return made + [_signed(folder, path, name, "extendedKeyUsage=clientAuth", wanted.days) for name, path in people]
@@ -163,7 +163,7 @@ def access_list(shipped: str, wanted: Wanted) -> str:
         for name in names:
             lines += ["", f"user {name}"]
             lines += [f"topic {may} {topic.replace('%u', name)}" for may, topic in own]
-    for name in (SERVICE, OPERATOR):
+    for name in (SERVICE, OPERATOR, OUTLET):
         lines += ["", f"user {name}", *re.findall(r"^topic .*$", accounts[name], re.MULTILINE)]
     return "\n".join(line.replace("vedette/v1/+/", f"vedette/v1/{wanted.site}/") for line in lines) + "\n"
 

@@ -3,6 +3,7 @@
 #   VEDETTE_BROKER_PASSWORD    account "vedette", the service
 #   VEDETTE_OPERATOR_PASSWORD  account "operator", people
 #   VEDETTE_SENSOR_PASSWORD    one account for every id in VEDETTE_SENSORS (separated by blanks)
+#   VEDETTE_OUTLET_PASSWORD    if set: account "outlet", which hears the picture and says nothing, for `vedette out`
 #   VEDETTE_REPLAY_PASSWORD    if set: account "replay", which may speak for every sensor; not on a broker in operation
 set -eu
 umask 077
@@ -13,6 +14,9 @@ mosquitto_passwd -b "$accounts" operator "$VEDETTE_OPERATOR_PASSWORD"
 for sensor in $VEDETTE_SENSORS; do
     mosquitto_passwd -b "$accounts" "$sensor" "$VEDETTE_SENSOR_PASSWORD"
 done
+if [ -n "${VEDETTE_OUTLET_PASSWORD:-}" ]; then
+    mosquitto_passwd -b "$accounts" outlet "$VEDETTE_OUTLET_PASSWORD"
+fi
 if [ -n "${VEDETTE_REPLAY_PASSWORD:-}" ]; then
     mosquitto_passwd -b "$accounts" replay "$VEDETTE_REPLAY_PASSWORD"
 fi

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,13 +29,16 @@ def python() -> str:
 class Taky:
     """A server on a port of its own; a context manager that waits until it takes connections."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, keys: Path | None = None) -> None:
+        """With `keys`, a folder of `vedette pki`, it speaks TLS and asks for a certificate of that authority."""
         self.port = port or free_port()
         folder.mkdir(parents=True, exist_ok=True)
         self._conf = folder / "taky.conf"
-        self._conf.write_text(
-            f"[taky]\nbind_ip=127.0.0.1\nroot_dir={folder}\n[cot_server]\nport={self.port}\n", encoding="utf-8"
-        )
+        text = f"[taky]\nbind_ip=127.0.0.1\nroot_dir={folder}\n[cot_server]\nport={self.port}\n"
+        if keys is not None:
+            text += f"[ssl]\nenabled=true\nca={keys}/ca.pem\ncert={keys}/broker.pem\nkey={keys}/broker.key\n"
+            text += f"cert_db={folder}/cert-db.txt\n"
+        self._conf.write_text(text, encoding="utf-8")
         self._log = folder / "taky.log"
 
     def __enter__(self) -> Self:
@@ -64,10 +69,13 @@ class Taky:
 class Reader:
     """pytak at a server; a context manager that waits until it listens."""
 
-    def __init__(self, url: str, count: int, patience_s: float = 30.0) -> None:
+    def __init__(self, url: str, count: int, patience_s: float = 30.0, pytak: Mapping[str, str] | None = None) -> None:
+        """`pytak`: settings of it, PYTAK_TLS_CLIENT_CERT and so on."""
         script = ROOT / "tests" / "judges" / "tak.py"
         line = [python(), str(script), url, str(count), str(patience_s)]
-        self._process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(pytak or {})}
+        )
         self.seen: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:

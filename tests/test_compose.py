@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.config import ENVIRONMENT
 from adapters.metrics import Metrics
+from adapters.outlets import listener
 from tests.conftest import ROOT, need
 from tests.mosquitto import free_port
 from tests.running import Service
@@ -29,7 +30,7 @@ CONFIG = ROOT / "config"
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "Dockerfile"
 FULL_VERSION = re.compile(r":v?\d+\.\d+\.\d+(-[a-z0-9-]+)?$")
-PASSWORDS = {"vedette": "one", "operator": "two", "R1": "three", "R2": "three"}
+PASSWORDS = {"vedette": "one", "operator": "two", "outlet": "four", "R1": "three", "R2": "three"}
 
 Duration = Annotated[str, Field(pattern=r"^(\d+(ms|s|m|h))+$")]
 Size = Annotated[str, Field(pattern=r"^\d+[kmg]$")]
@@ -233,6 +234,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         "MOSQUITTO_ACCOUNTS": f"{folder}/passwd",
         "VEDETTE_BROKER_PASSWORD": PASSWORDS["vedette"],
         "VEDETTE_OPERATOR_PASSWORD": PASSWORDS["operator"],
+        "VEDETTE_OUTLET_PASSWORD": PASSWORDS["outlet"],
         "VEDETTE_SENSOR_PASSWORD": PASSWORDS["R1"],
         "VEDETTE_SENSORS": "R1 R2",
     }
@@ -304,6 +306,28 @@ def test_an_operator_sees_all_and_commands_only(broker: Broker) -> None:
     assert broker.publish("operator", "vedette/v1/home/cmd/acknowledge")
     assert not broker.publish("operator", "vedette/v1/home/alert/cd")
     assert not broker.publish("operator", "vedette/v1/home/in/R1/plots")
+
+
+def test_an_outlet_hears_the_picture_that_it_passes_on_and_says_nothing(broker: Broker) -> None:
+    """As wide as its own subscriptions, and no wider: no raw input, no commands, no words for neighbours."""
+    for topic in (
+        "track/0:2",
+        "alert/ee",
+        "sensor/R1/health",
+        "status",
+        "partner/R1/alert/ee",
+        "incident/1",
+        "answer/a",
+    ):
+        assert broker.publish("vedette", f"vedette/v1/home/{topic}", "kept", retain=True), topic
+    for topic, _ in listener._TOPICS:
+        if topic != "picture-delta":  # never retained
+            assert broker.hears("outlet", f"vedette/v1/home/{topic}"), topic
+    for topic in ("partner/R1/alert/ee", "incident/1", "answer/a", "in/R1/watermark"):
+        assert not broker.hears("outlet", f"vedette/v1/home/{topic}"), topic
+    for topic in ("track/0:2", "alert/ee", "status", "in/R1/plots", "in/outlet/plots", "cmd/acknowledge", "cmd/mode"):
+        heard = topic == "in/outlet/plots"  # the pattern of sensors: an account speaks for a sensor of its name, if any
+        assert broker.publish("outlet", f"vedette/v1/home/{topic}") == heard, topic
 
 
 def test_the_service_works_with_this_broker_and_the_environment_of_compose(

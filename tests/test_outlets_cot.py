@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from adapters import samples
+from adapters import pki, samples
 from adapters.broker import BrokerSettings, now_us
 from adapters.formats import alert as alerts
 from adapters.formats import cot
 from adapters.outlets import cot as outlet
+from adapters.outlets.command import _context
 from adapters.outlets.cot import CotOutlet, Datagrams, Link, Stream
 from adapters.outlets.listener import Listener
 from adapters.samples import NAMES
 from fusion.schema import Alert
 from tests.broker_scene import until
 from tests.mosquitto import free_port
+from tests.shipped import ROOT
 from tests.tak import Reader, Taky
 from tests.test_outlets_held import BASE, track_payload
 
@@ -118,6 +120,63 @@ def test_an_alert_is_raised_changed_and_cancelled_under_one_uid(server: Taky) ->
 
     with Reader(f"tcp://127.0.0.1:{server.port}", 10_000) as reader:
         asyncio.run(play(reader))
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority with a server of 127.0.0.1 and clients, as `vedette pki` makes them."""
+    folder = tmp_path_factory.mktemp("keys") / "pki"
+    pki.generate(folder, ROOT / "config", pki.Wanted((), (), ("127.0.0.1",), "test", 2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[Taky]:
+    """A TAK server that speaks TLS and wants a certificate of that authority."""
+    with Taky(tmp_path_factory.mktemp("secured"), keys=keys) as taky:
+        yield taky
+
+
+def test_a_server_with_certificates_and_we_know_each_other(secured: Taky, keys: Path) -> None:
+    """pytak reads over TLS, with a certificate of its own, what came over TLS with ours."""
+    to, raised = listener(), samples.alarm()
+    context = _context(keys / "ca.pem", keys / "outlet.pem", keys / "outlet.key")
+
+    async def play(reader: Reader) -> None:
+        async with sending(Stream("127.0.0.1", secured.port, context), to) as out:
+            await until(lambda: out.connects == 1)
+            hear(to, "track/5:1", track_payload(1, now_us()))
+            say(to, raised)
+            event = await asyncio.to_thread(reader.until, cot.alert_uid(NAMES.site, raised.id), cot.ALERT)
+            assert raised.sentence in event["detail"]["remarks"]["text"]
+            await asyncio.to_thread(reader.until, cot.track_uid(NAMES.site, "5:1"), "a-u-A")
+
+    own = {"CERT": "operator.pem", "KEY": "operator.key", "CAFILE": "ca.pem"}
+    settings = {f"PYTAK_TLS_CLIENT_{name}": str(keys / file) for name, file in own.items()}
+    with Reader(f"tls://127.0.0.1:{secured.port}", 10_000, pytak=settings) as reader:
+        asyncio.run(play(reader))
+
+
+@pytest.mark.parametrize(
+    ("mine", "host", "why"),
+    [("no authority", "127.0.0.1", "certificate verify failed"), ("another name", "localhost", "Hostname mismatch"),
+     ("no certificate", "127.0.0.1", "certificate required"), ("no TLS", "127.0.0.1", "closed the connection")],
+)  # fmt: skip
+def test_who_does_not_know_the_other_says_nothing_to_it(
+    secured: Taky, keys: Path, mine: str, host: str, why: str
+) -> None:
+    to = listener()
+    hear(to, "track/5:1", track_payload(1, now_us()))
+    named = mine in ("another name", "no authority")
+    ca, cert, key = (keys / name for name in ("ca.pem", "outlet.pem", "outlet.key"))
+    context = _context(None if mine == "no authority" else ca, cert if named else None, key if named else None)
+
+    async def play() -> None:
+        link = Stream(host, secured.port, None if mine == "no TLS" else context)
+        async with sending(link, to) as out:
+            await until(lambda: why in out.problem)
+
+    asyncio.run(play())
 
 
 def test_what_is_gone_when_a_server_comes_back_is_deleted_by_name(tmp_path: Path) -> None:

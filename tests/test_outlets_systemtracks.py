@@ -82,6 +82,12 @@ def test_a_bit_is_set_for_its_reason_alone(field: str, changes: dict[str, Any]) 
     assert [name for name in bits if getattr(after, name)[0]] == [field]
 
 
+def test_from_which_probability_on_a_track_is_no_longer_doubtful_is_a_choice() -> None:
+    rows = [told(existence=p) for p in (0.59, 0.61, 0.79, 0.81)]
+    assert made(*rows).doubtful.tolist() == [1, 1, 1, 0]
+    assert made(*rows, sender=Sender(25, 100, least_existence=0.6)).doubtful.tolist() == [1, 0, 0, 0]
+
+
 def ago(seconds: float) -> str:
     return rfc3339(T_US - round(seconds * 1e6))
 

@@ -95,7 +95,8 @@ def published(client: paho.Client, topic: str, retain: bool = False, payload: by
 def test_everybody_has_a_certificate_and_nobody_else_reads_a_key(keys: Path) -> None:
     pems = sorted(path.relative_to(keys).as_posix() for path in keys.rglob("*.pem"))
     assert pems == [
-        "broker.pem", "ca.pem", "operator.pem", "partners/LV.pem", "sensors/A1.pem", "sensors/R1.pem", "vedette.pem"
+        "broker.pem", "ca.pem", "operator.pem", "outlet.pem", "partners/LV.pem", "sensors/A1.pem", "sensors/R1.pem",
+        "vedette.pem",
     ]  # fmt: skip
     for key in keys.rglob("*.key"):
         assert stat.S_IMODE(key.stat().st_mode) == 0o600, key
@@ -138,6 +139,10 @@ def test_retained_state_stays_as_the_service_said_it(broker: Mosquitto, keys: Pa
         ("partners/LV", "partner/LV/alert/5b0c3d1e", True),
         ("operator", "alert/5b0c3d1e", True),
         ("operator", "in/R1/plots", False),
+        ("outlet", "track/1:2", True),
+        ("outlet", "alert/5b0c3d1e", True),
+        ("outlet", "cmd/acknowledge", False),
+        ("outlet", "in/R1/plots", False),
         ("vedette", "in/R1/plots", False),  # not even the service
     ],
 )
@@ -158,14 +163,18 @@ def test_what_is_not_for_one_is_not_heard(broker: Mosquitto, keys: Path) -> None
         joined(broker, keys, "vedette") as (service, _),
         joined(broker, keys, "partners/LV", "#") as (_, partner),
         joined(broker, keys, "sensors/R1", "#") as (_, radar),
+        joined(broker, keys, "outlet", "#") as (_, outlet),
     ):
         for topic in ("partner/LT/alert/1", "alert/1", "track/1:2"):
             assert published(service, topic) == 0
         assert published(service, "partner/LV/alert/1") == 0
         assert published(service, "in/R1/watermark") == 0
-        assert wait_for(lambda: bool(partner) and bool(radar))
+        assert wait_for(lambda: bool(partner) and bool(radar) and len(outlet) >= 2)
         assert partner == ["vedette/v1/test/partner/LV/alert/1 x"]
         assert radar == ["vedette/v1/test/in/R1/watermark x"]
+        assert sorted(line for line in outlet if "/status " not in line) == [  # a status is retained from before
+            "vedette/v1/test/alert/1 x", "vedette/v1/test/track/1:2 x"
+        ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -260,5 +269,5 @@ def test_nothing_is_overwritten_and_wrong_names_are_refused(tmp_path: Path) -> N
 def test_the_command_makes_it_and_says_what_to_do(tmp_path: Path) -> None:
     done = vedette("--out", tmp_path / "pki", "--sensor", "R1", "--config", ROOT / "config", "--host", "::1")
     assert done.exit_code == 0, done.output
-    assert "an authority and 4 certificates, valid for 30 days" in done.stdout
+    assert "an authority and 5 certificates, valid for 30 days" in done.stdout
     assert (tmp_path / "pki" / "sensors" / "R1.pem").exists()

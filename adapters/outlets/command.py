@@ -163,6 +163,9 @@ def asterix(
     sensor: Annotated[list[str] | None, typer.Option(help="SAC/SIC=SENSOR whose state is told: 25/201=R1.")] = None,
     centre: Annotated[str, typer.Option(help="LAT,LON of the plane of I100 and I185, degrees; without: no I100.")] = "",
     service: Annotated[int, typer.Option(min=0, max=255, help="Service identification, I015.")] = 1,
+    false_below: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Probability of existence below which a track is told with PFT.")
+    ] = 0.8,
     every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two words of a track.")] = 1.0,
     most: Annotated[int, typer.Option("--most", min=200, max=65_000, help="Octets of a data block.")] = 1_400,
     config: Folder = DEFAULT_FOLDER,
@@ -188,7 +191,7 @@ def asterix(
         if not udp and file is None:
             raise ConfigError("command line", "--udp", "neither --udp nor --file is there", "name one or both of them")
         link = Datagrams(*place_of(udp, "--udp")) if udp else None
-        teller = Teller(Sender(*source_of(source), service, plane(centre)), senders(sensor or []), most)
+        teller = Teller(Sender(*source_of(source), service, plane(centre), false_below), senders(sensor or []), most)
         outlet = AsterixOutlet(teller, every_s, link, file)
         code = listening("asterix", config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)

@@ -102,7 +102,7 @@ class Stream:
     tls: ssl.SSLContext | None = None
     lossy = False
     _writer: asyncio.StreamWriter | None = None
-    _reading: asyncio.Task[None] | None = None
+    _reading: asyncio.Task[str] | None = None
 
     async def open(self) -> None:
         """Connect."""
@@ -117,7 +117,8 @@ class Stream:
     def check(self) -> None:
         """The server has not closed the connection."""
         if self._reading is None or self._reading.done():
-            raise ConnectionResetError("the server closed the connection")
+            why = "" if self._reading is None or self._reading.cancelled() else self._reading.result()
+            raise ConnectionResetError(f"the server closed the connection{why and ': '}{why}")
 
     async def send(self, events: Iterable[bytes]) -> None:
         """All of them, or an error when the server does not take them in time, or has gone."""
@@ -140,10 +141,14 @@ class Stream:
         return f"{'tls' if self.tls else 'tcp'} {self.host}:{self.port}"
 
 
-async def _pass_over(reader: asyncio.StreamReader) -> None:
-    with contextlib.suppress(OSError):
+async def _pass_over(reader: asyncio.StreamReader) -> str:
+    """Read until the end; why, where that is not an orderly one: a server that refuses our certificate says so here."""
+    try:
         while await reader.read(IGNORED_BYTES):
             pass
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 class CotOutlet:

@@ -31,7 +31,9 @@ from fusion.geo import ecef, enu_axes
 from fusion.schema import F8, I1, I8, US_PER_S
 
 OLD_S = 30.0  # without an update by a kind of sensor: as `sensors` of a published track, which names those of 30 s
-LEAST_EXISTENCE = 0.8  # below it a track is told as potentially false
+# A track is first told at 0.95, one false in twenty (fusion/tracker.py, p_confirm). Where its sensors miss it so often
+# that one such track in five is false, a display should mark it (PFT of I080) before it goes.
+LEAST_EXISTENCE = 0.8
 STEADY_MPS = 1.5  # of climb, 300 ft/min: what displays take for level
 STEADY_CLASSES = ("fixed-echo",)  # real, but nothing that flies: potentially false too
 UNDETERMINED = 3
@@ -49,6 +51,7 @@ class Sender:
     sic: int
     service: int = 1
     centre_rad: tuple[float, float] | None = None  # latitude, longitude
+    least_existence: float = LEAST_EXISTENCE  # below it a track is told as potentially false
 
 
 def nothing(n: int) -> dict[str, NDArray[Any]]:
@@ -75,7 +78,7 @@ def system_tracks(
         "coasting": _flags([row.status == "coasting" for row in rows]),
         "inconsistent": _flags([bool(row.contradicted) for row in rows]),
         "doubtful": _flags(
-            [(row.existence or 0.0) < LEAST_EXISTENCE or row.object_class in STEADY_CLASSES for row in rows]
+            [(row.existence or 0.0) < sender.least_existence or row.object_class in STEADY_CLASSES for row in rows]
         ),
         "mono": _flags([len(row.sensors) == 1 for row in rows]),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import configparser
 import json
+import os
 import sys
 from typing import Any
 
@@ -37,7 +38,10 @@ def read(data: bytes) -> dict[str, Any]:
 async def main(url: str, count: int, patience_s: float) -> None:
     """Read and print."""
     settings = configparser.ConfigParser()
-    settings["judge"] = {"COT_URL": url}
+    settings["judge"] = {
+        "COT_URL": url,
+        **{name: said for name, said in os.environ.items() if name.startswith("PYTAK_")},
+    }
     reader, writer = await pytak.protocol_factory(settings["judge"])
     queue: asyncio.Queue[bytes] = asyncio.Queue()
     worker = asyncio.create_task(pytak.RXWorker(queue, settings["judge"], reader).run())
