@@ -61,6 +61,8 @@ async def _serve(config: Config, settings: UiFile) -> None:
     from adapters.ui.past import Past
     from adapters.ui.reports import Reports
     from adapters.ui.server import Page, serve
+    from adapters.ui.sightings import Sightings
+    from adapters.ui.watchlog import WatchLog
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,10 +70,16 @@ async def _serve(config: Config, settings: UiFile) -> None:
     listener = Listener(config.site, config.broker)
     past = Past(config.record_dir, config.data_dir / "alerts.jsonl")
     reports = Reports(config.data_dir / "incidents.db", config.zone_paths)
-    page = Page(listener, lambda: _basemap(config, settings.band_m), [*past.routes(), *reports.routes()])
-    async with serve(page, listener, settings) as port:
-        log.get("ui").info("serving", address=f"http://{settings.host}:{port}/")
-        await stop.wait()
+    watch, sightings = WatchLog(config.data_dir, past.happened), Sightings(listener, config.sensors)
+    more = [*past.routes(), *reports.routes(), *watch.routes(), *sightings.routes()]
+    page = Page(listener, lambda: _basemap(config, settings.band_m), more)
+    watch.open()
+    try:
+        async with serve(page, listener, settings) as port:
+            log.get("ui").info("serving", address=f"http://{settings.host}:{port}/")
+            await stop.wait()
+    finally:
+        watch.close()
 
 
 def _basemap(config: Config, band_m: float) -> dict[str, Any]:

@@ -124,6 +124,19 @@ def alert(n: int, t_s: float, **more: Any) -> Row:
     }
 
 
+def incident(n: int, t_s: float) -> Row:
+    """The incident of `alert(n)`."""
+    return {
+        "schema": "vedette.incident.v1",
+        "site": "demo",
+        "time": rfc3339(round(t_s * 1e6)),
+        "id": f"{0xB0000 + n:016x}",
+        "state": "raised",
+        "severity": 1 + n % 3,
+        "members": [{"track": f"1:9{n:04d}", "alerts": [f"{0xA0000 + n:016x}"]}],
+    }
+
+
 def health(name: str, t_s: float, state: str = "ok") -> Row:
     """What is known of a sensor."""
     now = rfc3339(round((t_s - 0.4) * 1e6))
@@ -149,12 +162,14 @@ class Show:
         self.civils, self.drones, self.hz = civils, drones, hz
         now_s = time.time()
         self.alerts: dict[str, Row] = {one["id"]: one for one in (alert(n, now_s) for n in range(alerts))}
+        self.incidents: dict[str, Row] = {one["id"]: one for one in (incident(n, now_s) for n in range(alerts))}
         self.names: dict[int, str] = {}  # drone -> callsign
         self.bad_sensor = False
         self.silent = False
         self.said: list[tuple[str, Row]] = []
         self._seq = 0
         self._dirty: dict[str, None] = dict.fromkeys(self.alerts)
+        self._told: dict[str, str] = {}  # incident -> state that was published
         self._stop = threading.Event()
         self._up = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="airshow")
@@ -173,6 +188,7 @@ class Show:
         made = alert(n, time.time(), **more)
         self.alerts[made["id"]] = made
         self._dirty[made["id"]] = None
+        self.incidents[f"{0xB0000 + n:016x}"] = incident(n, time.time())
         return str(made["id"])
 
     def rows(self, t_s: float) -> list[Row]:
@@ -181,7 +197,9 @@ class Show:
         return [*silent, *(civil(n, t_s) for n in range(self.civils))]
 
     async def _main(self) -> None:
-        connection = Connection(self._settings, [(f"{self._base}cmd/+", 1)], on_change=self._changed)
+        connection = Connection(
+            self._settings, [(f"{self._base}cmd/+", 1), (f"{self._base}in/+/sighting", 1)], on_change=self._changed
+        )
         runner = asyncio.create_task(connection.run())
         await connection.wait_connected()
         self._up.set()
@@ -202,6 +220,7 @@ class Show:
 
     def _changed(self, up: bool, _why: str) -> None:
         if up:
+            self._told.clear()
             self._dirty = dict.fromkeys(self.alerts)  # as the service does: the broker may have lost them
 
     async def _publish(self, connection: Connection, t_s: float, turn: int) -> None:
@@ -219,6 +238,10 @@ class Show:
         for name in list(self._dirty):
             del self._dirty[name]
             await connection.publish(f"{self._base}alert/{name}", dump(self.alerts[name]), retain=True)
+        for name, told in list(self.incidents.items()):
+            if self._told.get(name) != told["state"]:
+                self._told[name] = told["state"]
+                await connection.publish(f"{self._base}incident/{name}", dump(told), retain=True)
 
     async def _slowly(self, connection: Connection, t_s: float, rows: Sequence[Row]) -> None:
         status = {"schema": "vedette.status.v1", "site": "demo", "time": rfc3339(round(t_s * 1e6)), "state": "live"}
@@ -240,19 +263,35 @@ class Show:
         marks = {"simulated": True, "full": whole, "parts": len(pieces)}
         return [dump({**head, **marks, "part": n, "tracks": list(piece)}) for n, piece in enumerate(pieces)]
 
+    def _obey(self, verb: str, said: Row) -> bool:
+        """Do what was ordered; False: there is no such alert or incident."""
+        if "incident_id" in said:
+            of = self.incidents.get(said["incident_id"])
+            if of is not None:
+                of.update(
+                    {"hand-over": {"state": "handed-over", "handed_to": said["to"]}}.get(verb, {"state": "taken"})
+                )
+                of.update({"taken_by": said["to"]} if verb == "take" else {})
+            return of is not None
+        found = self.alerts.get(said.get("alert_id", ""))
+        if found is None:
+            return False
+        if verb == "acknowledge":
+            now = rfc3339(round(time.time() * 1e6))
+            found.update(acknowledged_by=said["operator"], acknowledged_time=now, state="acknowledged")
+        elif verb == "identify":
+            found.update(identity=said["identity"], identity_by=said["operator"], identity_reason=said["reason"])
+        self._dirty[found["id"]] = None
+        return True
+
     async def _answer(self, connection: Connection, incoming: Incoming) -> None:
         verb, said = incoming.topic.rpartition("/")[2], load_json(incoming.payload)
         self.said.append((verb, said))
-        found = self.alerts.get(said.get("alert_id", ""))
-        ok = found is not None
-        if found is not None:
-            now = rfc3339(round(time.time() * 1e6))
-            if verb == "acknowledge":
-                found.update(acknowledged_by=said["operator"], acknowledged_time=now, state="acknowledged")
-            elif verb == "identify":
-                found.update(identity=said["identity"], identity_by=said["operator"], identity_reason=said["reason"])
-            self._dirty[found["id"]] = None
-        answer = {"schema": "vedette.answer.v1", "verb": verb, "ok": ok, "detail": "" if ok else "no such alert"}
+        if verb == "sighting":
+            answer: Row = {"schema": "vedette.sighting-answer.v1", "ok": True, "detail": "joined 1:90000"}
+        else:
+            ok = self._obey(verb, said)
+            answer = {"schema": "vedette.answer.v1", "verb": verb, "ok": ok, "detail": "" if ok else "no such alert"}
         await connection.publish(incoming.response_topic, dump(answer), correlation=incoming.correlation)
 
 

@@ -92,7 +92,10 @@ class Ui:
         text = (self._folder / "service.toml").read_text("utf-8")
         text = text.replace("port = 1883", f"port = {broker_port}").replace("zones/osm", "zones/naturalearth")
         text = text.replace("accuracy_m = 25.0", "accuracy_m = 3000.0")
+        text = text.replace("partners = []", 'partners = ["latvia"]')
         (self._folder / "service.toml").write_text(text, "utf-8")
+        with (self._folder / "sensors.toml").open("a", encoding="utf-8") as sensors:
+            sensors.write('\n[[sensors]]\nid = "G1"\nkind = "sighting"\n')
         if extra:
             (self._folder / "ui.toml").write_text(extra, "utf-8")
         self.process: subprocess.Popen[bytes] | None = None

@@ -42,6 +42,7 @@ def basemap(config: Config, zones: Zones, band_m: float) -> dict[str, Any]:
         "band": collection([_feature(band(allied, edge, band_m), {})]),
         "states": collection([_feature(s, {"code": c, "name": n, "alliance": a}) for c, n, a, s in states]),
         "labels": collection([label for state in states for label in _labels(*state)]),
+        "partners": list(config.partners),
         "sensors": [_sensor(spec) for spec in config.sensors],
         "protected": collection([_feature(area.shape, {"name": area.name}) for area in config.protected]),
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters import log
 from adapters.broker import BrokerSettings, Incoming, PublishError
-from adapters.formats import command
+from adapters.formats import command, sighting
 from adapters.mqtt import Connection
 from adapters.ui.sky import Sky
 from adapters.wire import load_json
@@ -128,7 +128,11 @@ class Listener:
     # --- commands ---
 
     async def say(self, wanted: Command) -> dict[str, Any]:
-        """Publish a command; the service's answer.
+        """Publish a command; the service's answer. Raises NoAnswer as `ask`."""
+        return await self.ask(f"cmd/{wanted.verb}", command.encode(wanted), wanted.verb)
+
+    async def ask(self, subject: str, payload: bytes, about: str) -> dict[str, Any]:
+        """Publish what the service answers; its answer. `about` is the last level of the topic that it answers to.
 
         Raises:
             NoAnswer: no connection, refused by the broker, or nobody answered in time.
@@ -141,10 +145,7 @@ class Listener:
         try:
             async with asyncio.timeout(ANSWER_PATIENCE_S):
                 await self._connection.publish(
-                    f"{self._base}cmd/{wanted.verb}",
-                    command.encode(wanted),
-                    correlation=correlation,
-                    response_topic=f"{self._answers}/{wanted.verb}",
+                    self._base + subject, payload, correlation=correlation, response_topic=f"{self._answers}/{about}"
                 )
                 return await future
         except PublishError as error:
@@ -158,4 +159,6 @@ class Listener:
         future = self._waiting.get(incoming.correlation)
         with suppress(Invalid):
             if future is not None and not future.done():
-                future.set_result(load_json(incoming.payload, command.ANSWER_SCHEMA))
+                said = load_json(incoming.payload)
+                if said.get("schema") in (command.ANSWER_SCHEMA, sighting.ANSWER_SCHEMA):
+                    future.set_result(said)

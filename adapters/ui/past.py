@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from bisect import bisect_right
+import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,7 @@ class Past:
         self._read_to = 0  # bytes of the journal
         self._times_us: list[int] = []
         self._alerts: list[dict[str, Any]] = []  # beside `_times_us`, in order of the journal
+        self._reading = threading.Lock()  # the watch log asks too
         self._turn = asyncio.Lock()  # one reader at a time: a disk and half a core are enough
 
     def routes(self) -> list[BaseRoute]:
@@ -74,8 +76,12 @@ class Past:
         return await self._answer(lambda: {"pictures": self.pictures(from_s, min(to_s, from_s + AT_ONCE_S))})
 
     async def _answer(self, work: Any) -> Response:
+        def done() -> bytes:
+            with self._reading:
+                return msgspec.json.encode(work())
+
         async with self._turn:
-            found = await run_in_threadpool(lambda: msgspec.json.encode(work()))
+            found = await run_in_threadpool(done)
         return Response(found, media_type="application/json")
 
     # --- what there is ---
@@ -114,6 +120,13 @@ class Past:
             "things": things,
             "pulse": {},
         }
+
+    def happened(self, since_us: int) -> list[tuple[int, dict[str, Any]]]:
+        """What was told of alerts since then, in the order of the journal."""
+        with self._reading:
+            self._hear()
+            first = bisect_left(self._times_us, since_us)
+            return list(zip(self._times_us[first:], self._alerts[first:], strict=True))
 
     def alerts_at(self, times_us: Sequence[int]) -> list[list[dict[str, Any]]]:
         """Every alert that was open at each of these times, rising, as the journal had it: it is walked once."""

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from adapters import http, log
 from adapters.formats import command
 from adapters.ui.access import Guard, Person
+from adapters.ui.answers import as_json, body_of
 from adapters.ui.listener import Listener, NoAnswer
 from adapters.ui.settings import Role, UiFile
 from fusion.orders import VERBS
@@ -31,7 +32,6 @@ NEWS_EVERY_S = 0.25
 PULSE_EVERY_S = 1.0  # where nothing is new: that there is still somebody
 STUCK_S = 15.0  # a viewer who has not taken one message for so long is cut off, and may come again
 VIEWERS_MAX = 50
-BODY_MAX = 4_096
 ROLE_OF: dict[str, Role] = {"mode": "admin"}  # every other verb: acknowledge
 
 
@@ -86,7 +86,7 @@ class Page:
         assert self.guard is not None
         if request.method == "GET":
             return FileResponse(WEB / "login.html")
-        body = await _body(request)
+        body = await body_of(request)
         if body is None:
             return PlainTextResponse("too long\n", 413)
         token = dict(part.partition("=")[::2] for part in body.decode("ascii", "replace").split("&")).get("token", "")
@@ -98,7 +98,7 @@ class Page:
 
     async def _who(self, request: Request) -> Response:
         person: Person = request.state.person
-        return _json({"name": person.name, "role": person.role, "site": self._listener.site})
+        return as_json({"name": person.name, "role": person.role, "site": self._listener.site})
 
     def draw(self) -> asyncio.Future[bytes]:
         """Begin with the map, unless that was done before: whoever comes first need not wait for all of it."""
@@ -120,8 +120,8 @@ class Page:
         if verb not in VERBS:
             return PlainTextResponse("no such command\n", 404)
         if not person.may(ROLE_OF.get(verb, "acknowledge")):
-            return _json({"ok": False, "detail": f"your role is {person.role}"}, 403)
-        body = await _body(request)
+            return as_json({"ok": False, "detail": f"your role is {person.role}"}, 403)
+        body = await body_of(request)
         if body is None:
             return PlainTextResponse("too long\n", 413)
         try:
@@ -132,15 +132,15 @@ class Page:
             )
             command.decode(command.encode(given), verb, 0)  # what the door of the service refuses, we do not send
         except msgspec.DecodeError:
-            return _json({"ok": False, "detail": "not a command"}, 400)
+            return as_json({"ok": False, "detail": "not a command"}, 400)
         except Invalid as error:
-            return _json({"ok": False, "detail": f"{error.reason}: {error}"}, 400)
+            return as_json({"ok": False, "detail": f"{error.reason}: {error}"}, 400)
         try:
             answer = await self._listener.say(given)
         except NoAnswer as error:
-            return _json({"ok": False, "detail": str(error)}, 504)
+            return as_json({"ok": False, "detail": str(error)}, 504)
         log.get("ui").info("command", verb=verb, operator=name, ok=answer.get("ok"))
-        return _json(answer, 200 if answer.get("ok") else 409)
+        return as_json(answer, 200 if answer.get("ok") else 409)
 
     # --- the socket ---
 
@@ -194,20 +194,6 @@ async def _until_gone(socket: WebSocket) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
             await socket.receive_text()
-
-
-async def _body(request: Request) -> bytes | None:
-    """What was sent; None: more than anybody has to say."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY_MAX:
-            return None
-    return body
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
 @contextlib.asynccontextmanager

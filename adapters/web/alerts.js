@@ -38,7 +38,7 @@ export function cases(sky) {
 /** The list on the page. */
 export class AlertList {
   /** @param {{acknowledge: (c: Case) => void, centre: (c: Case) => void, report: (c: Case) => void,
-   *   identify: (c: Case) => void, choose: (track: string) => void}} does */
+   *   handed: (c: Case) => string, identify: (c: Case) => void, handOver: (c: Case) => void, choose: (track: string) => void}} does */
   constructor(does) {
     this.does = does;
     this.list = part("alert-list");
@@ -83,13 +83,14 @@ export class AlertList {
     const row = element("p", "", { class: "row" });
     /** @type {Record<string, HTMLElement>} */
     const buttons = {};
-    for (const [key, label] of /** @type {[keyof AlertList["does"], string][]} */ ([
+    for (const [key, label] of /** @type {[Exclude<keyof AlertList["does"], "handed" | "choose">, string][]} */ ([
       ["acknowledge", "Ack (A)"], ["centre", "Centre (C)"], ["report", "Report (R)"], ["identify", "Identify (D)"],
+      ["handOver", "Hand over (H)"],
     ])) {
       const button = element("button", label, { type: "button" });
       button.addEventListener("click", () => {
         const one = this.of(track);
-        if (one) /** @type {(c: Case) => void} */ (this.does[key])(one);
+        if (one) this.does[key](one);
       });
       buttons[key] = button;
       row.append(button);
@@ -125,9 +126,10 @@ export class AlertList {
     const all = /** @type {any[]} */ (a.quantities ?? []);
     const reasons = all.filter((q) => q.condition);
     say(card.why, `Why: ${a.rule} v${a.rule_version}: ${(reasons.length > 0 ? reasons : all).map(quantity).join("; ")}; seen by ${(a.sensors ?? []).join(", ")}`);
-    say(card.who, told(one, closed));
+    say(card.who, told(one, closed) + this.does.handed(one));
     card.buttons.acknowledge?.toggleAttribute("disabled", acknowledged);
     card.buttons.identify?.toggleAttribute("disabled", closed);
+    card.buttons.handOver?.toggleAttribute("disabled", closed);
   }
 
   /** New ones are read aloud. */

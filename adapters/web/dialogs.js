@@ -21,7 +21,7 @@ export function say(at, text) {
   if (at.textContent !== text) at.textContent = text;
 }
 
-/** @typedef {{name: string, label: string, value?: string, choices?: string[], needed?: boolean, most?: number}} Field */
+/** @typedef {{name: string, label: string, value?: string, choices?: string[], hints?: string[], needed?: boolean, most?: number}} Field */
 
 /** Ask for some values. @param {string} title @param {Field[]} fields @param {string} yes
  * @returns {Promise<Record<string, string> | null>} null: given up */
@@ -40,7 +40,13 @@ export function ask(title, fields, yes) {
       for (const choice of field.choices) select.append(element("option", choice, { value: choice }));
       form.append(select);
     } else {
-      form.append(element("input", "", { ...attributes, value: field.value ?? "", maxlength: String(field.most ?? 200), autocomplete: "off" }));
+      const hints = field.hints?.length ? { list: `${id}-hints` } : {};
+      form.append(element("input", "", { ...attributes, ...hints, value: field.value ?? "", maxlength: String(field.most ?? 200), autocomplete: "off" }));
+      if (field.hints?.length) {
+        const list = element("datalist", "", { id: `${id}-hints` });
+        for (const hint of field.hints) list.append(element("option", "", { value: hint }));
+        form.append(list);
+      }
     }
   }
   const row = element("p", "", { class: "row" });

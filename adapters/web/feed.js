@@ -40,11 +40,14 @@ export function listen(take, changed) {
   open();
 }
 
-/** One command; what became of it. @param {string} verb @param {Record<string, string>} order
+/** One command; what became of it. @param {string} verb @param {Record<string, string>} order */
+export const command = (verb, order) => post(`/command/${verb}`, order);
+
+/** Tell the page's server something; what became of it. @param {string} address @param {Record<string, string>} order
  * @returns {Promise<{ok: boolean, detail: string}>} */
-export async function command(verb, order) {
+export async function post(address, order) {
   try {
-    const answer = await fetch(`/command/${verb}`, {
+    const answer = await fetch(address, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(order),

@@ -1,13 +1,16 @@
 /** @file Puts the page together: what is new goes into the sky, and from there to everything that shows it. */
 
-import { operator, read, save, saved, setOperator, write } from "./address.js";
+import { read, write } from "./address.js";
 import { AlertList } from "./alerts.js";
 import { both } from "./coordinates.js";
-import { ask, part, say, sheet, toast } from "./dialogs.js";
-import { ask as fetched, command, listen } from "./feed.js";
+import { part, say, sheet, toast } from "./dialogs.js";
+import { ask, listen } from "./feed.js";
 import { calls, filter } from "./filters.js";
+import { Ground } from "./ground.js";
+import { KEYS, keyboard } from "./keys.js";
 import { AirMap } from "./map.js";
 import { Measure } from "./measure.js";
+import { Orders } from "./orders.js";
 import { SelectedTrack } from "./selected.js";
 import { SensorList } from "./sensors.js";
 import { Sky } from "./sky.js";
@@ -16,23 +19,12 @@ import { COLOURS, THEMES } from "./themes.js";
 import { Timeline } from "./timeline.js";
 import { stateOf, TopBar } from "./topbar.js";
 import { TrackLayer } from "./tracks.js";
+import { WatchLog } from "./watchlog.js";
 
 const TURN_MS = 250;
 const DRAW_MS = 450; // between two drawings of all tracks, unless an alert changed: most of the page's CPU
 const CLOSE_ZOOM = 11;
-const IDENTITIES = ["unknown", "friend", "neutral", "suspect", "hostile"];
 const LAYERS = /** @type {const} */ (["ellipses", "trails", "rings"]);
-
-/** @type {readonly (readonly [string, string])[]} */
-const KEYS = [
-  ["N / P", "next, previous alert"], ["A", "acknowledge the chosen alert"], ["C", "centre it"],
-  ["R", "report of its incident"], ["D", "identify it, with a reason"], ["L", "low and slow only"],
-  ["F", "filter bar"], ["/", "search"], ["M", "measure"], ["V", "rings of sensors"], ["I", "uncertainty"],
-  ["T", "history dots"], ["B", "theme"], ["S", "mute for five minutes"], ["Shift+1 … 9", "save this view"],
-  ["1 … 9", "go to a saved view"], ["Space", "pause, go on"], ["← / →", "five seconds back, forward"],
-  ["End", "back to live"], ["+ / -", "zoom (map in focus: arrows move it)"], ["K", "kiosk: the map alone"],
-  ["Esc", "close what is open"], ["?", "this sheet"],
-];
 
 const asked = read(location.hash);
 const view = {
@@ -42,12 +34,13 @@ const view = {
 for (const off of asked.off ?? []) if (off === "ellipses" || off === "trails" || off === "rings") view[off] = false;
 
 const live = new Sky();
-let person = { name: "", role: "admin" };
 let connected = false;
 let heard_ms = performance.now();
 let fits = filter(view.filter);
 let dirty = true;
 let drawn_ms = -Infinity;
+/** latitude and longitude below it @type {[number, number] | null} */
+let pointer = null;
 let drawn_version = -1;
 
 const timeline = new Timeline((replaying) => {
@@ -63,23 +56,29 @@ const time_us = () => {
 /** @param {import("./sky.js").Track} t */
 const shown = (t) => (!view.low || (t.low_slow && !t.cooperative) || t.severity > 0) && (fits.test(t) || t.severity > 0);
 
+const ground = new Ground(COLOURS[view.theme]);
 const tracks = new TrackLayer(() => ({
   tracks: sky().tracks.values(), lost: sky().lost.values(), shown, selected: view.selected, hovered: view.hovered,
   ellipses: view.ellipses, trails: view.trails, now_ms: performance.now(), time_us: time_us(),
   detail: (id) => sky().detail(id),
-}), COLOURS[view.theme]);
-const air = new AirMap(part("map"), tracks.layer, COLOURS[view.theme]);
-const measure = new Measure(air.map, air.drawn);
+}), (g, now, width, height) => ground.paint(g, now, width, height), COLOURS[view.theme]);
+ground.changed = () => tracks.redraw();
+const air = new AirMap(part("map"), tracks.layer, ground, COLOURS[view.theme]);
+const measure = new Measure(air.map, air.hand);
 const sounds = new Sounds(part("blocked"), part("mute"));
 const bar = new TopBar();
 const sensors = new SensorList();
 const selected = new SelectedTrack();
 
+const orders = new Orders(live, () => timeline.replaying, () => ground.base);
+const watch = new WatchLog(() => orders.name());
 const list = new AlertList({
-  acknowledge: (one) => acknowledge(one),
+  acknowledge: (one) => orders.acknowledge(one),
   centre: (one) => centre(one.track),
-  report: (one) => report(one),
-  identify: (one) => identify(one),
+  report: (one) => orders.report(one),
+  identify: (one) => orders.identify(one),
+  handOver: (one) => orders.handOver(one),
+  handed: (one) => orders.handed(one),
   choose: (track) => {
     choose(track);
     centre(track);
@@ -87,56 +86,6 @@ const list = new AlertList({
 });
 
 // --- what a person does -----------------------------------------------------------------------------------------
-
-/** Who gives the order; asked once where the server does not know. @returns {Promise<string>} "": nobody */
-async function name() {
-  if (person.name) return person.name;
-  if (operator()) return operator();
-  const said = await ask("Your name, for the record", [{ name: "operator", label: "Name", needed: true, most: 64 }], "Go on");
-  if (!said?.operator) return "";
-  setOperator(said.operator);
-  return said.operator;
-}
-
-/** @param {string} verb @param {Record<string, string>[]} orders @param {string} what */
-async function give(verb, orders, what) {
-  if (timeline.replaying) return toast("this is the past: End goes back to live", true);
-  if (person.role === "view") return toast("your role is to view", true);
-  const by = await name();
-  if (!by) return;
-  for (const order of orders) {
-    const answer = await command(verb, { ...order, operator: by });
-    toast(`${what}: ${answer.ok ? "done" : "NOT done"}, ${answer.detail}`, !answer.ok);
-  }
-}
-
-/** @param {import("./alerts.js").Case} one */
-function acknowledge(one) {
-  if (one.waiting.length === 0) return toast("nothing here waits for an acknowledgement");
-  return give("acknowledge", one.waiting.map((a) => ({ alert_id: String(a.id) })), `Acknowledge ${one.track}`);
-}
-
-/** @param {import("./alerts.js").Case} one */
-async function identify(one) {
-  const said = await ask(`Identify ${one.track}`, [
-    { name: "identity", label: "It is", choices: IDENTITIES },
-    { name: "reason", label: "Because", needed: true, most: 500 },
-  ], "Identify");
-  if (!said) return;
-  const open = one.alerts.filter((a) => a.state !== "closed");
-  await give("identify", open.map((a) => ({ alert_id: String(a.id), identity: said["identity"] ?? "", reason: said["reason"] ?? "" })), `Identify ${one.track}`);
-}
-
-/** @param {import("./alerts.js").Case} one */
-function report(one) {
-  for (const incident of live.all("incident").values()) {
-    if (incident.members?.some((/** @type {any} */ m) => m.track === one.track || one.alerts.some((a) => m.alerts?.includes(a.id)))) {
-      open(`/report/${encodeURIComponent(incident.id)}`, "_blank", "noopener");
-      return;
-    }
-  }
-  toast(`no incident of ${one.track} is known`, true);
-}
 
 /** @param {string} track */
 function choose(track) {
@@ -189,7 +138,7 @@ function recall(hash) {
   filtered(said.filter ?? "");
   if (said.theme) dress(/** @type {keyof typeof COLOURS} */ (said.theme));
   for (const kind of LAYERS) view[kind] = !(said.off ?? []).includes(kind);
-  air.cover(view.rings);
+  ground.ringLayer.setVisible(view.rings);
   if (said.at_us !== undefined) timeline.go(said.at_us);
   dirty = true;
 }
@@ -234,60 +183,38 @@ function searched(text, go) {
   }
 }
 
-/** @param {KeyboardEvent} e */
-function pressed(e) {
-  const typing = e.target instanceof HTMLInputElement || e.target instanceof HTMLSelectElement;
-  const dialog = document.querySelector("dialog[open]");
-  if (e.key === "Escape") {
-    if (dialog) return;
-    for (const one of ["filter", "search"]) part(`${one}-bar`).hidden = true;
-    if (measure.on) measure.turn(false);
-    else if (!typing) choose("");
-    part("map").focus();
-    return;
-  }
-  if (e.ctrlKey || e.altKey || e.metaKey || typing || (dialog && e.key !== "?")) return;
-  const onButton = e.target instanceof HTMLButtonElement && (e.key === " " || e.key === "Enter");
-  const onMap = e.target === part("map") && e.key.startsWith("Arrow");
-  if (onButton || onMap) return;
-  if (act(e)) e.preventDefault();
+/** @param {boolean} typing */
+function escape(typing) {
+  for (const one of ["filter", "search"]) part(`${one}-bar`).hidden = true;
+  if (measure.on) measure.turn(false);
+  else if (!typing) choose("");
+  part("map").focus();
 }
 
-/** @param {KeyboardEvent} e @returns {boolean} */
-function act(e) {
-  const key = e.key.length === 1 ? e.key.toLowerCase() : e.key;
+/** @param {(one: import("./alerts.js").Case) => unknown} order of the chosen alert */
+const ofChosen = (order) => () => {
   const one = chosen();
-  const digit = /^Digit([1-9])$/.exec(e.code);
-  /** @type {Record<string, () => void>} */
-  const does = {
-    n: () => next(1), p: () => next(-1), a: () => one && acknowledge(one), c: () => centre(one?.track ?? view.selected),
-    r: () => one && report(one), d: () => one && identify(one), f: () => opened("filter", Boolean(part("filter-bar").hidden)),
-    "/": () => opened("search", true), m: () => measure.turn(!measure.on), s: () => sounds.mute(),
-    l: () => toggle("low"), i: () => toggle("ellipses"), t: () => toggle("trails"), v: () => toggle("rings"), k: () => toggle("kiosk"),
+  if (one) order(one);
+};
+
+keyboard({
+  does: {
+    n: () => next(1), p: () => next(-1), a: ofChosen((one) => orders.acknowledge(one)), c: () => centre(chosen()?.track ?? view.selected),
+    r: ofChosen((one) => orders.report(one)), d: ofChosen((one) => orders.identify(one)), h: ofChosen((one) => orders.handOver(one)),
+    x: ofChosen((one) => orders.close(one)), g: () => orders.sighting(...(pointer ?? [air.where().lat, air.where().lon])),
+    f: () => opened("filter", Boolean(part("filter-bar").hidden)), "/": () => opened("search", true),
+    w: () => watch.toggle(), m: () => measure.turn(!measure.on), s: () => sounds.mute(), l: () => toggle("low"), i: () => toggle("ellipses"),
+    t: () => toggle("trails"), v: () => toggle("rings"), k: () => toggle("kiosk"),
     b: () => dress(THEMES[(THEMES.indexOf(view.theme) + 1) % THEMES.length] ?? "dark"),
     "?": () => sheet(KEYS), "+": () => zoom(1), "-": () => zoom(-1),
-  };
-  if (digit) {
-    const number = Number(digit[1]);
-    if (e.shiftKey) {
-      save(number, remember());
-      toast(`view ${number} saved`);
-    } else if (saved(number)) recall(saved(number));
-    else toast(`view ${number} is empty: Shift+${number} saves one`);
-    return true;
-  }
-  if (does[key]) {
-    does[key]();
-    remember();
-    return true;
-  }
-  return timeline.key(e.key);
-}
+  },
+  remember, recall, escape, other: (key) => timeline.key(key),
+});
 
 /** @param {"low" | "ellipses" | "trails" | "rings" | "kiosk"} what */
 function toggle(what) {
   view[what] = !view[what];
-  if (what === "rings") air.cover(view.rings);
+  if (what === "rings") ground.ringLayer.setVisible(view.rings);
   if (what === "kiosk") document.body.classList.toggle("kiosk", view.kiosk);
   else toast(`${{ low: "low and slow only", ellipses: "uncertainty", trails: "history dots", rings: "rings of sensors" }[what]}: ${view[what] ? "on" : "off"}`);
   dirty = true;
@@ -318,7 +245,7 @@ function show() {
   const fresh = ["search", "interference", "area"].map((kind) => [...now.all(kind).values()].map((a) => `${a.seq}`).join()).join("|");
   if (fresh !== areas) {
     areas = fresh;
-    air.areasOf(now);
+    ground.areasOf(now);
   }
   if (now_ms - drawn_ms < DRAW_MS && live.alerts_version === drawn_version && !timeline.replaying) return;
   [drawn_ms, drawn_version] = [now_ms, live.alerts_version];
@@ -349,9 +276,9 @@ listen((message) => {
   dirty = true;
 });
 
-addEventListener("keydown", pressed);
 addEventListener("hashchange", () => recall(location.hash));
 part("keys").addEventListener("click", () => sheet(KEYS));
+part("log").addEventListener("click", () => watch.toggle());
 part("theme").addEventListener("click", () => {
   dress(THEMES[(THEMES.indexOf(view.theme) + 1) % THEMES.length] ?? "dark");
   remember();
@@ -369,6 +296,7 @@ for (const one of ["filter", "search"]) {
 air.map.on("pointermove", (/** @type {any} */ e) => {
   if (e.dragging) return;
   const [lon, lat] = ol.proj.toLonLat(e.coordinate);
+  pointer = [lat, lon];
   say(part("cursor"), both(lat, lon));
   if (measure.on) measure.point(e.coordinate, false);
   const hovered = tracks.at(air.map, e.pixel)?.id ?? "";
@@ -384,17 +312,17 @@ air.map.on("click", (/** @type {any} */ e) => {
 air.map.on("moveend", () => remember());
 
 dress(view.theme);
-air.cover(view.rings);
+ground.ringLayer.setVisible(view.rings);
 document.body.classList.toggle("kiosk", view.kiosk);
 filtered(view.filter);
 if (view.filter) part("filter-bar").hidden = false;
 if (asked.lat !== undefined && asked.lon !== undefined) air.go(asked.lon, asked.lat, asked.zoom);
 const wanted_us = asked.at_us;
-fetched("/who").then((said) => {
-  if (said) person = said;
+ask("/who").then((said) => {
+  if (said) orders.person = said;
 });
 say(part("credit"), "drawing the map …");
 air.load(asked.lat === undefined).then((there) => {
-  say(part("credit"), there ? `Borders ${air.base["attribution"]}. Land: Natural Earth.` : "the map cannot be had");
+  say(part("credit"), there ? `Borders ${ground.base["attribution"]}. Land: Natural Earth.` : "the map cannot be had");
 });
 timeline.look().then(() => wanted_us !== undefined && timeline.go(wanted_us));

@@ -5,10 +5,11 @@ import { part, say } from "./dialogs.js";
 import { distance } from "./words.js";
 
 export class Measure {
-  /** @param {any} map of OpenLayers @param {any} source that is drawn on top */
-  constructor(map, source) {
+  /** @param {any} map of OpenLayers @param {any} layer on top; an empty one would cost as much as the tracks */
+  constructor(map, layer) {
     this.map = map;
-    this.source = source;
+    this.layer = layer;
+    this.source = layer.getSource();
     this.on = false;
     /** @type {[number, number] | null} lon, lat */
     this.from = null;
@@ -19,6 +20,7 @@ export class Measure {
     this.on = on;
     this.from = null;
     this.source.clear(true);
+    this.layer.setVisible(on);
     part("measured").hidden = !on;
     if (on) say(part("measured"), "Measure: click two places (Esc ends)");
     this.map.getTargetElement().classList.toggle("measuring", on);

@@ -28,6 +28,8 @@ export class Timeline {
     this.at_us = -1;
     this.playing = false;
     this.speed = 1;
+    /** what is replayed again and again; empty: once @type {[number, number] | null} */
+    this.loop = null;
     this.past = new Sky();
     /** pictures of the past by their second @type {Map<number, import("./sky.js").Message>} */
     this.held = new Map();
@@ -49,6 +51,8 @@ export class Timeline {
       this.speed = Number(/** @type {HTMLSelectElement} */ (e.target).value);
       this.touched_ms = performance.now();
     });
+    part("loop").addEventListener("click", () => this.again(this.loop ? null : this.#span()));
+    part("span").addEventListener("change", () => this.look());
     setInterval(() => this.look(), LOOK_EVERY_MS);
     this.look();
   }
@@ -66,7 +70,7 @@ export class Timeline {
   }
 
   async look() {
-    const found = await ask("/timeline");
+    const found = await ask(`/timeline?span_s=${/** @type {HTMLSelectElement} */ (part("span")).value}`);
     if (!found) return;
     [this.from_us, this.to_us, this.ticks] = [found.from_us, found.to_us, found.alerts];
     this.draw();
@@ -113,6 +117,20 @@ export class Timeline {
     this.draw();
   }
 
+  /** Replay this again and again. @param {[number, number] | null} loop null: once */
+  again(loop) {
+    this.loop = loop;
+    this.touched_ms = performance.now();
+    this.draw();
+  }
+
+  /** The moment shown becomes its begin or its end. @param {0 | 1} side */
+  #mark(side) {
+    const loop = /** @type {[number, number]} */ ([...(this.loop ?? this.#span())]);
+    loop[side] = this.replaying ? this.at_us : this.to_us;
+    this.again(loop[0] < loop[1] ? loop : null);
+  }
+
   live() {
     if (!this.replaying) return;
     this.at_us = this.shown_s = -1;
@@ -129,7 +147,10 @@ export class Timeline {
       this.live();
       return false;
     }
-    if (this.playing && !this.dragging) this.at_us = Math.min(this.to_us, this.at_us + (now_ms - this.last_ms) * 1000 * this.speed);
+    if (this.playing && !this.dragging) {
+      const next_us = this.at_us + (now_ms - this.last_ms) * 1000 * this.speed;
+      this.at_us = this.loop && next_us >= this.loop[1] ? this.loop[0] : Math.min(this.to_us, next_us);
+    }
     this.last_ms = now_ms;
     const second = Math.floor(this.at_us / 1e6);
     const message = this.held.get(second);
@@ -161,6 +182,7 @@ export class Timeline {
     else if (key === " ") this.pause();
     else if (key === "End") this.live();
     else if (key === "Home") this.go(this.from_us);
+    else if (key === "[" || key === "]") this.#mark(key === "[" ? 0 : 1);
     else return false;
     return true;
   }
@@ -186,6 +208,10 @@ export class Timeline {
         g.fillText(new Date(us / 1000).toISOString().slice(11, 16), x(us) + 3, height - 2);
       }
     }
+    if (this.loop) {
+      g.fillStyle = this.colours.band;
+      g.fillRect(x(this.loop[0]), 0, x(this.loop[1]) - x(this.loop[0]), height);
+    }
     for (const tick of this.ticks) {
       g.fillStyle = this.colours.severity[tick.severity] ?? this.colours.dim;
       g.fillRect(x(tick.t_us) - 1.5, 4 + 5 * (tick.severity - 1), 3, height - 22 - 5 * (tick.severity - 1));
@@ -196,6 +222,7 @@ export class Timeline {
     canvas.setAttribute("aria-valuemax", String(Math.round(to / 1e6)));
     canvas.setAttribute("aria-valuenow", String(Math.round((this.replaying ? this.at_us : to) / 1e6)));
     canvas.setAttribute("aria-valuetext", this.replaying ? moment(this.at_us) : "live");
+    part("loop").setAttribute("aria-pressed", String(this.loop !== null));
     part("live").toggleAttribute("disabled", !this.replaying);
     say(part("play"), this.replaying && !this.playing ? "Play" : "Pause");
     say(part("shown"), this.replaying ? moment(this.at_us) : this.to_us > 0 ? "live" : "nothing recorded");

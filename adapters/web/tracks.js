@@ -1,6 +1,7 @@
 /** @file Tracks on the map: a canvas layer of our own, which draws 2,000 of them without a GPU at sixty frames a second. */
 
 import { place } from "./labels.js";
+import { look, Sheet } from "./sheet.js";
 import { symbol } from "./symbols.js";
 import { distance, known, SEVERITY, short } from "./words.js";
 
@@ -16,7 +17,7 @@ const CIVIL_LABELS_BELOW = 120; // metres a pixel: closer than that civil traffi
 const LINE_PX = 14;
 const FONT = "12px system-ui, sans-serif";
 const LOST_FOR_MS = 600_000;
-const MARGIN = 0.5; // of the screen, around it: what a drag may bring in has its label already
+const MARGIN = 0.1; // of the drawing, around it: a leader may come in from there
 const SCREEN_MAX = 20_000;
 
 /** @typedef {{tracks: Iterable<Track>, lost: Iterable<import("./sky.js").Lost>, shown: (t: Track) => boolean,
@@ -26,12 +27,16 @@ const SCREEN_MAX = 20_000;
 
 /** Draws a `Scene`. */
 export class TrackLayer {
-  /** @param {() => Scene} scene @param {import("./themes.js").Colours} colours */
-  constructor(scene, colours) {
+  /** @param {() => Scene} scene @param {(g: CanvasRenderingContext2D, now: import("./sheet.js").Look, width: number,
+   *   height: number) => void} below draws the ground @param {import("./themes.js").Colours} colours */
+  constructor(scene, below, colours) {
     this.scene = scene;
+    this.below = below;
     this.colours = colours;
     this.canvas = document.createElement("canvas");
     this.canvas.className = "tracks";
+    this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d", { alpha: false }));
+    this.sheet = new Sheet(this.canvas);
     /** @type {Map<string, number>} */
     this.memory = new Map();
     /** @type {Map<string, import("./labels.js").Placed & {ox: number, oy: number}>} relative to the symbol */
@@ -51,7 +56,8 @@ export class TrackLayer {
   /** @param {any} frame what OpenLayers wants drawn @returns {HTMLCanvasElement} */
   render(frame) {
     this.frame = frame;
-    return this.paint(frame);
+    if (!this.sheet.move(look(frame))) this.paint(frame);
+    return this.canvas;
   }
 
   /** Draw the tracks alone: what lies below has not changed, and costs more than they do. */
@@ -59,24 +65,14 @@ export class TrackLayer {
     if (this.frame) this.paint(this.frame);
   }
 
-  /** @param {any} frame @returns {HTMLCanvasElement} */
+  /** @param {any} frame */
   paint(frame) {
-    const [width, height] = frame.size;
-    const ratio = frame.pixelRatio;
-    const canvas = this.canvas;
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-      canvas.style.width = `${width}px`;
-      canvas.style.height = `${height}px`;
-    }
-    const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    g.clearRect(0, 0, width, height);
-    const { center, resolution } = frame.viewState;
-    const view = new View(center[0] - (width / 2) * resolution, center[1] + (height / 2) * resolution, resolution, width, height);
-    this.draw(g, view, ratio);
-    return canvas;
+    const now = look(frame);
+    const [width, height] = this.sheet.lay(now);
+    const { center, resolution, ratio } = now;
+    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.below(this.context, now, width, height);
+    this.draw(this.context, new View(center[0] - (width / 2) * resolution, center[1] + (height / 2) * resolution, resolution, width, height), ratio);
   }
 
   /** @param {CanvasRenderingContext2D} g @param {View} view @param {number} ratio */

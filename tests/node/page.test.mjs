@@ -8,6 +8,7 @@ import { read, write } from "../../adapters/web/address.js";
 import { bearing, dms, mgrs } from "../../adapters/web/coordinates.js";
 import { filter } from "../../adapters/web/filters.js";
 import { place } from "../../adapters/web/labels.js";
+import { alike, moved } from "../../adapters/web/sheet.js";
 import { Sky } from "../../adapters/web/sky.js";
 import { stateOf } from "../../adapters/web/topbar.js";
 import { age, distance, quantity, short, span } from "../../adapters/web/words.js";
@@ -73,6 +74,19 @@ test("labels keep their slots while the picture moves a little", () => {
     if (b && Math.abs(b.x - a.x - 1.5) < 1e-6 && Math.abs(b.y - a.y + 1) < 1e-6) stayed += 1;
   }
   assert.ok(stayed > 0.95 * before.size, `${stayed} of ${before.size}`);
+});
+
+test("what is drawn is moved while it reaches over the screen, by whole pixels, and drawn anew where it does not", () => {
+  const drawn = { center: [1000, 2000], resolution: 10, size: [800, 600], moving: true, ratio: 1 };
+  const at = (more) => moved(drawn, { ...drawn, ...more });
+  assert.deepEqual(at({ center: [1000 + 1234, 2000 + 567] }), [-123, 57]);
+  assert.deepEqual(at({ center: [1000 - 2000, 2000 - 1500] }), [200, -150]);
+  assert.equal(at({ center: [1000 - 2010, 2000] }), null);
+  assert.equal(at({ center: [1000, 2000 + 1510] }), null);
+  assert.equal(at({ resolution: 11 }), null);
+  assert.equal(at({ size: [801, 600] }), null);
+  assert.equal(at({ ratio: 2 }), null);
+  assert.ok(alike(drawn, { ...drawn, moving: false }) && !alike(drawn, { ...drawn, center: [1001, 2000] }));
 });
 
 test("placing does not depend on the order of the tracks", () => {

@@ -1,0 +1,136 @@
+/** @file What a person orders and tells: acknowledge, identify, close, hand over, report a sighting. Each goes to the
+ * service with his name, and the service's answer is shown. */
+
+import { operator, setOperator } from "./address.js";
+import { ask, toast } from "./dialogs.js";
+import { command, post } from "./feed.js";
+
+/** @typedef {import("./alerts.js").Case} Case */
+/** @typedef {Record<string, any>} Incident */
+
+const IDENTITIES = ["unknown", "friend", "neutral", "suspect", "hostile"];
+
+export class Orders {
+  /** @param {import("./sky.js").Sky} live the present @param {() => boolean} replaying the past takes no orders
+   * @param {() => Record<string, any>} base what the configuration gives */
+  constructor(live, replaying, base) {
+    this.live = live;
+    this.replaying = replaying;
+    this.base = base;
+    this.person = { name: "", role: "admin" };
+  }
+
+  /** Who gives the order; asked once where the server does not know. @returns {Promise<string>} "": nobody */
+  async name() {
+    if (this.person.name) return this.person.name;
+    if (operator()) return operator();
+    const said = await ask("Your name, for the record", [{ name: "operator", label: "Name", needed: true, most: 64 }], "Go on");
+    if (!said?.operator) return "";
+    setOperator(said.operator);
+    return said.operator;
+  }
+
+  /** Nothing is ordered of the past, and by nobody who only views. @returns {boolean} */
+  #may() {
+    if (this.replaying()) toast("this is the past: End goes back to live", true);
+    else if (this.person.role === "view") toast("your role is to view", true);
+    else return true;
+    return false;
+  }
+
+  /** @param {string} verb @param {Record<string, string>[]} orders @param {string} what */
+  async #give(verb, orders, what) {
+    if (!this.#may()) return;
+    const by = await this.name();
+    if (!by) return;
+    for (const order of orders) {
+      const answer = await command(verb, { ...order, operator: by });
+      toast(`${what}: ${answer.ok ? "done" : "NOT done"}, ${answer.detail}`, !answer.ok);
+    }
+  }
+
+  /** @param {Case} one */
+  acknowledge(one) {
+    if (one.waiting.length === 0) return toast("nothing here waits for an acknowledgement");
+    return this.#give("acknowledge", one.waiting.map((a) => ({ alert_id: String(a.id) })), `Acknowledge ${one.track}`);
+  }
+
+  /** @param {Case} one */
+  async identify(one) {
+    const said = await ask(`Identify ${one.track}`, [
+      { name: "identity", label: "It is", choices: IDENTITIES },
+      { name: "reason", label: "Because", needed: true, most: 500 },
+    ], "Identify");
+    if (!said) return;
+    const order = { identity: said["identity"] ?? "", reason: said["reason"] ?? "" };
+    await this.#give("identify", open(one).map((a) => ({ alert_id: String(a.id), ...order })), `Identify ${one.track}`);
+  }
+
+  /** @param {Case} one */
+  async close(one) {
+    const said = await ask(`Close the alerts of ${one.track}`, [{ name: "reason", label: "Because", needed: true, most: 500 }], "Close them");
+    if (!said) return;
+    await this.#give("close", open(one).map((a) => ({ alert_id: String(a.id), reason: said["reason"] ?? "" })), `Close ${one.track}`);
+  }
+
+  /** To a neighbour, who takes it; then once more: that he has taken it. @param {Case} one */
+  async handOver(one) {
+    const incident = this.incident(one);
+    if (!incident) return toast(`no incident of ${one.track} is known`, true);
+    const handed = incident["state"] === "handed-over";
+    const to = { name: "to", label: handed ? "Taken over by" : "To", needed: true, most: 64, hints: this.base()["partners"] ?? [], value: incident["handed_to"] ?? "" };
+    const fields = handed ? [to] : [to, { name: "reason", label: "Because", needed: true, most: 500 }];
+    const said = await ask(handed ? `Taken over: ${one.track}` : `Hand over ${one.track}`, fields, handed ? "Taken" : "Hand over");
+    if (!said) return;
+    const order = { incident_id: String(incident["id"]), to: said["to"] ?? "", reason: said["reason"] ?? "" };
+    await this.#give(handed ? "take" : "hand-over", [order], handed ? `Taken over ${one.track}` : `Hand over ${one.track}`);
+  }
+
+  /** What somebody saw or heard. @param {number} lat_deg @param {number} lon_deg where the pointer is */
+  async sighting(lat_deg, lon_deg) {
+    const sensors = (this.base()["sensors"] ?? []).filter((/** @type {any} */ s) => s.kind === "sighting").map((/** @type {any} */ s) => String(s.id));
+    if (sensors.length === 0) return toast("no sensor of kind sighting is configured", true);
+    if (!this.#may()) return;
+    const said = await ask("What was seen or heard", [
+      { name: "place", label: "Place: latitude, longitude in degrees (of the object, or of the observer with a bearing)", needed: true, value: `${lat_deg.toFixed(5)}, ${lon_deg.toFixed(5)}` },
+      { name: "time", label: "Time, UTC (05:00 or 05:00:30)", needed: true, value: new Date().toISOString().slice(11, 19) },
+      { name: "bearing", label: "Bearing from the observer, degrees from north, if known" },
+      { name: "words", label: "In which words", needed: true, most: 500 },
+      { name: "reporter", label: "Who reports (a role, no private name)", value: "operator", most: 64 },
+      ...(sensors.length > 1 ? [{ name: "sensor", label: "As which source", choices: sensors }] : []),
+    ], "Report");
+    if (!said) return;
+    const by = await this.name();
+    if (!by) return;
+    const answer = await post("/sighting", { sensor: sensors[0] ?? "", ...said, operator: by });
+    toast(`Sighting: ${answer.ok ? "taken" : "NOT taken"}${answer.detail ? `, ${answer.detail}` : ""}`, !answer.ok);
+  }
+
+  /** @param {Case} one @returns {Incident | null} */
+  incident(one) {
+    for (const incident of this.live.all("incident").values()) {
+      const mine = (/** @type {any} */ m) => m.track === one.track || one.alerts.some((a) => m.alerts?.includes(a.id));
+      if (incident.members?.some(mine)) return incident;
+    }
+    return null;
+  }
+
+  /** Who has it now, in words. @param {Case} one */
+  handed(one) {
+    const incident = this.incident(one);
+    if (incident?.["state"] === "handed-over") return ` · handed over to ${incident["handed_to"]}`;
+    return incident?.["taken_by"] ? ` · taken by ${incident["taken_by"]}` : "";
+  }
+
+  /** @param {Case} one */
+  report(one) {
+    const incident = this.incident(one);
+    if (incident) window.open(`/report/${encodeURIComponent(String(incident["id"]))}`, "_blank", "noopener");
+    else toast(`no incident of ${one.track} is known`, true);
+  }
+}
+
+/** @param {Case} one */
+function open(one) {
+  return one.alerts.filter((a) => a.state !== "closed");
+}
