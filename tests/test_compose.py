@@ -305,6 +305,7 @@ def test_an_operator_sees_all_and_commands_only(broker: Broker) -> None:
     assert broker.hears("operator", "vedette/v1/home/alert/cd")
     assert broker.publish("operator", "vedette/v1/home/cmd/acknowledge")
     assert not broker.publish("operator", "vedette/v1/home/alert/cd")
+    assert broker.publish("operator", "vedette/v1/home/in/G1/sighting")
     assert not broker.publish("operator", "vedette/v1/home/in/R1/plots")
 
 

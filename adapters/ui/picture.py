@@ -27,6 +27,9 @@ class Row(msgspec.Struct, gc=False):
     agl_m: float | None = None
     climb_mps: float | None = None
     sigma_horizontal_m: float | None = None
+    var_east_m2: float | None = None
+    var_north_m2: float | None = None
+    cov_east_north_m2: float | None = None
     status: str = ""
     cooperative: bool = False
     contradicted: bool = False
@@ -73,10 +76,11 @@ class Message(msgspec.Struct):
 _MESSAGE = msgspec.json.Decoder(Message)
 _READ = ("p_low", "p_slow", "last_plot_time")  # read, and told as something else
 COLUMNS = (*(name for name in Row.__struct_fields__ if name not in _READ), "low_slow", "last_plot_us")
-_UNITS = ("deg", "mps", "m", "s", "us")
+_UNITS = ("deg", "mps", "m", "m2", "s", "us")
 UNITS = tuple(unit if (unit := name.rpartition("_")[2]) in _UNITS else "" for name in COLUMNS)
 _PLACE_DIGITS = 5  # a metre
 _VALUES = attrgetter(*COLUMNS[:-2])
+_VAR = COLUMNS.index("var_east_m2")
 
 
 def decode(payload: bytes) -> Message:
@@ -91,6 +95,8 @@ def compact(row: Row) -> list[Any]:
     out = list(_VALUES(row))
     out[1] = None if row.lat_deg is None else round(row.lat_deg, _PLACE_DIGITS)
     out[2] = None if row.lon_deg is None else round(row.lon_deg, _PLACE_DIGITS)
+    for i in range(_VAR, _VAR + 3):
+        out[i] = None if out[i] is None else round(out[i])  # a metre of an ellipse that is never below six pixels
     out.append((1.0 if row.p_low is None else row.p_low) * (row.p_slow or 0.0) >= LOW_SLOW_P)  # as `low_and_slow` does
     out.append(parse_time(row.last_plot_time) if row.last_plot_time else None)
     return out

@@ -11,6 +11,9 @@
  * @property {number | null} agl_m
  * @property {number | null} climb_mps
  * @property {number | null} sigma_horizontal_m
+ * @property {number | null} var_east_m2
+ * @property {number | null} var_north_m2
+ * @property {number | null} cov_east_north_m2
  * @property {string} status
  * @property {boolean} cooperative
  * @property {boolean} contradicted

@@ -3,6 +3,7 @@
 import { place } from "./labels.js";
 import { look, Sheet } from "./sheet.js";
 import { symbol } from "./symbols.js";
+import { ellipse } from "./uncertainty.js";
 import { distance, known, SEVERITY, short } from "./words.js";
 
 /** @typedef {import("./sky.js").Track} Track */
@@ -12,7 +13,6 @@ const QUIET_PX = 14; // who does not say who he is, without an alert
 const FLAGGED_PX = 22;
 const LEADER_CIVIL_S = 60;
 const LEADER_S = 180;
-const ELLIPSE_LEAST_PX = 6;
 const CIVIL_LABELS_BELOW = 120; // metres a pixel: closer than that civil traffic is named too
 const LINE_PX = 14;
 const FONT = "12px system-ui, sans-serif";
@@ -135,12 +135,13 @@ export class TrackLayer {
     g.beginPath();
     leader(g, view, t, t.cooperative ? LEADER_CIVIL_S : LEADER_S);
     g.stroke();
-    if (!scene.ellipses || !known(t.sigma_horizontal_m) || (t.severity === 0 && t.id !== scene.selected)) return;
-    const radius = Math.max(ELLIPSE_LEAST_PX, (2 * t.sigma_horizontal_m) / view.metres(t.lat_deg ?? 0));
+    if (!scene.ellipses || (t.severity === 0 && t.id !== scene.selected)) return;
+    const axes = ellipse(t, view.metres(t.lat_deg ?? 0));
+    if (!axes) return;
     g.setLineDash([4, 3]);
     g.lineWidth = 1.2;
     g.beginPath();
-    g.arc(view.px(t.x), view.py(t.y), radius, 0, 2 * Math.PI);
+    g.ellipse(view.px(t.x), view.py(t.y), ...axes, 0, 2 * Math.PI);
     g.stroke();
     g.setLineDash([]);
   }

@@ -11,6 +11,7 @@ import { place } from "../../adapters/web/labels.js";
 import { alike, moved } from "../../adapters/web/sheet.js";
 import { Sky } from "../../adapters/web/sky.js";
 import { stateOf } from "../../adapters/web/topbar.js";
+import { ellipse } from "../../adapters/web/uncertainty.js";
 import { age, distance, quantity, short, span } from "../../adapters/web/words.js";
 
 const require = createRequire(pathToFileURL(`${process.env.MODULES}/`));
@@ -87,6 +88,26 @@ test("what is drawn is moved while it reaches over the screen, by whole pixels, 
   assert.equal(at({ size: [801, 600] }), null);
   assert.equal(at({ ratio: 2 }), null);
   assert.ok(alike(drawn, { ...drawn, moving: false }) && !alike(drawn, { ...drawn, center: [1001, 2000] }));
+});
+
+test("the ellipse is that of the covariance: every point of its rim is two sigma away", () => {
+  const random = seeded(21);
+  for (let k = 0; k < 200; k++) {
+    const [a, b, turn] = [200 + 2000 * random(), 150 + 100 * random(), Math.PI * random()];
+    const [cos, sin] = [Math.cos(turn), Math.sin(turn)];
+    const [e, n, c] = [a * a * cos * cos + b * b * sin * sin, a * a * sin * sin + b * b * cos * cos, (a * a - b * b) * cos * sin];
+    const [long, narrow, angle] = ellipse({ var_east_m2: e, var_north_m2: n, cov_east_north_m2: c, sigma_horizontal_m: 1 }, 10);
+    for (let s = 0; s < 6.3; s += 0.7) {
+      const [x, y] = [long * Math.cos(s), narrow * Math.sin(s)];
+      const east = 10 * (x * Math.cos(angle) - y * Math.sin(angle));
+      const north = -10 * (x * Math.sin(angle) + y * Math.cos(angle)); // the screen's y points south
+      const squared = (n * east * east - 2 * c * east * north + e * north * north) / (e * n - c * c);
+      assert.ok(Math.abs(Math.sqrt(squared) - 2) < 1e-6);
+    }
+  }
+  assert.deepEqual(ellipse({ var_east_m2: 1, var_north_m2: 4, cov_east_north_m2: 0 }, 100).slice(0, 2), [6, 6]);
+  assert.deepEqual(ellipse({ sigma_horizontal_m: 500 }, 10), [100, 100, 0]);
+  assert.equal(ellipse({ sigma_horizontal_m: null }, 10), null);
 });
 
 test("placing does not depend on the order of the tracks", () => {
