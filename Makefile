@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?=
+JUDGES := $(patsubst tests/judges/%.txt,$(VENV)/judges/%/.installed,$(wildcard tests/judges/*.txt))
 # The first Python that fits (numba knows 3.11 and 3.12); PYTHON=/path/to/python3.11 overrides.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
@@ -44,7 +45,7 @@ demo: $(VENV)/.installed ## see it work: simulated radars, a drone, an alert (no
 	@$(BIN)/python -m adapters.warm
 	@$(BIN)/vedette demo $(ARGS)
 
-test: $(VENV)/.installed-dev system $(VENV)/node/.installed $(VENV)/judges/tak/.installed $(VENV)/judges/asterix/.installed ## everything: lint, types, import contracts, all tests
+test: $(VENV)/.installed-dev system $(VENV)/node/.installed $(JUDGES) ## everything: lint, types, import contracts, all tests
 	@# Kernels take one core for a minute or more where they are new: the other one checks meanwhile.
 	@$(BIN)/python -m adapters.warm > $(VENV)/warm.txt 2>&1 & warm=$$!; \
 	$(MAKE) check || { kill $$warm; exit 1; }; \
@@ -66,7 +67,7 @@ check: $(VENV)/.installed-dev ## lint, types and import contracts
 bench: $(VENV)/.installed-dev ## speed, as ratios and rates of one run on this machine
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.installed-dev system $(VENV)/node/.installed $(VENV)/judges/tak/.installed $(VENV)/judges/asterix/.installed ## hours, in pieces that are kept: every campaign in full, told in docs/soak.md
+soak: $(VENV)/.installed-dev system $(VENV)/node/.installed $(JUDGES) ## hours, in pieces that are kept: every campaign in full, told in docs/soak.md
 	@$(BIN)/python -m adapters.warm
 	@$(BIN)/python -m tests.soak $(ARGS)
 

@@ -227,6 +227,33 @@ def _ahead(f: Forecast, at: Any) -> list[list[Any]]:
     ]
 
 
+def _own(tracks: Tracks, a: Assessment, at: Any) -> list[list[Any]]:
+    """The columns that only a track's own topic has."""
+    kind, known = a.object_class[at], a.height_known[at]
+    moving = geo.enu_covariance(a.lat_rad[at], a.lon_rad[at], tracks.cov[at, 3:, 3:])
+    sigma_velocity = np.sqrt(np.maximum(np.diagonal(moving, axis1=1, axis2=2), 0.0))
+    return [
+        number(_where(known, a.sigma_height_m[at]), 1),
+        number(a.sigma_speed_mps[at], 1),
+        number(sigma_velocity[:, 0], 1),
+        number(sigma_velocity[:, 1], 1),
+        number(_where(known, sigma_velocity[:, 2]), 1),
+        number(_where(known, a.sigma_agl_m[at]), 1),
+        number(_where(kind > 0, a.p_class[at]), 2),
+        _others(a.p_classes[at], kind),
+        number(_where(a.state[at] >= 0, a.p_state[at]), 3),
+        number(a.sigma_distance_m[at], 0),
+        number(a.sigma_time_s[at], 1),
+        _angle(a.crossing_lat_rad[at]),
+        _angle(a.crossing_lon_rad[at]),
+        text(tracks.serial[at]),
+        rfc3339_column(tracks.birth_us[at]),
+        rfc3339_column(tracks.rx_us[at]),
+        rfc3339_column(tracks.radar_us[at]),
+        rfc3339_column(tracks.claim_us[at]),
+    ]
+
+
 def rows_of(
     tracks: Tracks,
     assessment: Assessment,
@@ -278,28 +305,7 @@ def rows_of(
         rfc3339_column(tracks.update_us[at]),
     ]
     if not brief:
-        moving = geo.enu_covariance(a.lat_rad[at], a.lon_rad[at], tracks.cov[at, 3:, 3:])
-        sigma_velocity = np.sqrt(np.maximum(np.diagonal(moving, axis1=1, axis2=2), 0.0))
-        columns += [
-            number(_where(known, a.sigma_height_m[at]), 1),
-            number(a.sigma_speed_mps[at], 1),
-            number(sigma_velocity[:, 0], 1),
-            number(sigma_velocity[:, 1], 1),
-            number(_where(known, sigma_velocity[:, 2]), 1),
-            number(_where(known, a.sigma_agl_m[at]), 1),
-            number(_where(kind > 0, a.p_class[at]), 2),
-            _others(a.p_classes[at], kind),
-            number(_where(a.state[at] >= 0, a.p_state[at]), 3),
-            number(a.sigma_distance_m[at], 0),
-            number(a.sigma_time_s[at], 1),
-            _angle(a.crossing_lat_rad[at]),
-            _angle(a.crossing_lon_rad[at]),
-            text(tracks.serial[at]),
-            rfc3339_column(tracks.birth_us[at]),
-            rfc3339_column(tracks.rx_us[at]),
-            rfc3339_column(tracks.radar_us[at]),
-            rfc3339_column(tracks.claim_us[at]),
-        ]
+        columns += _own(tracks, a, at)
         if forecast is not None:
             columns += _ahead(forecast, at)
     return list(map(Row, *columns))

@@ -22,6 +22,7 @@ bridge = typer.Typer(
 bridge.command()(receivers.beast)
 bridge.command()(receivers.readsb)
 bridge.command()(receivers.remoteid)
+bridge.command()(receivers.sapient)
 bridge.command()(receivers.sbs)
 _SENDER = re.compile(r"(\d{1,3})/(\d{1,3})=([A-Za-z0-9_-]{1,32})")
 

@@ -15,6 +15,7 @@ Connect = Annotated[str, typer.Option("--connect", help="HOST:PORT of the receiv
 Sensor = Annotated[str, typer.Option("--sensor", help="The sensor's id in sensors.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT.")]
 Site = Annotated[str, typer.Option("--site", help="Site in the topics, vedette/v1/SITE/...")]
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SENSOR = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -114,6 +115,55 @@ def remoteid(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883"
         source = from_tcp(host, port, named(sensor), RemoteId(sensor))
         code = pass_on(source, [sensor], broker, site)
     raise typer.Exit(code)
+
+
+def sapient(
+    connect: Annotated[str, typer.Option("--connect", help="HOST:PORT of the message handler.")],
+    radar: Annotated[list[str] | None, typer.Option(help="UUID=SENSOR of a node that tells range and bearing.")] = None,
+    bearing: Annotated[
+        list[str] | None, typer.Option(help="The same of one that tells bearings: sound, radio.")
+    ] = None,
+    tracker: Annotated[list[str] | None, typer.Option(help="The same of one that tells places.")] = None,
+    broker: Broker = "127.0.0.1:1883",
+    site: Site = "demo",
+) -> None:
+    """A SAPIENT network (BSI Flex 335 v2.0): detection reports of the nodes that are named.
+
+    What its other nodes say is counted. Tasks, alerts and status are read by nobody here. The rest is as for
+    `vedette bridge sbs`.
+
+    \b
+    Example:
+      vedette bridge sapient --connect apex.example:5005 --radar fb3c36d4-981c-53a8-b9c5-75c0f0a6984a=R1 --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.bridges.sapient import Sapient
+        from adapters.bridges.source import from_tcp
+        from fusion.schema import SensorKind, SensorSpec
+
+        kinds = ((radar, "--radar", SensorKind.RADAR_3D), (bearing, "--bearing", SensorKind.BEARING))
+        nodes: dict[str, SensorSpec] = {}
+        for texts, option, kind in (*kinds, (tracker, "--tracker", SensorKind.TRACK)):
+            for text in texts or ():
+                name, sensor = node_named(text, option)
+                if name in nodes or sensor in [spec.id for spec in nodes.values()]:
+                    raise ConfigError("command line", option, f"{text!r} names one again", "give each its own sensor")
+                nodes[name] = SensorSpec(sensor, len(nodes), kind)
+        if not nodes:
+            raise ConfigError("command line", "--radar", "no node is named", "write --radar UUID=R1")
+        sensors = [spec.id for spec in nodes.values()]
+        code = pass_on(from_tcp(*address(connect), sensors[0], Sapient(nodes), *sensors[1:]), sensors, broker, site)
+    raise typer.Exit(code)
+
+
+def node_named(text: str, option: str) -> tuple[str, str]:
+    """UUID in lower case and sensor of `UUID=SENSOR`. Raises ConfigError."""
+    node, _, sensor = text.partition("=")
+    if not _UUID.fullmatch(node.lower()) or not _SENSOR.fullmatch(sensor):
+        cure = "write for example fb3c36d4-981c-53a8-b9c5-75c0f0a6984a=R1"
+        raise ConfigError("command line", option, f"{text[:80]!r} is not UUID=SENSOR", cure)
+    return node.lower(), sensor
 
 
 def address(connect: str) -> tuple[str, int]:

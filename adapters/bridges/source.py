@@ -106,9 +106,12 @@ class _Caught:
         return taken
 
 
-async def from_tcp(host: str, port: int, sensor: str, listener: Listener) -> AsyncIterator[Heard]:
-    """What a TCP server sends, every `TOGETHER_S`; for ever, whether it is there or not."""
-    caught, health = _Caught(), Health(sensor)
+async def from_tcp(host: str, port: int, sensor: str, listener: Listener, *others: str) -> AsyncIterator[Heard]:
+    """What a TCP server sends, every `TOGETHER_S`; for ever, whether it is there or not.
+
+    `others`: sensors beside the first that come over the same connection.
+    """
+    caught, health = _Caught(), [Health(name) for name in (sensor, *others)]
     reading = asyncio.create_task(_read(host, port, caught), name=f"read-{sensor}")
     try:
         while not reading.done():
@@ -122,7 +125,8 @@ async def from_tcp(host: str, port: int, sensor: str, listener: Listener) -> Asy
                 listener.cut()
                 run = []
             listener.hear(run, heard)
-            heard.words += health.words(now_us(), caught.state, caught.detail)
+            for one in health:
+                heard.words += one.words(now_us(), caught.state, caught.detail)
             yield heard
         reading.result()
     finally:

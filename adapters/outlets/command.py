@@ -22,7 +22,7 @@ DONE, FAILED = 0, 1
 out = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Give the picture to maps and systems of others: asterix, cot, geojson, tar1090.",
+    help="Give the picture to maps and systems of others: asterix, cot, geojson, sapient, tar1090.",
 )
 Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
@@ -195,6 +195,57 @@ def asterix(
         outlet = AsterixOutlet(teller, every_s, link, file)
         code = listening("asterix", config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)
+
+
+@out.command()
+def sapient(
+    connect: Annotated[str, typer.Option("--connect", help="HOST:PORT of a fusion node or a message handler.")],
+    node: Annotated[str, typer.Option(help="UUID that we have there; without one it is made of the site's name.")] = "",
+    played: Annotated[bool, typer.Option("--played", help="Tell simulations, exercises and replays too.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="TLS.")] = False,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM of the authority; default: those of the system.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM of our certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two words of a track.")] = 1.0,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """SAPIENT (BSI Flex 335 v2.0), as a fusion node: registration, status, detection reports and alerts.
+
+    It takes no tasks. A class says what an object looks like, never what it means to do.
+
+    \b
+    Examples:
+      vedette out sapient --connect apex.example:5020 --broker 127.0.0.1:1883 --site lt-east
+      vedette out sapient --connect 192.0.2.9:5020 --tls --tls-ca ca.pem --tls-cert me.pem --tls-key me.key
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.brokerchoice import chosen
+        from adapters.formats.sapient import Node, node_of
+        from adapters.metrics import package_version
+        from adapters.outlets.sapient import SapientOutlet
+
+        if not tls and (tls_ca or tls_cert or tls_key):
+            raise ConfigError("command line", "--tls", "its files are there, and it is not", "add --tls")
+        place, context = place_of(connect, "--connect"), _context(tls_ca, tls_cert, tls_key) if tls else None
+        where, _ = chosen(config, broker, site)
+        ours = Node(uuid_of(node, "--node") if node else node_of(where), where, package_version())
+        outlet = SapientOutlet(place, ours, every_s, played, context)
+        code = listening("sapient", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+def uuid_of(text: str, option: str) -> str:
+    """A UUID in its usual form. Raises ConfigError."""
+    import uuid
+
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        cure = "write for example fb3c36d4-981c-53a8-b9c5-75c0f0a6984a"
+        raise ConfigError("command line", option, f"{text[:60]!r} is no UUID", cure) from None
 
 
 def place_of(text: str, option: str) -> tuple[str, int]:

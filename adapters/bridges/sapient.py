@@ -1,0 +1,58 @@
+"""A SAPIENT network that is listened to: detection reports of the nodes that are named become plots of our sensors.
+
+The other side is a message handler that passes on what its nodes say. Registrations, status and alerts of others are
+read and make no plots; tasks are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from adapters.bridges.common import Heard
+from adapters.bridges.source import Piece
+from adapters.formats import sapient
+from adapters.wire import GEOMETRY
+from fusion.schema import Invalid, SensorSpec
+
+
+class Sapient:
+    """Octets in, plots of several sensors out. `nodes`: the sensor of each node, by UUID in lower case."""
+
+    def __init__(self, nodes: Mapping[str, SensorSpec]) -> None:
+        self._nodes = dict(nodes)
+        self._torn = bytearray()
+
+    def cut(self) -> None:
+        """The connection ended."""
+        self._torn.clear()
+
+    def hear(self, pieces: Sequence[Piece], heard: Heard) -> None:
+        """Add the plots of these pieces. Where no length makes sense any more, the next piece begins a message anew."""
+        for rx_us, octets in pieces:
+            self._torn += octets
+            try:
+                for payload in sapient.split(self._torn):
+                    heard.pieces += 1
+                    self._take(payload, rx_us, heard)
+            except Invalid as fault:
+                heard.refused[fault.reason] += 1
+                self._torn.clear()
+
+    def _take(self, payload: bytes, rx_us: int, heard: Heard) -> None:
+        try:
+            message = sapient.read(payload)
+            kind = message.WhichOneof("content") or "nothing"
+            spec = self._nodes.get(message.node_id.lower())
+            if kind != "detection_report":
+                heard.refused[f"no-detection: {kind}"] += 1
+            elif spec is None:
+                heard.refused["unknown-node"] += 1
+            else:
+                made = sapient.plot(message, spec, rx_us)
+                if made.batch.kind not in GEOMETRY[spec.kind]:
+                    raise Invalid("wrong-sensor-kind")
+                heard.refused.update(made.rejected)
+                if len(made.batch):
+                    heard.batches.append(made.batch)
+        except Invalid as fault:
+            heard.refused[fault.reason] += 1
