@@ -135,6 +135,12 @@ def test_an_alert_has_one_uid_from_its_first_word_to_its_cancel() -> None:
     assert math.isnan(nowhere.ce_m)
 
 
+def test_an_encoding_that_is_none_is_refused() -> None:
+    for encoding in (b"utk-8", b"utf-7"):
+        with pytest.raises(Invalid):
+            cot.decode(b"<?xml version='1.0' encoding='" + encoding + b"'?>" + cot.encode(cot.track(told(), SITE)))
+
+
 def test_a_delete_names_what_it_takes_off_the_map() -> None:
     root = ElementTree.fromstring(cot.encode(cot.delete("vedette.x.track.1:2", NOW_US)))
     link = root.find("detail/link")

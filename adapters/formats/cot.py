@@ -283,6 +283,8 @@ def decode(payload: bytes) -> Event:
         raise Invalid("malformed", str(error)[:80]) from None
     except KeyError as error:
         raise Invalid("missing-field", str(error)) from None
+    except LookupError as error:  # an encoding that is none
+        raise Invalid("malformed", str(error)[:80]) from None
     except (ValueError, OverflowError) as error:
         if isinstance(error, Invalid):
             raise

@@ -22,7 +22,7 @@ DONE, FAILED = 0, 1
 out = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Give the picture to maps and systems of others: asterix, cot, geojson, sapient, tar1090.",
+    help="Give the picture to maps and systems of others: asterix, cap, cot, geojson, sapient, tar1090.",
 )
 Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
@@ -234,6 +234,76 @@ def sapient(
         ours = Node(uuid_of(node, "--node") if node else node_of(where), where, package_version())
         outlet = SapientOutlet(place, ours, every_s, played, context)
         code = listening("sapient", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+@out.command()
+def cap(
+    folder: Annotated[Path, typer.Option(help="Folder to write drafts into, a file each.")],
+    sender: Annotated[str, typer.Option(help="Who sends, as CAP wants it: warnings@example.org.")],
+    status: Annotated[str, typer.Option(help="Status: Test, Exercise, Draft, Actual.")] = "Test",
+    sender_name: Annotated[str, typer.Option(help="Name of the sender for people.")] = "",
+    language: Annotated[str, typer.Option(help="Language of what is written: en, lt.")] = "en",
+    red_s: Annotated[
+        float, typer.Option("--red-within", min=0.0, help="Seconds to the border from which it is red.")
+    ] = 300.0,
+    reach_s: Annotated[
+        float, typer.Option("--reach", min=10.0, max=7_200.0, help="Seconds of flight that are warned of.")
+    ] = 600.0,
+    turn_deg: Annotated[
+        float, typer.Option("--turn", min=5.0, max=180.0, help="Degrees to each side that it may turn.")
+    ] = 90.0,
+    severity: Annotated[int, typer.Option(min=1, max=3, help="Alerts as severe as that, or more (1).")] = 2,
+    state: Annotated[list[str] | None, typer.Option(help="Only alerts that concern this state: LT.")] = None,
+    areas: Annotated[Path | None, typer.Option(help="GeoJSON of areas to name instead of a polygon.")] = None,
+    area_code: Annotated[str, typer.Option(help="Property of an area with its code.")] = "code",
+    area_name: Annotated[str, typer.Option(help="Property of an area with its name.")] = "name",
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """Drafts of CAP 1.2 warnings into a folder, for civil protection to read, change and send. Nothing is sent.
+
+    Red: take shelter; the object is inside the border, or crosses it soon. Yellow: be ready. Then updates, and at the
+    end an all-clear, or a cancel where a person closed the alert or called the object harmless. What is played is
+    never Actual.
+
+    \b
+    Examples:
+      vedette out cap --folder drafts --sender warnings@example.org --broker 127.0.0.1:1883 --site lt-east
+      vedette out cap --folder drafts --sender warnings@example.org --areas municipalities.geojson --area-code EMMA_ID
+    """
+    log.setup("info")
+    log.prepare_numerics()
+    with refusals():
+        from adapters.brokerchoice import chosen
+        from adapters.formats.cap import STATUSES
+        from adapters.outlets.cap import CapFiles, Drafter, Wanted
+        from adapters.outlets.reach import Reach
+        from adapters.warnareas import load
+
+        if not re.fullmatch(r"[^\s,<&]+", sender):
+            cure = "write for example warnings@example.org"
+            raise ConfigError("command line", "--sender", "may have no blank, comma, < or &", cure)
+        claimed = next((one for one in STATUSES if one == status), None)
+        if claimed is None:
+            raise ConfigError("command line", "--status", f"{status!r} is none", f"take one of {', '.join(STATUSES)}")
+        where, _ = chosen(config, broker, site)
+        places = load(areas, area_code, area_name) if areas is not None else ()
+        wanted = Wanted(
+            where,
+            sender,
+            claimed,
+            language,
+            sender_name,
+            red_s,
+            severity,
+            tuple(state or ()),
+            Reach(reach_s, turn_deg),
+            places,
+        )
+        outlet = CapFiles(Drafter(wanted), folder)
+        code = listening("cap", config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)
 
 

@@ -282,6 +282,11 @@ class Held:
         return AlertChanges(self.alert_number, False, tuple(reversed(found)))
 
     @property
+    def settled(self) -> bool:
+        """What the broker holds is here, as far as it can be known: what is not named now is not there."""
+        return self._since_us < 0
+
+    @property
     def replayed(self) -> bool:
         """The service plays a recording: nothing of it is of now."""
         return self.status is not None and self.status.state == "replay"
