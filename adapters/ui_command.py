@@ -17,6 +17,8 @@ from adapters.errors import refusals
 if TYPE_CHECKING:
     from adapters.config import Config
     from adapters.ui.settings import UiFile
+    from fusion.coverage import Coverage
+    from fusion.zones import Zones
 
 DONE = 0
 
@@ -57,6 +59,7 @@ def ui(
 
 
 async def _serve(config: Config, settings: UiFile) -> None:
+    from adapters.ui.coverage import CoverageMap
     from adapters.ui.listener import Listener
     from adapters.ui.past import Past
     from adapters.ui.reports import Reports
@@ -71,7 +74,8 @@ async def _serve(config: Config, settings: UiFile) -> None:
     past = Past(config.record_dir, config.data_dir / "alerts.jsonl")
     reports = Reports(config.data_dir / "incidents.db", config.zone_paths)
     watch, sightings = WatchLog(config.data_dir, past.happened), Sightings(listener, config.sensors)
-    more = [*past.routes(), *reports.routes(), *watch.routes(), *sightings.routes()]
+    cover = CoverageMap(config.sensors, lambda: _coverage(config))
+    more = [*cover.routes(), *past.routes(), *reports.routes(), *watch.routes(), *sightings.routes()]
     page = Page(listener, lambda: _basemap(config, settings.band_m), more)
     watch.open()
     try:
@@ -87,6 +91,13 @@ def _basemap(config: Config, band_m: float) -> dict[str, Any]:
     from adapters.ui.basemap import basemap
 
     return basemap(config, load_zones(config), band_m)
+
+
+def _coverage(config: Config) -> tuple[Coverage, Zones]:
+    from adapters.config import load_coverage, load_zones
+
+    zones = load_zones(config)
+    return load_coverage(config, zones), zones
 
 
 def _show_token(name: str) -> None:

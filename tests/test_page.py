@@ -272,6 +272,17 @@ def test_every_key_is_on_the_sheet_and_the_address_brings_the_view_back(page: Pa
         expect(other.locator("body")).to_have_attribute("data-theme", "day")
 
 
+def test_coverage_at_a_height_is_asked_for_and_named(page: Page) -> None:
+    page.keyboard.press("v")
+    expect(page.locator("#covering")).to_have_text("Coverage at 50 m above ground: R1, R2")
+    page.keyboard.press("v")
+    expect(page.locator("#covering")).to_have_text("Coverage at 150 m above ground: R1, R2")
+    assert "cover=150" in page.url
+    for _ in range(3):
+        page.keyboard.press("v")
+    expect(page.locator("#covering")).to_be_hidden()
+
+
 def test_sound_is_blocked_visibly_until_a_click_and_one_key_mutes(browser: Browser, ui: Ui, show: Show) -> None:
     with tab(browser, ui.url) as (page, _):
         expect(page.locator("#blocked")).to_be_visible()

@@ -1,7 +1,7 @@
 /** @file The whole state of the view in the address, so that it can be shared; saved views 1 to 9. */
 
 /** @typedef {{lat?: number, lon?: number, zoom?: number, filter?: string, low?: boolean, selected?: string, theme?: string,
- *   off?: string[], at_us?: number, kiosk?: boolean}} ViewState */
+ *   off?: string[], cover_m?: number, at_us?: number, kiosk?: boolean}} ViewState */
 
 /** @param {string} hash @returns {ViewState} */
 export function read(hash) {
@@ -22,6 +22,8 @@ export function read(hash) {
   if (theme && /^[a-z]+$/.test(theme)) state.theme = theme;
   const off = said.get("off");
   if (off) state.off = off.split(",").slice(0, 8);
+  const cover = Number(said.get("cover"));
+  if (Number.isInteger(cover) && cover >= 10 && cover <= 20_000) state.cover_m = cover;
   const time = Date.parse(said.get("time") ?? "");
   if (Number.isFinite(time)) state.at_us = time * 1000;
   if (said.get("kiosk") === "1") state.kiosk = true;
@@ -39,6 +41,7 @@ export function write(state) {
   if (state.selected) said.set("track", state.selected);
   if (state.theme && state.theme !== "dark") said.set("theme", state.theme);
   if (state.off?.length) said.set("off", state.off.join(","));
+  if (state.cover_m) said.set("cover", String(state.cover_m));
   if (state.at_us !== undefined) said.set("time", new Date(state.at_us / 1000).toISOString());
   if (state.kiosk) said.set("kiosk", "1");
   return `#${said.toString().replaceAll("%2C", ",").replaceAll("%3A", ":")}`;

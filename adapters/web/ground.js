@@ -32,6 +32,7 @@ export class Ground {
     this.names = source();
     this.places = source();
     this.rings = source();
+    this.covered = source();
     this.areas = source();
     const layer = (/** @type {any} */ from, /** @type {(f: any) => any} */ style) => new ol.layer.Vector({ source: from, style });
     this.ringLayer = layer(this.rings, (f) => new ol.style.Style({
@@ -45,6 +46,7 @@ export class Ground {
         stroke: stroke(this.colours.line),
         fill: f.get("alliance") === "ally" ? fill(this.colours.allied) : fill(this.colours.land),
       })),
+      layer(this.covered, () => new ol.style.Style({ stroke: stroke("#009e73"), fill: fill("rgba(0,158,115,0.14)") })),
       layer(this.band, () => new ol.style.Style({ fill: fill(this.colours.band) })),
       layer(this.border, () => new ol.style.Style({ stroke: stroke(this.colours.border, 2) })),
       this.ringLayer,

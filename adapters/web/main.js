@@ -3,6 +3,7 @@
 import { read, write } from "./address.js";
 import { AlertList } from "./alerts.js";
 import { both } from "./coordinates.js";
+import { Coverage, next as nextCoverage } from "./coverage.js";
 import { part, say, sheet, toast } from "./dialogs.js";
 import { ask, listen } from "./feed.js";
 import { calls, filter } from "./filters.js";
@@ -28,7 +29,7 @@ const LAYERS = /** @type {const} */ (["ellipses", "trails", "rings"]);
 
 const asked = read(location.hash);
 const view = {
-  filter: "", low: false, selected: "", hovered: "", ellipses: true, trails: true, rings: true, kiosk: false,
+  filter: "", low: false, selected: "", hovered: "", ellipses: true, trails: true, rings: true, cover_m: 0, kiosk: false,
   ...asked, theme: THEMES.find((one) => one === asked.theme) ?? "dark",
 };
 for (const off of asked.off ?? []) if (off === "ellipses" || off === "trails" || off === "rings") view[off] = false;
@@ -64,6 +65,7 @@ const tracks = new TrackLayer(() => ({
 }), (g, now, width, height) => ground.paint(g, now, width, height), COLOURS[view.theme]);
 ground.changed = () => tracks.redraw();
 const air = new AirMap(part("map"), tracks.layer, ground, COLOURS[view.theme]);
+const coverage = new Coverage(ground);
 const measure = new Measure(air.map, air.hand);
 const sounds = new Sounds(part("blocked"), part("mute"));
 const bar = new TopBar();
@@ -124,7 +126,7 @@ function chosen() {
 function remember() {
   const off = LAYERS.filter((kind) => !view[kind]);
   const at = timeline.replaying ? { at_us: timeline.at_us } : {};
-  const hash = write({ ...air.where(), filter: view.filter, low: view.low, selected: view.selected, theme: view.theme, off, kiosk: view.kiosk, ...at });
+  const hash = write({ ...air.where(), filter: view.filter, low: view.low, selected: view.selected, theme: view.theme, off, cover_m: view.cover_m, kiosk: view.kiosk, ...at });
   if (hash !== location.hash) history.replaceState(null, "", hash);
   return hash;
 }
@@ -138,7 +140,8 @@ function recall(hash) {
   filtered(said.filter ?? "");
   if (said.theme) dress(/** @type {keyof typeof COLOURS} */ (said.theme));
   for (const kind of LAYERS) view[kind] = !(said.off ?? []).includes(kind);
-  ground.ringLayer.setVisible(view.rings);
+  view.cover_m = said.cover_m ?? 0;
+  coverage.show(view.rings, view.cover_m);
   if (said.at_us !== undefined) timeline.go(said.at_us);
   dirty = true;
 }
@@ -204,20 +207,25 @@ keyboard({
     x: ofChosen((one) => orders.close(one)), g: () => orders.sighting(...(pointer ?? [air.where().lat, air.where().lon])),
     f: () => opened("filter", Boolean(part("filter-bar").hidden)), "/": () => opened("search", true),
     w: () => watch.toggle(), m: () => measure.turn(!measure.on), s: () => sounds.mute(), l: () => toggle("low"), i: () => toggle("ellipses"),
-    t: () => toggle("trails"), v: () => toggle("rings"), k: () => toggle("kiosk"),
+    t: () => toggle("trails"), v: () => cover(), k: () => toggle("kiosk"),
     b: () => dress(THEMES[(THEMES.indexOf(view.theme) + 1) % THEMES.length] ?? "dark"),
     "?": () => sheet(KEYS), "+": () => zoom(1), "-": () => zoom(-1),
   },
   remember, recall, escape, other: (key) => timeline.key(key),
 });
 
-/** @param {"low" | "ellipses" | "trails" | "rings" | "kiosk"} what */
+/** @param {"low" | "ellipses" | "trails" | "kiosk"} what */
 function toggle(what) {
   view[what] = !view[what];
-  if (what === "rings") ground.ringLayer.setVisible(view.rings);
   if (what === "kiosk") document.body.classList.toggle("kiosk", view.kiosk);
-  else toast(`${{ low: "low and slow only", ellipses: "uncertainty", trails: "history dots", rings: "rings of sensors" }[what]}: ${view[what] ? "on" : "off"}`);
+  else toast(`${{ low: "low and slow only", ellipses: "uncertainty", trails: "history dots" }[what]}: ${view[what] ? "on" : "off"}`);
   dirty = true;
+}
+
+function cover() {
+  Object.assign(view, nextCoverage(view));
+  coverage.show(view.rings, view.cover_m);
+  if (view.cover_m === 0) toast(`rings of sensors: ${view.rings ? "on" : "off"}`);
 }
 
 /** @param {number} by */
@@ -312,7 +320,7 @@ air.map.on("click", (/** @type {any} */ e) => {
 air.map.on("moveend", () => remember());
 
 dress(view.theme);
-ground.ringLayer.setVisible(view.rings);
+coverage.show(view.rings, view.cover_m);
 document.body.classList.toggle("kiosk", view.kiosk);
 filtered(view.filter);
 if (view.filter) part("filter-bar").hidden = false;

@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { read, write } from "../../adapters/web/address.js";
+import { next } from "../../adapters/web/coverage.js";
 import { bearing, dms, mgrs } from "../../adapters/web/coordinates.js";
 import { filter } from "../../adapters/web/filters.js";
 import { place } from "../../adapters/web/labels.js";
@@ -145,6 +146,13 @@ const TRACK = {
   identity: "unknown", sensors: ["R1"], object_class: "fixed-wing-drone", state: "BY", near_state: "LT", severity: 0, low_slow: true,
   doubt: "", status: "confirmed", callsign: "", address: "", mode3a: "",
 };
+
+test("V goes from rings through the heights to nothing and round", () => {
+  let at = { rings: true, cover_m: 0 };
+  const seen = Array.from({ length: 6 }, () => `${(at = next(at)).rings} ${at.cover_m}`);
+  assert.deepEqual(seen, ["true 50", "true 150", "true 500", "false 0", "true 0", "true 50"]);
+  assert.deepEqual(next({ rings: true, cover_m: 300 }), { rings: true, cover_m: 500 });
+});
 
 test("filters say what they mean", () => {
   const fits = (text, more = {}) => filter(text).test({ ...TRACK, ...more });
