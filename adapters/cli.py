@@ -27,6 +27,7 @@ from adapters.outlets.command import out as outlet
 from adapters.pki_command import pki
 from adapters.record_command import record
 from adapters.rules_command import dry_run, rules
+from adapters.top_command import top
 from adapters.ui_command import ui
 
 DONE, FAILED = 0, 1
@@ -49,6 +50,7 @@ app.command()(dossier)
 app.command()(verify)
 app.command()(pki)
 app.command()(ui)
+app.command()(top)
 
 
 class Clock(StrEnum):

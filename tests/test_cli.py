@@ -72,6 +72,7 @@ def test_the_commands_are_the_promised_ones() -> None:
         "demo",
         "dossier",
         "ui",
+        "top",
         "verify",
         "pki",
     }
