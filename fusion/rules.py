@@ -334,7 +334,7 @@ def with_words(scene: Scene, words: Words) -> Scene:
     both = flags["within_border"] * flags.get("from_outside", blank)
     flags.setdefault("inside", np.where(flags["within_border"] == 0.0, 0.0, both))
     for word, part in (("unpowered", words.p_unpowered), ("birdlike", words.p_bird), ("soaring", words.p_soaring)):
-        like = numbers.get(_LIKE[word], np.zeros(scene.n))  # without evidence it is none of these
+        like = numbers.setdefault(_LIKE[word], np.zeros(scene.n))  # without evidence it is none of these
         flags.setdefault(word, (like >= part).astype(np.float64))
     numbers.setdefault("probability_skimming", at_most("height_above_ground", words.skim_m))
     skims = numbers["probability_skimming"]
