@@ -23,6 +23,7 @@ SITUATIONS = 20_000
 UNITS = {"mps": "m/s", "m": "m", "s": "s"}
 DERIVED = (  # follow from what is drawn, so that no situation contradicts itself
     *("slow", "low", "near", "inside", "within_border", "exempt", "depth"),
+    *("unpowered", "birdlike", "soaring", "skimming"),
     *("probability_slow", "probability_low", "probability_inside", "protected_name"),
 )
 COUNTS = ("plots", "protected_severity")  # whole numbers
@@ -253,8 +254,11 @@ def _limits(sides: Sequence[RuleSet]) -> tuple[dict[str, list[float]], dict[str,
     names: dict[str, list[str]] = {}
     for ruleset in sides:
         words = ruleset.words
-        for quantity, value in (("speed", words.slow_mps), ("height_above_ground", words.low_m),
-                                ("distance", words.near_m), ("distance", 0.0)):  # fmt: skip
+        for quantity, value in (
+            ("speed", words.slow_mps), ("height_above_ground", words.low_m), ("distance", words.near_m),
+            ("distance", 0.0), ("probability_unpowered", words.p_unpowered), ("probability_bird", words.p_bird),
+            ("probability_soaring", words.p_soaring), ("probability_skimming", words.p_skim),
+        ):  # fmt: skip
             limits.setdefault(quantity, []).append(value)
         for condition in (
             c for rule in ruleset.rules for line in (*rule.when, *rule.keep) for c in (line, *line.either)

@@ -100,7 +100,8 @@ def diff(
     else:
         for item in found:
             _print(item)
-        print(f"{len(found)} differences between A ({a}) and B ({b})" if found else f"{a} and {b} mean the same")
+        many = f"{len(found)} difference{'s' * (len(found) > 1)} between A ({a}) and B ({b})"
+        print(many if found else f"{a} and {b} mean the same")
     raise typer.Exit(FAILED if found else DONE)
 
 

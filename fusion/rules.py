@@ -334,10 +334,12 @@ def with_words(scene: Scene, words: Words) -> Scene:
     both = flags["within_border"] * flags.get("from_outside", blank)
     flags.setdefault("inside", np.where(flags["within_border"] == 0.0, 0.0, both))
     for word, part in (("unpowered", words.p_unpowered), ("birdlike", words.p_bird), ("soaring", words.p_soaring)):
-        like = numbers.setdefault(_LIKE[word], np.zeros(scene.n))  # without evidence it is none of these
+        like = np.nan_to_num(numbers.get(_LIKE[word], blank))  # without evidence it is none of these
+        numbers[_LIKE[word]] = like
         flags.setdefault(word, (like >= part).astype(np.float64))
-    numbers.setdefault("probability_skimming", at_most("height_above_ground", words.skim_m))
-    skims = numbers["probability_skimming"]
+    skims = numbers.get("probability_skimming", blank)
+    skims = np.where(np.isnan(skims), at_most("height_above_ground", words.skim_m), skims)
+    numbers["probability_skimming"] = skims
     flags.setdefault("skimming", _flag_where(skims >= words.p_skim, ~np.isnan(skims)))
     flags.setdefault("exempt", flags.get("cooperative", blank))  # `exempted` adds notified activities
     return Scene(scene.n, numbers, sigmas, flags, scene.names)

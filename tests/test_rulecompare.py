@@ -117,6 +117,7 @@ CONDITION = st.one_of(
     st.builds(lambda text, n: text.format(n), st.sampled_from(NUMBERS), st.integers(1, 60)),
     st.sampled_from(
         ["slow", "not low", "near", "inside", "exempt", "class is balloon", "state is not BY", "depth known"]
+        + ["not unpowered", "soaring", "skimming", "probability_unpowered <= 0.5", "probability_skimming >= 0.6"]
     ),
 )
 WHEN = st.lists(CONDITION, min_size=1, max_size=3, unique=True)

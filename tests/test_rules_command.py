@@ -65,7 +65,7 @@ def test_diff_of_the_same_is_nothing_and_of_an_overlay_what_it_changes(tmp_path:
     first, *_, last = found.stdout.splitlines()
     assert first.startswith(f"slow-high: only in A (A {SHIPPED}/rules.toml:")
     assert "    A raises it, B does not" in found.stdout
-    assert last == f"1 differences between A ({SHIPPED}) and B ({BASE}+{overlay})"
+    assert last == f"1 difference between A ({SHIPPED}) and B ({BASE}+{overlay})"
     (plain,) = json.loads(run("diff", SHIPPED, f"{BASE}+{overlay}", "--json").stdout)["differences"]
     assert (plain["rule"], plain["kind"], plain["example"]["by"]) == ("slow-high", "removed", "a")
 
