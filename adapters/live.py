@@ -30,7 +30,7 @@ import uvloop
 from adapters import checkpoint, http, standby, startframe
 from adapters.alertline import AlertLine
 from adapters.broker import Outgoing, PublishDenied, Will, now_us
-from adapters.checkpoint import About, packed
+from adapters.checkpoint import About, State, packed
 from adapters.config import Config, load_zones
 from adapters.decode import TICK
 from adapters.feed import CLOCK_TOPIC, REPLAYED
@@ -268,7 +268,7 @@ class _Live:
         if is_due:
             saver.keep(about, state, self._fused())
 
-    def _record_checkpoint(self, about: About, state: bytes) -> None:
+    def _record_checkpoint(self, about: About, state: State) -> None:
         payload = checkpoint.message(packed(about, state), about.tick_us)
         self._recorder.say([Output(about.tick_us, CHECKPOINT, payload)])
 

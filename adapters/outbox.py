@@ -19,7 +19,7 @@ turn is replaced by its newer state: the waiting list is never longer than the p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,6 +77,8 @@ SEARCH_EXPIRY_S = 600  # it is told every minute
 LEDGERS_PER_TICK = 50  # at 60 us each: 3 ms of a tick; the first entries of a thousand tracks are out in two seconds
 
 
+# What stands in these dictionaries is replaced, never changed, so a copy of the dictionary is a copy of the state: with
+# deep ones of five thousand ledgers the engine stood for 80 ms.
 _STATE = (
     "_full_slot _seq _parts _shown_us _alerted _waiting _per_tick _epoch _notable _ledgers _ledger_told_us "
     "_ledgers_waiting _health _interference _crowds"
@@ -126,12 +128,12 @@ class Outbox:
 
     def snapshot(self) -> dict[str, Any]:
         """What "on change", "every 5 s" and rising numbers need to go on from; for `restore` of an equal outbox."""
-        return {name: deepcopy(getattr(self, name)) for name in _STATE} | {"mode": self._names.mode}
+        return {name: copy(getattr(self, name)) for name in _STATE} | {"mode": self._names.mode}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot`."""
         for name in _STATE:
-            setattr(self, name, deepcopy(state[name]))
+            setattr(self, name, copy(state[name]))
         self._names = replace(self._names, mode=state["mode"])
 
     def number_after(self, seq: int) -> None:
@@ -244,8 +246,8 @@ class Outbox:
         """An alert found again after a cold start goes on with another track."""
         for name, held in list(self._alerted.items()):
             if alert_id in held:
-                held.remove(alert_id)
-                if not held:
+                left = self._alerted[name] = [held_id for held_id in held if held_id != alert_id]
+                if not left:
                     del self._alerted[name]
 
     def _incident(self, changed: Incident, out: Turn) -> None:

@@ -17,7 +17,7 @@ import structlog
 
 from adapters import startframe
 from adapters.broker import Outgoing, now_us
-from adapters.checkpoint import About, BadCheckpoint, code, epoch_of, frozen, packed, save, unpacked
+from adapters.checkpoint import About, BadCheckpoint, State, code, epoch_of, frozen, packed, save, unpacked
 from adapters.config import Config
 from adapters.decode import Refused
 from adapters.formats import skip
@@ -292,7 +292,7 @@ class Saver:
         self._recorded_us = tick_us
         return True
 
-    def freeze(self, core: Core) -> bytes:
+    def freeze(self, core: Core) -> State:
         """The state as bytes; on the engine's thread."""
         begun_s = time.perf_counter()
         state = frozen(core.snapshot())
@@ -303,12 +303,12 @@ class Saver:
         """What a checkpoint after this tick is of."""
         return About(epoch, tick.seq, tick.rx_us, self._config_hash, code())
 
-    def keep(self, about: About, state: bytes, marks: Marks) -> None:
+    def keep(self, about: About, state: State, marks: Marks) -> None:
         """Save it behind our back; `marks`: how far each sensor's messages are in it."""
         self._saved_us = about.tick_us
         self._save = self._syncer.submit(self._write, about, state, marks)
 
-    def _write(self, about: About, state: bytes, marks: Marks) -> None:
+    def _write(self, about: About, state: State, marks: Marks) -> None:
         assert self._path is not None
         try:
             save(self._path, packed(about, state))

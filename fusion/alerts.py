@@ -226,7 +226,7 @@ class Watch:
         return sorted((item.alert for item in self._open.values()), key=lambda alert: (alert.raised_us, alert.id))
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that can change a later alert, JSON-able."""
+        """Everything that can change a later alert."""
         return {
             "epoch": self._epoch,
             "refused": self.refused,

@@ -82,19 +82,12 @@ class Bygone:
         self.past = past.take(np.flatnonzero(now_us - past.end_us <= lasts_us)[-MOST:])
 
     def snapshot(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {f.name: getattr(self.past, f.name).tolist() for f in fields(Past)}
+        """All that it remembers."""
+        return {f.name: getattr(self.past, f.name).copy() for f in fields(Past)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot`."""
-        kinds = {"end_us": np.int64, "stood": np.bool_}
-        shapes = {"xyz_m": (-1, 3), "velocity_mps": (-1, 3), "sums": (-1, self._width)}
-        self.past = Past(
-            *(
-                np.array(state[f.name], kinds.get(f.name, np.float64)).reshape(shapes.get(f.name, (-1,)))
-                for f in fields(Past)
-            )
-        )
+        self.past = Past(*(state[f.name].copy() for f in fields(Past)))
 
 
 def heirs(past: Past, xyz_m: F8, sigma_m: F8, now_us: int) -> I8:

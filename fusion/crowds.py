@@ -108,9 +108,9 @@ class Crowds:
         return np.where(self._id[at] == ids, self._crowd[at], _NONE)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that can change a later event, JSON-able."""
+        """Everything that can change a later event."""
         names = ("id", "first", "sigma", "crowd", "was", "sure_us", "seen")
-        rows = {name: getattr(self, f"_{name}").tolist() for name in names}
+        rows = {name: getattr(self, f"_{name}").copy() for name in names}
         crowds = [{**asdict(crowd), "kind": str(crowd.kind)} for crowd in self._open.values()]
         return {"epoch": self._epoch, "last": self._last, "rows": rows, "crowds": crowds}
 
@@ -118,12 +118,8 @@ class Crowds:
         """Go on from `snapshot`."""
         self._clear(state["epoch"])
         self._last = int(state["last"])
-        rows = state["rows"]
-        self._id, self._crowd = np.array(rows["id"], np.int64), np.array(rows["crowd"], np.int64)
-        self._was = np.array(rows["was"], np.int64)
-        self._sure_us, self._seen = np.array(rows["sure_us"], np.int64), np.array(rows["seen"], np.int64)
-        self._first = np.array(rows["first"], np.float64).reshape(-1, 3)
-        self._sigma = np.array(rows["sigma"], np.float64)
+        for name, rows in state["rows"].items():
+            setattr(self, f"_{name}", rows.copy())
         for plain in state["crowds"]:
             lists = {name: tuple(plain[name]) for name in ("states", "members")}
             self._open[plain["number"]] = Crowd(**{**plain, **lists, "kind": CrowdKind(plain["kind"])})

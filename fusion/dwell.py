@@ -104,34 +104,33 @@ class Dwell:
             self._keep(stay)
 
     def snapshot(self) -> dict[str, Any]:
-        """JSON-able."""
+        """All that it remembers."""
         return {
             "rules": [_key(rule) for rule in self.rules],
-            "id": self.id.tolist(),
-            "seen_us": self.seen_us.tolist(),
-            "out": self.out.tolist(),
-            "from_outside": self.from_outside.tolist(),
-            "first_us": self.first_us.tolist(),
-            "first_m": self.first_m.tolist(),
-            "true_us": self.true_us.tolist(),
-            "false_us": self.false_us.tolist(),
-            "muted": self.muted.tolist(),
-            "episode": self.episode.tolist(),
+            "id": self.id.copy(),
+            "seen_us": self.seen_us.copy(),
+            "out": self.out.copy(),
+            "from_outside": self.from_outside.copy(),
+            "first_us": self.first_us.copy(),
+            "first_m": self.first_m.copy(),
+            "true_us": self.true_us.copy(),
+            "false_us": self.false_us.copy(),
+            "muted": self.muted.copy(),
+            "episode": self.episode.copy(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot`. A rule that was not there, or in another version, starts without memory."""
         self.clear()
-        self._insert(np.array(state["id"], np.int64), 0)
-        self.seen_us = np.array(state["seen_us"], np.int64)
-        self.from_outside, self.out = (np.array(state[name], np.bool_) for name in ("from_outside", "out"))
-        self.first_us, self.first_m = np.array(state["first_us"], np.int64), np.array(state["first_m"], np.float64)
+        self._insert(state["id"], 0)
+        for name in ("seen_us", "from_outside", "out", "first_us", "first_m"):
+            setattr(self, name, state[name].copy())
         for column, rule in enumerate(self.rules):
             if _key(rule) not in state["rules"] or not len(self.id):
                 continue
             old = state["rules"].index(_key(rule))
             for name in ("true_us", "false_us", "muted", "episode"):
-                getattr(self, name)[:, column] = [row[old] for row in state[name]]
+                getattr(self, name)[:, column] = state[name][:, old]
 
     def _insert(self, new: I8, now_us: int) -> None:
         blank = np.full((len(new), len(self.rules)), -1, np.int64)

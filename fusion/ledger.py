@@ -17,7 +17,7 @@ Policies, in one place:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -102,15 +102,15 @@ class Ledger:
         return tuple(flight.entries) if flight else ()
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that can change a later entry, JSON-able."""
+        """Everything that can change a later entry."""
         return {
             "codes": list(self.zones.codes),
             "epoch": self._epoch,
             "left_out": self.left_out,
-            "ints": self._ints.tolist(),
-            "floats": self._floats.tolist(),
+            "ints": self._ints.copy(),
+            "floats": self._floats.copy(),
             "flights": [
-                [track_id, flight.number, list(flight.visited), [asdict(entry) for entry in flight.entries]]
+                (track_id, flight.number, tuple(flight.visited), tuple(flight.entries))
                 for track_id, flight in sorted(self._flights.items())
             ],
         }
@@ -121,10 +121,9 @@ class Ledger:
         self.left_out = state["left_out"]
         if list(state["codes"]) != list(self.zones.codes):
             return
-        self._ints = np.array(state["ints"], np.int64).reshape(-1, passing.INTS)
-        self._floats = np.array(state["floats"], np.float64).reshape(-1, passing.FLOATS)
+        self._ints, self._floats = state["ints"].copy(), state["floats"].copy()
         for track_id, number, visited, entries in state["flights"]:
-            self._flights[track_id] = _Flight([passage_from(entry) for entry in entries], list(visited), number)
+            self._flights[track_id] = _Flight(list(entries), list(visited), number)
 
     def _clear(self, epoch: int) -> None:
         self._epoch = epoch
@@ -264,8 +263,3 @@ def _probability(look: _Look, here: int, kind: PassageKind, state: int) -> float
     over = int(look.assessment.state[here]) == state
     p_state = float(look.beside.p_state[here])
     return p_state if over != (kind is PassageKind.EXIT) else 1.0 - p_state
-
-
-def passage_from(state: dict[str, Any]) -> Passage:
-    """A passage from its plain form (`dataclasses.asdict`, perhaps by way of JSON)."""
-    return Passage(**{**state, "kind": PassageKind(state["kind"]), "sensors": tuple(state["sensors"])})

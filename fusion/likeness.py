@@ -87,15 +87,14 @@ class Likeness:
         return dict(zip(QUANTITIES, columns, strict=True))
 
     def snapshot(self) -> dict[str, Any]:
-        """JSON-able."""
-        rows = {name: getattr(self, f"_{name}").tolist() for name in _ROWS}
+        """All that it remembers."""
+        rows = {name: getattr(self, f"_{name}").copy() for name in _ROWS}
         return {"rows": rows, "look_us": self._look_us, "bygone": self._bygone.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `snapshot`."""
-        for name, (kind, width) in _ROWS.items():
-            array: NDArray[Any] = np.array(state["rows"][name], kind)
-            setattr(self, f"_{name}", array.reshape(-1, width) if width else array)
+        for name in _ROWS:
+            setattr(self, f"_{name}", state["rows"][name].copy())
         self._look_us = int(state["look_us"])
         self._bygone.restore(state["bygone"])
 
@@ -152,14 +151,4 @@ class Likeness:
         self._trial &= ~other
 
 
-_ROWS: dict[str, tuple[type, int]] = {
-    "id": (np.int64, 0),
-    "plot_us": (np.int64, 0),
-    "first_us": (np.int64, 0),
-    "first": (np.float64, 3),
-    "sums": (np.float64, _WIDTH),
-    "trial": (np.bool_, 0),
-    "as": (np.float64, 3),
-    "state": (np.float64, 6),
-    "sigma": (np.float64, 0),
-}
+_ROWS = ("id", "plot_us", "first_us", "first", "sums", "trial", "as", "state", "sigma")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -28,6 +27,7 @@ from fusion.record import (
     Sighting,
 )
 from fusion.schema import Alert, AlertChanged, Answer, Command, Event
+from tests import states
 from tests.airpicture import CODES, DRONE, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
 
 RULES = rulefile.load(Path(__file__).parent.parent / "config" / "rules.toml")
@@ -91,8 +91,8 @@ class Night:
         return Incidents(CODES, NAMES, self.params, ledger)
 
     def restart(self) -> None:
-        """Go on in new objects from a snapshot that went through JSON."""
-        kept = json.loads(json.dumps([self.watch.snapshot(), self.incidents.snapshot()]))
+        """Go on in new objects from a snapshot that went through a checkpoint."""
+        kept = states.kept([self.watch.snapshot(), self.incidents.snapshot()])
         self.watch = Watch(RULES, CODES, NAMES, SENSOR_IDS, self.watch.simulated)
         self.watch.restore(kept[0])
         self.incidents = self.fresh()

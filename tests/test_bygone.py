@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from fusion import bygone
 from fusion.bygone import FARTHEST_M, FLOWN_US, MOST, PLACE_US, STOOD_M, Bygone, Past, heirs
 from fusion.schema import US_PER_S
+from tests.states import bits, kept
 
 SIGMA_M = 50.0
 
@@ -68,9 +67,9 @@ def test_what_is_remembered_has_a_limit_and_the_oldest_go() -> None:
 def test_it_goes_on_after_a_restart() -> None:
     one, two = Bygone(2), Bygone(2)
     one.add(ended([0.0, 700.0], speed_mps=20.0), 0)
-    two.restore(json.loads(json.dumps(one.snapshot())))
+    two.restore(kept(one.snapshot()))
     assert found(two.past, [600.0], 30.0) == [0]
-    assert two.snapshot() == one.snapshot()
+    assert bits(two.snapshot()) == bits(one.snapshot())
     one.clear()
     two.restore(one.snapshot())
     assert len(two.past) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from fusion.crowds import FORGET_US, CrowdParams, Crowds, neighbours
 from fusion.record import Crowd, CrowdKind
 from fusion.schema import F8, US_PER_S, Assessment, ObjectClass, Tracks, take
 from tests.scene import NAMES, T_US, table
+from tests.states import kept
 from tests.test_alerts import INSIDE, Night
 
 P = CrowdParams()
@@ -213,7 +213,7 @@ def test_a_snapshot_goes_on_as_if_nothing_had_happened_and_a_new_epoch_starts_em
     )
     run(whole, sky, 0.0, 10.0)
     other = Crowds(NAMES.codes)
-    other.restore(json.loads(json.dumps(whole.snapshot())))
+    other.restore(kept(whole.snapshot()))
     for second in (20.0, 30.0, 90.0):
         assert run(other, sky, second) == run(whole, sky, second)
         assert members(other, sky) == members(whole, sky)

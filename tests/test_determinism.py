@@ -16,6 +16,7 @@ from fusion.order import Order
 from fusion.schema import US_PER_S, Plots, Tracks
 from fusion.tracker import Tracker
 from tests.sky import FLAT, RADAR, SENSORS, START_US, claim, clutter, line, one_by_one, play, scan
+from tests.states import bits
 
 UNTIL_S = 60.0
 END_US = START_US + round(UNTIL_S * US_PER_S)
@@ -30,19 +31,6 @@ def sky() -> list[Plots]:
     batches += [claim(paths[k], t + 0.1 * k, 5 + k, rng) for t in range(60) for k in range(2)]
     batches = [single for batch in batches for single in one_by_one(batch)]
     return [replace(b, rx_us=b.rx_us + int(rng.integers(0, 4 * US_PER_S))) for b in batches]
-
-
-def bits(value: object) -> bytes:
-    """All bits of nested plain values and arrays, by key, without regard to the order of keys."""
-    if isinstance(value, np.ndarray) and value.dtype.names is not None:  # field by field: between them lies padding
-        return b"".join(name.encode() + bits(value[name]) for name in value.dtype.names)
-    if isinstance(value, np.ndarray):
-        return str(value.dtype).encode() + str(value.shape).encode() + value.tobytes()
-    if isinstance(value, dict):
-        return b"".join(str(key).encode() + bits(value[key]) for key in sorted(value, key=str))
-    if isinstance(value, list | tuple):
-        return b"".join(bits(item) for item in value)
-    return repr(value).encode()
 
 
 def told(tracks: Tracks) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,7 @@ from fusion.dwell import Dwell
 from fusion.rules import RuleSet, Words
 from fusion.schema import US_PER_S
 from tests.shipped import START_US
+from tests.states import kept
 
 
 def seen(dwell: Dwell, t_s: float, distance_m: float, speed_mps: float) -> bool:
@@ -55,6 +54,6 @@ def test_once_outside_it_is_from_outside_whatever_its_speed_and_after_a_restart(
     assert not seen(dwell, 0.0, -20_000.0, 11.0)
     assert seen(dwell, 60.0, 1_000.0, 11.0)
     again = Dwell(RuleSet(()))
-    again.restore(json.loads(json.dumps(dwell.snapshot())))
+    again.restore(kept(dwell.snapshot()))
     assert seen(again, 61.0, -500.0, 11.0)
-    assert again.snapshot()["first_m"] == [20_000.0]
+    assert again.snapshot()["first_m"].tolist() == [20_000.0]

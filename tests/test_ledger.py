@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
@@ -49,6 +48,7 @@ from tests.overflight import (
     truth,
     zigzag,
 )  # fmt: skip
+from tests.states import bits, kept
 
 PLOTS_M = (28.0, 160.0, 800.0)  # errors of plots that make tracks of about 30, 120 and 500 m
 # Where the errors are as large as the visit is deep, or the flight is a tangent, no ledger can be right every time.
@@ -434,9 +434,9 @@ def test_a_restored_ledger_goes_on_as_if_nothing_had_happened() -> None:
     for cut in range(20, len(looks), 45):
         before, after = Ledger(border, SENSOR_IDS), Ledger(border, SENSOR_IDS)
         start = fly(before, iter(looks[:cut]))
-        after.restore(json.loads(json.dumps(before.snapshot())))
+        after.restore(kept(before.snapshot()))
         assert start + fly(after, iter(looks[cut:])) == told
-        assert json.dumps(after.snapshot()) == json.dumps(whole.snapshot())
+        assert bits(after.snapshot()) == bits(whole.snapshot())
 
 
 def test_with_other_states_a_snapshot_is_no_use() -> None:

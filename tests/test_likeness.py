@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from fusion.likeness import FORGET_S, HEIR_S, KNOWN_S, QUANTITIES, START_S, WEIG
 from fusion.likeness import Likeness as _Likeness
 from fusion.schema import F8, US_PER_S, Assessment, ObjectClass, Tracks
 from tests import scene
+from tests.states import bits, kept
 
 T0_US = scene.T_US
 SKIM_M = 200.0
@@ -102,10 +102,10 @@ def test_it_goes_on_after_a_restart() -> None:
     kinds = sure(ObjectClass.BIRD_FLOCK, ObjectClass.PARAGLIDER)
     for t_s in range(20):
         one.of(table([1, 2], t_s), kinds)
-    two.restore(json.loads(json.dumps(one.snapshot())))
+    two.restore(kept(one.snapshot()))
     first, second = (like.of(table([1, 2], 21.0), kinds) for like in (one, two))
     assert all((first[name] == second[name]).all() for name in QUANTITIES)
-    assert one.snapshot() == two.snapshot()
+    assert bits(one.snapshot()) == bits(two.snapshot())
 
 
 BIRDS = sure(ObjectClass.BIRD_FLOCK)

@@ -45,7 +45,7 @@ from fusion.schema import (
     SensorSpec,
 )
 from replay.simulate import Scenario
-from tests import shipped
+from tests import shipped, states
 from tests.airpicture import AIRCRAFT, CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
 from tests.test_alerts import DEEP, INSIDE
 
@@ -187,8 +187,8 @@ def test_mode_survives_a_restart(tmp_path: Path) -> None:
     night, other = Night(ruleset, "peace"), Night(ruleset, "peace")
     night.run(1.0, [{}])
     night.set_mode("tension")
-    other.watch.restore(json.loads(json.dumps(night.watch.snapshot())))
-    other.incidents.restore(json.loads(json.dumps(night.incidents.snapshot())))
+    other.watch.restore(states.kept(night.watch.snapshot()))
+    other.incidents.restore(states.kept(night.incidents.snapshot()))
     other.now_us = night.now_us
     assert night.run(1.0, [{}]) == other.run(1.0, [{}])
 
