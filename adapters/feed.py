@@ -207,7 +207,7 @@ class Sender:
                     incoming = await self._connection.inbox.get()
                     self._connection.ack(incoming)
                     with contextlib.suppress(Invalid):
-                        self._unfused.heard(*watermark.decode(incoming.payload), loop.time())
+                        self._unfused.heard(loop.time(), *watermark.decode(incoming.payload))
             if self._connection.connected:
                 errors = await self._connection.publish_many(self._unfused.due(loop.time()))
                 refused = next((error for error in errors if isinstance(error, PublishDenied)), None)

@@ -49,7 +49,8 @@ class Arrived:
 class Intake:
     """Turns messages into frames, to be numbered when they are recorded.
 
-    `inputs` carries sensors and the replay's clock, `commands` the operators' orders; `engine` is that of now.
+    `inputs` carries sensors and the replay's clock, `commands` the operators' orders; `engine` is that of now; `clock`
+    is also what stamped the messages.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Intake:
         commands: Connection,
         refuse: Callable[[Frame, str, str], None],
         engine: Callable[[], Engine],
+        clock: WallClock,
     ) -> None:
         self._base, self._inputs, self._commands, self._refuse = base, inputs, commands, refuse
         self._engine = engine
+        self._clock = clock
 
     async def by_clock(self) -> AsyncIterator[Arrived]:
         """What arrived, every 100 ms of our own clock; a tick that was missed is not made up for.
@@ -69,14 +72,14 @@ class Intake:
         Raises:
             adapters.wallclock.ClockSteppedBack: the machine's clock was set back too far.
         """
-        own, meter = WallClock(), LoadMeter()
+        meter = LoadMeter()
         while True:
             await asyncio.sleep((TICK_US - now_us() % TICK_US) / US_PER_S)
             arrived = Arrived()
             for incoming in _drain(self._inputs):
                 self._take_live(incoming, arrived)
             self._take_commands(arrived)
-            arrived.tick_us = own.at(now_us(), time.monotonic_ns() // 1000)
+            arrived.tick_us = self._clock.at(now_us(), time.monotonic_ns() // 1000)
             if meter.level != self._engine().thinning.level:
                 asked = Load(arrived.tick_us, meter.level)
                 arrived.frames.append(Frame(0, arrived.tick_us, load.SOURCE, load.encode(asked, meter.busy_s)))

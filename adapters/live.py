@@ -47,6 +47,8 @@ from adapters.recorder import Recorder
 from adapters.service import Core, Seen, Spent, names_of
 from adapters.starting import Marks, Saver, inherited, journal_rest, start, unknown
 from adapters.store import AlertJournal, DataDir, Quarantine
+from adapters.wallclock import WallClock
+from fusion.order import Run
 from fusion.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Alert, Event, Frame, HealthChanged
 from fusion.zones import Zones
@@ -127,7 +129,7 @@ class _Live:
         self._status_us = 0  # tick time of the last status
         self._seen = Seen()
         self._answers = self._start.owed  # and what found no connection
-        self._watermarks: dict[str, tuple[int, int]] = {}
+        self._watermarks: dict[str, Run] = {}
         self._links = self._connect()
 
     def _connect(self) -> tuple[Connection, ...]:
@@ -143,12 +145,17 @@ class _Live:
         will = Will(f"{self._base}status", status.will(self._config.site))
         commands = [(f"{self._base}cmd/+", 1)]
         commands += [(f"{self._base}partner/{name}/cmd/+", 1) for name in self._config.partners]
-        self._in = Connection(broker, self._inputs(), name="in", on_change=noting("in"))
-        self._out = Connection(broker, commands, will=will, name="out", birth=self._born, on_change=noting("out"))
+        own = WallClock()
+
+        def clock() -> int:
+            return own.stamp(now_us(), time.monotonic_ns() // 1000)
+
+        self._in = Connection(broker, self._inputs(), name="in", clock=clock, on_change=noting("in"))
+        self._out = Connection(broker, commands, will, "out", clock, self._born, noting("out"))
         self._alerts = AlertLine(
             broker, self._open_again, lambda message, why: self._denied(message, why, "alert"), noting("alerts")
         )
-        self._intake = Intake(self._base, self._in, self._out, self._refuse, lambda: self._core.engine)
+        self._intake = Intake(self._base, self._in, self._out, self._refuse, lambda: self._core.engine, own)
         return self._in, self._out, self._alerts.link
 
     async def main(self) -> None:
@@ -351,7 +358,7 @@ class _Live:
         """Once a second, tell each sensor what it need not send again."""
         messages: list[Outgoing] = []
         for sensor, mark in self._saver.sure(self._fused()).items():
-            if mark[1] >= 0 and self._watermarks.get(sensor) != mark:
+            if mark.seq >= 0 and self._watermarks.get(sensor) != mark:
                 self._watermarks[sensor] = mark
                 topic = f"{self._base}in/{sensor}/watermark"
                 messages.append(Outgoing(topic, watermark.encode(sensor, *mark), qos=1, retain=True))

@@ -1,8 +1,8 @@
 """What a sensor's side does so that nothing is lost between it and the service: keep, listen, send again.
 
 A broker that took a message may die with it, and no setting of a broker cures that. So whoever numbers its messages
-keeps each until the service's watermark (`in/{sensor}/watermark`) covers its number, and sends again what stays above
-it for longer than the watermark usually takes: at most `window` messages at once, after a pause that doubles while
+keeps each until the service's watermark (`in/{sensor}/watermark`) covers its number, and sends again what it does not
+cover for longer than it usually takes: at most `window` messages at once, after a pause that doubles while
 nothing moves. Before the first watermark of this start there may be no service at all: then the pause is the longest.
 What arrives twice falls at the service by (sensor, boot, seq).
 
@@ -76,8 +76,8 @@ class Unfused:
             self._drop(self._sensors[most])
             self.fell += 1
 
-    def heard(self, sensor: str, boot: int, seq: int, now_s: float) -> None:
-        """The service has fused everything of this start up to and with `seq`."""
+    def heard(self, now_s: float, sensor: str, boot: int, seq: int, first_seq: int = 0) -> None:
+        """The service has fused everything of this start from `first_seq` to `seq`."""
         mine = self._sensors.get(sensor)
         if mine is None:
             return
@@ -85,7 +85,8 @@ class Unfused:
             self.is_heard = True
             for each in self._sensors.values():
                 self._moved(each, now_s)
-        rest = deque(item for item in mine.kept if item.number[0] != boot or item.number[1] > seq)
+        fused = range(first_seq, seq + 1)
+        rest = deque(item for item in mine.kept if item.number[0] != boot or item.number[1] not in fused)
         if len(rest) < len(mine.kept):
             self._count -= len(mine.kept) - len(rest)
             self._bytes += sum(len(k.message.payload) for k in rest) - sum(len(k.message.payload) for k in mine.kept)

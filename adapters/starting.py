@@ -27,6 +27,7 @@ from adapters.service import Core
 from adapters.store import AlertJournal, DataDir
 from adapters.wire import rfc3339
 from fusion.adrift import LINK_S
+from fusion.order import Run
 from fusion.schema import US_PER_S, Event, Frame, Invalid
 from fusion.zones import Zones
 from replay.log import LEFT, START, TICK, BadLog
@@ -38,7 +39,7 @@ RECORD_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a 
 MOST_TICKS = 1_200  # recorded after a checkpoint: two minutes, worked on for seconds; more means that no state was kept
 LOST_IDS = 100_000  # track ids passed over after a power cut: more than a second can have given out by far
 FILES_READ = 3  # newest recordings looked into: a checkpoint is seconds old, a file at least ten
-Marks = Mapping[str, tuple[int, int]]  # sensor -> (boot, seq) of its newest message without a gap before it
+Marks = Mapping[str, Run]  # by sensor: its messages without a gap
 _log = structlog.get_logger("vedette.start")
 
 

@@ -27,9 +27,14 @@ class WallClock:
         Raises:
             ClockSteppedBack: the wall clock is more than `MAX_BACK_US` behind what was said before.
         """
-        passed_us, self._steady_us = steady_us - self._steady_us, steady_us
         behind_us = self._us - wall_us
         if behind_us > MAX_BACK_US:
             raise ClockSteppedBack(f"the machine's clock was set back by {behind_us / 1e6:.1f} s")
+        return self.stamp(wall_us, steady_us)
+
+    def stamp(self, wall_us: int, steady_us: int) -> int:
+        """The same for what arrives between two looks at `at`, which is where the end is decided on: a clock that was
+        wrong for a moment must not make plots of that moment come from the future."""
+        passed_us, self._steady_us = steady_us - self._steady_us, steady_us
         self._us = max(wall_us, self._us + passed_us // 2) if self._us else wall_us
         return self._us

@@ -28,7 +28,7 @@ from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.incidents import Heard, IncidentParams, Incidents
 from fusion.ledger import Ledger
-from fusion.order import Order
+from fusion.order import Order, Run
 from fusion.orders import refusal
 from fusion.outlook import Area
 from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, Sighting
@@ -181,8 +181,8 @@ class Engine:
         """Every alert not closed, in order of raising: re-published after a reconnect."""
         return self.watch.open_alerts()
 
-    def contiguous(self, sensor: str) -> tuple[int, int]:
-        """(boot, seq) up to which every numbered message of this sensor was fused; -1: none."""
+    def contiguous(self, sensor: str) -> Run:
+        """The numbered messages of this sensor that were fused without a gap."""
         return self.order.contiguous(sensor)
 
     def snapshot(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,14 @@ class Drained:
     batches: list[Plots]
     used: int
     late: int
+
+
+class Run(NamedTuple):
+    """Every message of one start of a sensor from `first` to `seq` went through a drain; -1: none was numbered."""
+
+    boot: int = -1
+    seq: int = -1
+    first: int = -1
 
 
 @dataclass(slots=True)
@@ -73,9 +81,10 @@ class _Numbers:
                 del self.first[1], self.last[1]
         return True
 
-    def contiguous(self) -> int:
-        """Highest number up to which none is missing since the anchor."""
-        return self.last[bisect_right(self.first, self.anchor) - 1]
+    def contiguous(self, boot: int) -> Run:
+        """The numbers around the anchor of which none is missing."""
+        at = bisect_right(self.first, self.anchor) - 1
+        return Run(boot, self.last[at], self.first[at])
 
 
 class Order:
@@ -87,7 +96,7 @@ class Order:
         self._newest_us = NEVER_US
         self._stored: list[Plots] = []
         self._numbers: dict[str, list[tuple[int, _Numbers]]] = {}  # per sensor, boots in rising order
-        self._fused: dict[str, tuple[int, int]] = {}
+        self._fused: dict[str, Run] = {}
 
     def admit(self, batch: Plots) -> Admission:
         """Store a batch for the next drain.
@@ -130,15 +139,15 @@ class Order:
         self._stored = []
         for sensor, boots in self._numbers.items():
             boot, numbers = boots[-1]
-            self._fused[sensor] = (boot, numbers.contiguous())
+            self._fused[sensor] = numbers.contiguous(boot)
         return Drained(batches, used, late)
 
-    def contiguous(self, sensor: str) -> tuple[int, int]:
-        """(boot, seq): every message of the sensor's newest start up to this number went through a drain.
+    def contiguous(self, sensor: str) -> Run:
+        """What was drained without a gap of the sensor's newest start, around the number that was seen first.
 
-        Counted from the first number that was seen of that start; (-1, -1) when nothing numbered was drained.
+        What has lower numbers was before our time, or is lost on its way: whoever sent it knows which.
         """
-        return self._fused.get(sensor, (-1, -1))
+        return self._fused.get(sensor, Run())
 
     def snapshot(self) -> dict[str, object]:
         """Everything that can change a later answer, as plain values (batches are immutable and shared)."""
@@ -150,7 +159,7 @@ class Order:
             "newest_us": self._newest_us,
             "stored": list(self._stored),
             "numbers": numbers,
-            "fused": dict(sorted(self._fused.items())),
+            "fused": {sensor: tuple(run) for sensor, run in sorted(self._fused.items())},
         }
 
     def restore(self, state: dict[str, object]) -> None:
@@ -164,7 +173,7 @@ class Order:
             sensor: [(boot, _Numbers(anchor, list(first), list(last))) for boot, anchor, first, last in boots]
             for sensor, boots in numbers.items()
         }
-        self._fused = {sensor: (boot, seq) for sensor, (boot, seq) in fused.items()}
+        self._fused = {sensor: Run(*run) for sensor, run in fused.items()}
 
     def _new(self, sensor: str, boot: int, seq: int) -> bool:
         boots = self._numbers.setdefault(sensor, [])

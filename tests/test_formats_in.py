@@ -345,8 +345,10 @@ def test_a_sensor_status_reads_back() -> None:
 
 def test_a_tick_and_a_watermark_read_back() -> None:
     assert clock.decode(clock.encode(T_US + 1)) == T_US + 1
-    assert watermark.decode(watermark.encode("R1", 3, 77)) == ("R1", 3, 77)
-    assert watermark.decode(watermark.encode("R1", -1, 77)) == ("R1", 0, 77)
+    assert watermark.decode(watermark.encode("R1", 3, 77, 5)) == ("R1", 3, 77, 5)
+    assert b"first_seq" not in watermark.encode("R1", 3, 77)  # as those have always read it who know no such thing
+    assert watermark.decode(watermark.encode("R1", 3, 77)) == ("R1", 3, 77, 0)
+    assert watermark.decode(watermark.encode("R1", -1, 77)) == ("R1", 0, 77, 0)
     assert reason(clock.decode, b'{"schema":"vedette.clock.v1","time":"soon"}') == "bad-time"
 
 

@@ -86,16 +86,16 @@ def test_contiguous_only_after_the_drain_and_stops_at_a_gap() -> None:
     order = Order()
     for seq in (3, 4, 6):
         order.admit(batch("A", [1.0], seq))
-    assert order.contiguous("A") == (-1, -1)
+    assert order.contiguous("A") == (-1, -1, -1)
     order.drain()
-    assert order.contiguous("A") == (0, 4)
+    assert order.contiguous("A") == (0, 4, 3)
     order.admit(batch("A", [1.0], 5))
-    assert order.contiguous("A") == (0, 4)
+    assert order.contiguous("A") == (0, 4, 3)
     order.drain()
-    assert order.contiguous("A") == (0, 6)
+    assert order.contiguous("A") == (0, 6, 3)
     order.admit(batch("A", [1.0], 0, boot=1))
     order.drain()
-    assert order.contiguous("A") == (1, 0)
+    assert order.contiguous("A") == (1, 0, 0)
 
 
 def test_numbers_stay_bounded() -> None:
@@ -125,7 +125,9 @@ def test_numbers_against_a_plain_set(sent: list[int], cut: int) -> None:
         seen[seq] = None
     assert order.drain().used == len(seen)
     if sent:
-        highest = sent[0]
+        highest = lowest = sent[0]
         while highest + 1 in seen:
             highest += 1
-        assert order.contiguous("A") == (0, highest)
+        while lowest - 1 in seen:
+            lowest -= 1
+        assert order.contiguous("A") == (0, highest, lowest)

@@ -37,40 +37,52 @@ def seqs(messages: list[Outgoing]) -> list[int]:
     return [int(m.payload[:3]) for m in messages]
 
 
+def test_what_the_service_never_heard_of_is_sent_again_though_later_ones_are_fused() -> None:
+    """It began in the middle: the broker that held 0 to 2 has died."""
+    kept = Unfused()
+    for number in range(6):
+        kept.sent("R1", (7, number), message(number), 100.0)
+    kept.heard(101.0, "R1", 7, 4, 3)
+    assert len(kept) == 4
+    assert [m.payload for m in kept.due(105.0)] == [message(n).payload for n in (0, 1, 2, 5)]
+    kept.heard(106.0, "R1", 7, 5, 0)
+    assert len(kept) == 0
+
+
 def test_nothing_is_sent_again_while_watermarks_keep_up() -> None:
     kept = Unfused(PARAMS)
     for second in range(120):
         kept.sent("R1", (7, second), message(second), second)
-        kept.heard("R1", 7, second - 2, second + 0.5)
+        kept.heard(second + 0.5, "R1", 7, second - 2)
         assert kept.due(second + 0.6) == []
     assert (len(kept), kept.again, kept.fell) == (2, 0, 0)
 
 
 def test_what_stays_above_the_watermark_is_sent_again_in_a_window_after_pauses_that_double() -> None:
     kept = filled(9)
-    kept.heard("R1", 7, 1, 100.5)
+    kept.heard(100.5, "R1", 7, 1)
     told = {t / 2: seqs(kept.due(t / 2)) for t in range(200, 280)}
     assert [(t, numbers) for t, numbers in told.items() if numbers] == [
         (103.5, [2, 3, 4, 5]), (106.5, [2, 3, 4, 5]), (112.5, [2, 3, 4, 5]), (122.5, [2, 3, 4, 5]),
         (132.5, [2, 3, 4, 5]),
     ]  # fmt: skip
-    kept.heard("R1", 7, 4, 133.0)
+    kept.heard(133.0, "R1", 7, 4)
     assert seqs(kept.due(135.9)) == []
     assert seqs(kept.due(136.0)) == [5, 6, 7, 8]
 
 
 def test_without_a_service_the_pause_is_the_longest_from_the_start() -> None:
     kept = filled(2)
-    kept.heard("R1", 6, 99, 100.0)  # retained, of a start before this one
+    kept.heard(100.0, "R1", 6, 99)  # retained, of a start before this one
     assert [t for t in range(100, 140) if kept.due(t)] == [110, 120, 130]
 
 
 def test_another_start_of_the_sensor_covers_nothing_of_this_one() -> None:
     kept = filled(3)
-    kept.heard("R1", 6, 99, 101.0)
-    kept.heard("R2", 7, 99, 101.0)
+    kept.heard(101.0, "R1", 6, 99)
+    kept.heard(101.0, "R2", 7, 99)
     assert len(kept) == 3
-    kept.heard("R1", 7, 99, 101.0)
+    kept.heard(101.0, "R1", 7, 99)
     assert len(kept) == 0
 
 
@@ -107,7 +119,7 @@ def test_every_message_is_covered_kept_or_counted_and_the_bounds_hold(steps: lis
             sent += 1
         elif what == "heard":
             before = len(kept)
-            kept.heard(str(which), 1, number, now_s)
+            kept.heard(now_s, str(which), 1, number)
             covered += before - len(kept)
         else:
             now_s += which
@@ -132,7 +144,7 @@ def test_a_broker_that_dies_with_what_it_took_loses_nothing(tmp_path: Path) -> N
             with Ear(broker.port, "in/+/watermark") as ear:
                 ear.wait_for(lambda heard: bool(heard.of("in/R1/watermark")), 10)
                 last = watermark.decode(ear.heard[-1][1])
-    assert last == ("R1", *(number_of(frames[-1].payload, "R1") or ()))
+    assert last == ("R1", *(number_of(frames[-1].payload, "R1") or ()), 0)
 
 
 async def _lose(broker: Mosquitto, relay: Relay, frames: list[Frame]) -> tuple[int, int]:

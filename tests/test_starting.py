@@ -22,6 +22,7 @@ from adapters.service import Core
 from adapters.starting import LOST_IDS, SAVE_EVERY_US, Saver, Start, journal_rest, start
 from adapters.store import AlertJournal, DataDir
 from fusion.associate import NEXT_ID
+from fusion.order import Run
 from fusion.schema import US_PER_S, Frame
 from replay.log import LEFT, START, TICK
 from replay.simulate import Scenario
@@ -183,19 +184,19 @@ def test_sensors_are_told_of_what_a_state_on_the_disk_holds(tmp_path: Path) -> N
     with ThreadPoolExecutor(1) as syncer:
         saver = Saver(tmp_path / "checkpoint", "c" * 64, syncer)
 
-        def keep(tick_us: int, marks: dict[str, tuple[int, int]]) -> None:
+        def keep(tick_us: int, marks: dict[str, Run]) -> None:
             saver.keep(saver.about(1, Frame(1, tick_us, TICK, b"")), frozen({}), marks)
             assert saver._save is not None
             saver._save.result()
 
-        assert saver.sure({"R1": (1, 7)}) == {}
-        keep(10**15 + 1, {"R1": (1, 7)})
-        assert saver.sure({"R1": (1, 9)}) == {"R1": (1, 7)}
+        assert saver.sure({"R1": Run(1, 7, 0)}) == {}
+        keep(10**15 + 1, {"R1": Run(1, 7, 0)})
+        assert saver.sure({"R1": Run(1, 9, 0)}) == {"R1": Run(1, 7, 0)}
         (tmp_path / "checkpoint.new").mkdir()  # the disk refuses
-        keep(10**15 + 2, {"R1": (1, 9)})
+        keep(10**15 + 2, {"R1": Run(1, 9, 0)})
         assert saver.problem
-        assert saver.sure({"R1": (1, 12)}) == {"R1": (1, 7)}
-        assert Saver(None, "", syncer).sure({"R1": (1, 12)}) == {"R1": (1, 12)}
+        assert saver.sure({"R1": Run(1, 12, 0)}) == {"R1": Run(1, 7, 0)}
+        assert Saver(None, "", syncer).sure({"R1": Run(1, 12, 0)}) == {"R1": Run(1, 12, 0)}
 
 
 def test_a_replay_never_goes_on(crashed: Crashed) -> None:

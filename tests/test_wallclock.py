@@ -33,6 +33,15 @@ def test_set_back_by_a_second_it_goes_on_at_half_speed_until_the_machine_has_cau
     assert said[-1] == START_US - 1_000_000 + 3_900_000
 
 
+def test_what_arrives_while_nobody_looks_is_stamped_on() -> None:
+    """The end is decided on where ticks are made; a clock that was right again by then has done no harm."""
+    clock = WallClock()
+    clock.at(START_US, 0)
+    said = [clock.stamp(START_US + t - 3_600_000_000, t) for t in (100_000, 200_000)]
+    assert said == [START_US + 50_000, START_US + 100_000]
+    assert clock.at(START_US + 300_000, 300_000) == START_US + 300_000
+
+
 def test_set_back_by_an_hour_it_ends_loudly() -> None:
     clock = WallClock()
     clock.at(START_US, 0)

@@ -65,7 +65,7 @@ class Witness:
         elif topic.startswith("alert/"):
             self.alerts.setdefault(topic.removeprefix("alert/"), []).append(payload)
         elif payload:
-            sensor, _, seq = watermark.decode(payload)
+            sensor, _, seq, _ = watermark.decode(payload)
             self.marks[sensor] = seq
 
     def close(self) -> None:

@@ -153,7 +153,6 @@ class World:
         self.buried: list[asyncio.Task[Any]] = []
         self.quiet = False
         self.over = False  # nobody dies any more
-        self.unknown = False  # a power cut took the first messages of a sensor, see `_forget`
         self.unfused = Unfused(ResendParams(patience_s=1.5, most_pause_s=4.0))
 
     @contextmanager
@@ -346,16 +345,9 @@ class World:
         self.buried += life.tasks
         self.loop.call_soon(self._bury, life, context=self.context)
         if why == "power cut":
-            self._forget()
             for words in self.disk.power_cut():
                 self.tell(f"  {words}")
             self.boot.write_text(str(self.lives), encoding="ascii")
-
-    def _forget(self) -> None:
-        """A service that has no memory of a sensor counts its messages from the first that it hears: what it heard
-        before the power cut and had not yet kept is not asked for. A known limit (docs/explanation/mqtt.md)."""
-        marks = self.service._saver._marks if self.service is not None else {}
-        self.unknown |= any(marks.get(name, (-1, -1))[1] < 0 for name in sky.SENSORS)
 
     def _bury(self, life: Life) -> None:
         """Whatever its tasks would still do comes to nothing."""
@@ -451,7 +443,7 @@ class World:
         """Watermarks at the broker."""
         kept = (self.net.retained.get(f"{BASE}in/{name}/watermark") for name in sky.SENSORS)
         told = [watermark.decode(message.payload) for message in kept if message is not None]
-        return {sensor: seq for sensor, _, seq in told}
+        return {sensor: seq for sensor, _, seq, _ in told}
 
     def _hear(self, message: Outgoing) -> None:
         topic = message.topic.removeprefix(BASE)
@@ -459,7 +451,8 @@ class World:
             self.log_heard.append(message.payload)
         elif topic.startswith("alert/"):
             name = topic.removeprefix("alert/")
-            if message.payload and not any(self.heard.get(name, ())):
+            # What a cold start found in the journal is told first as it stood, perhaps by a clock that was wrong.
+            if message.payload and name not in self.flights_heard.values():
                 flight = accountant.flight_of(alert.decode(message.payload), FLIGHTS)
                 if flight is not None:
                     self.flights_heard[flight.number] = name
@@ -482,6 +475,6 @@ class World:
         until_us = START_US + round((FIRST_S + self.turn * SPOKEN_S) * US_PER_S)
         books = Books(
             [replace(flight, until_us=until_us) for flight in FLIGHTS], place().expected, journal, self.log_heard,
-            self.heard, kept, told, self.items, 0, self.last(), self.marks(), cold or self.unknown,
+            self.heard, kept, told, self.items, 0, self.last(), self.marks(), cold,
         )  # fmt: skip
         return [*accountant.faults(books), *checks.more(self, journal, kept)]
