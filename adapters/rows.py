@@ -170,6 +170,21 @@ def ellipse(row: Row) -> Ellipse | None:
     return Ellipse(math.sqrt(max(mean + reach, 0.0)), math.sqrt(max(least, 0.0)), azimuth)
 
 
+def outline(row: Row, corners: int = 24) -> list[tuple[float, float]]:
+    """The ellipse of a track's place as a closed ring of (latitude, longitude), degrees; empty where not known."""
+    found = ellipse(row)
+    if found is None or row.lat_deg is None or row.lon_deg is None:
+        return []
+    turned = np.arange(corners + 1) % corners * (2.0 * math.pi / corners)
+    along, across = found.major_m * np.cos(turned), found.minor_m * np.sin(turned)
+    azimuth = math.radians(found.azimuth_deg) + np.arctan2(across, along)
+    n = np.ones(corners + 1)
+    lat, lon, _ = geo.direct(
+        n * math.radians(row.lat_deg), n * math.radians(row.lon_deg), azimuth % (2.0 * math.pi), np.hypot(along, across)
+    )
+    return list(zip(np.degrees(lat).round(6).tolist(), np.degrees(lon).round(6).tolist(), strict=True))
+
+
 def _words(index: NDArray[Any], words: tuple[str, ...] | list[str]) -> list[str | None]:
     return [words[i] if 0 <= i < len(words) else None for i in index.tolist()]
 

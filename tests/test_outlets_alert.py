@@ -9,16 +9,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
-from adapters import samples
+from adapters import samples, ulids
 from adapters.broker import BrokerSettings, now_us
 from adapters.formats import alert as alerts
-from adapters.formats import cat004, cot, geojson
+from adapters.formats import cap, cat004, cot, czml, geojson, kml, sapient
+from adapters.formats import status as statuses
 from adapters.outlets.asterix import Teller
+from adapters.outlets.cap import Drafter, Wanted
 from adapters.outlets.cot import CotOutlet
 from adapters.outlets.geojson import GeoJson, Mouth
 from adapters.outlets.listener import Listener
+from adapters.outlets.maps import as_czml, as_kml
 from adapters.outlets.systemtracks import Sender
 from adapters.outlets.web import geojson_pages, tar1090_pages
 from adapters.samples import NAMES
@@ -121,6 +125,35 @@ def test_an_alert_is_raised_changed_and_closed_under_one_id_in_every_dialect() -
     last = listener.held.track(RAISED.track)
     assert last is not None
     assert cot.track(last, NAMES.site, LIFE[2]).type == "a-s-A"
+
+
+def test_an_update_and_an_end_reach_sapient_cap_kml_and_czml_under_the_same_id() -> None:
+    """What each says at every transition; what peers read of it is in their own tests."""
+    listener = Listener(BrokerSettings("127.0.0.1"), NAMES.site, "test")
+    listener.held.take(f"{BASE}status", statuses.encode(statuses.StatusInfo(NAMES.site, now_us(), "live", 5)), True, 1)
+    node, drafter = sapient.Node(sapient.node_of(NAMES.site), NAMES.site), Drafter(Wanted(NAMES.site, "a@example.org"))
+    drafts: list[cap.Draft] = []
+    warned, shown, packets = [], [], []
+    for n, said in enumerate(LIFE):
+        near = msgspec.json.decode(track_payload(17, now_us())) | {"time_to_border_s": 500.0 - 150.0 * n}
+        listener.held.take(f"{BASE}track/{RAISED.track}", msgspec.json.encode(near), False, now_us())
+        before = listener.held.alert_number
+        say(listener, said)
+        (found,) = listener.held.alert_changes(before).alerts if before else listener.held.alerts()
+        warned.append(sapient.alert(node, found, now_us()).alert)
+        drafts += [draft for _, _, draft in drafter.due(listener.held, True, now_us() + n)]
+        shown.append([mark.said["state"] for mark in kml.decode(as_kml(listener)) if mark.folder == kml.ALERTS])
+        packets.append([p.properties["id"] for p in czml.decode(as_czml(listener)) if p.id.startswith("alert.")])
+    assert {ulids.alert_of(one.alert_id) for one in warned} == {RAISED.id}
+    assert [one.status for one in warned] == [1, 2, 1, 5]  # active, acknowledged, active again, clear
+    assert {draft.incident for draft in drafts} == {f"vedette.{NAMES.site}.{RAISED.id}"}
+    assert [(draft.type, draft.level) for draft in drafts] == [
+        ("Alert", "yellow"),
+        ("Update", "red"),
+        ("Update", "clear"),
+    ]
+    assert shown == [["raised"], ["acknowledged"], ["updated"], []]
+    assert packets == [[RAISED.id]] * 3 + [[]]
 
 
 def test_in_asterix_it_has_one_number_from_its_first_word_to_its_end() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -22,7 +22,7 @@ DONE, FAILED = 0, 1
 out = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Give the picture to maps and systems of others: asterix, cap, cot, geojson, sapient, tar1090.",
+    help="Give the picture to maps and systems of others: asterix, cap, cot, czml, geojson, kml, sapient, tar1090.",
 )
 Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
@@ -65,6 +65,64 @@ def geojson(
 
             outlet = Web(*place_of(listen, "--listen"), geojson_pages())
         code = listening("geojson", config, broker, site, outlet.serve, outlet.words)
+    raise typer.Exit(code)
+
+
+@out.command()
+def kml(
+    file: Annotated[Path | None, typer.Option(help="File to write anew every --every seconds.")] = None,
+    listen: Annotated[str, typer.Option(help="HOST:PORT to answer GET /vedette.kml and /picture.kml at.")] = "",
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two states.")] = 1.0,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """KML, for Google Earth: tracks above the ground, where each is with one sigma, open alerts.
+
+    \b
+    Examples:
+      vedette out kml --listen 127.0.0.1:8083 --broker 127.0.0.1:1883 --site lt-east
+      vedette out kml --file picture.kml --every 5
+    """
+    _as_map("kml", file, listen, every_s, config, broker, site)
+
+
+@out.command()
+def czml(
+    file: Annotated[Path | None, typer.Option(help="File to write anew every --every seconds.")] = None,
+    listen: Annotated[str, typer.Option(help="HOST:PORT to answer GET /picture.czml at.")] = "",
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two states.")] = 1.0,
+    config: Folder = DEFAULT_FOLDER,
+    broker: Broker = "",
+    site: Site = "",
+) -> None:
+    """CZML, for Cesium: the same, with heights above the WGS84 ellipsoid.
+
+    \b
+    Example:
+      vedette out czml --listen 127.0.0.1:8084 --broker 127.0.0.1:1883 --site lt-east
+    """
+    _as_map("czml", file, listen, every_s, config, broker, site)
+
+
+def _as_map(
+    name: str, file: Path | None, listen: str, every_s: float, config: Path, broker: str, site: str
+) -> NoReturn:
+    log.setup("info")
+    log.prepare_numerics()
+    with refusals():
+        from adapters.outlets.maps import Files, as_czml, as_kml, czml_pages, kml_pages
+
+        if (file is not None) == bool(listen):
+            raise ConfigError("command line", "--file", "one of --file and --listen is needed", "name one")
+        if file is not None:
+            outlet: Outlet = Files(as_kml if name == "kml" else as_czml, every_s, file)
+        else:
+            from adapters.outlets.web import Web
+
+            where = place_of(listen, "--listen")
+            outlet = Web(*where, kml_pages(*where) if name == "kml" else czml_pages())
+        code = listening(name, config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)
 
 
