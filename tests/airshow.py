@@ -169,6 +169,7 @@ class Show:
         self.names: dict[int, str] = {}  # drone -> callsign
         self.bad_sensor = False
         self.silent = False
+        self.mode, self.load_level = "peace", 0
         self.said: list[tuple[str, Row]] = []
         self._seq = 0
         self._dirty: dict[str, None] = dict.fromkeys(self.alerts)
@@ -248,7 +249,7 @@ class Show:
 
     async def _slowly(self, connection: Connection, t_s: float, rows: Sequence[Row]) -> None:
         status = {"schema": "vedette.status.v1", "site": "demo", "time": rfc3339(round(t_s * 1e6)), "state": "live"}
-        said = {**status, "simulated": True, "mode": "peace", "load_level": 0}
+        said = {**status, "simulated": True, "mode": self.mode, "load_level": self.load_level}
         await connection.publish(f"{self._base}status", dump(said), retain=True)
         for name in ("R1", "R2", "A1"):
             state = "stale" if self.bad_sensor and name == "R2" else "ok"

@@ -87,6 +87,7 @@ class Ui:
     def __init__(self, folder: Path, broker_port: int, extra: str = "") -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
+        self.data = folder / "var"
         self._folder = folder / "config"
         shutil.copytree(ROOT / "config", self._folder)
         text = (self._folder / "service.toml").read_text("utf-8")
