@@ -23,7 +23,7 @@ SITUATIONS = 20_000
 UNITS = {"mps": "m/s", "m": "m", "s": "s"}
 DERIVED = (  # follow from what is drawn, so that no situation contradicts itself
     *("slow", "low", "near", "inside", "within_border", "exempt", "depth"),
-    *("unpowered", "birdlike", "soaring", "skimming"),
+    *("unpowered", "birdlike", "soaring", "planelike", "skimming"),
     *("probability_slow", "probability_low", "probability_inside", "protected_name"),
 )
 COUNTS = ("plots", "protected_severity")  # whole numbers
@@ -258,6 +258,7 @@ def _limits(sides: Sequence[RuleSet]) -> tuple[dict[str, list[float]], dict[str,
             ("speed", words.slow_mps), ("height_above_ground", words.low_m), ("distance", words.near_m),
             ("distance", 0.0), ("probability_unpowered", words.p_unpowered), ("probability_bird", words.p_bird),
             ("probability_soaring", words.p_soaring), ("probability_skimming", words.p_skim),
+            ("probability_light_aircraft", words.p_light_aircraft),
         ):  # fmt: skip
             limits.setdefault(quantity, []).append(value)
         for condition in (

@@ -104,6 +104,9 @@ class WordsFile(Strict):
         default=None, description="mean probability from which it is unpowered: birds, balloon, echo, paraglider"
     )
     p_bird: Probability | None = Field(default=None, description="mean probability from which it is birdlike")
+    p_light_aircraft: Probability | None = Field(
+        default=None, description="mean probability from which it is planelike"
+    )
     p_soaring: Probability | None = Field(default=None, description="mean probability from which it is soaring")
     skim_m: float | None = Field(
         default=None, ge=0, le=10_000, description="height above ground at most this skims, metres"

@@ -33,11 +33,15 @@ SKIM_FORGET_S = 60.0  # errors of a height last for some 20 s
 KNOWN_S = 60.0  # what was looked at for shorter leaves nothing
 HEIR_S = 60.0  # an heir begins with the weight of so much time at most
 TRIAL_S = 60.0  # and has to move as what it goes on from for so long: birds turn later, its speed is known by then
-QUANTITIES = ("probability_unpowered", "probability_bird", "probability_soaring", "probability_skimming")
+QUANTITIES = (
+    *("probability_unpowered", "probability_bird", "probability_soaring", "probability_light_aircraft"),
+    "probability_skimming",
+)
 _PARTS = (
     (ObjectClass.BIRD_FLOCK, ObjectClass.BALLOON, ObjectClass.FIXED_ECHO, ObjectClass.PARAGLIDER),
     (ObjectClass.BIRD_FLOCK,),
     (ObjectClass.PARAGLIDER,),
+    (ObjectClass.LIGHT_AIRCRAFT,),
 )
 _SECONDS, _LIKE, _HIGH, _SKIM, _WIDTH = 0, 1, 1 + len(_PARTS), 2 + len(_PARTS), 3 + len(_PARTS)
 _FADES = np.array([FORGET_S] * _HIGH + [SKIM_FORGET_S] * 2)

@@ -42,6 +42,7 @@ class Words:
     p_unpowered: float = 0.3  # mean probability from which it is like birds, balloons, echoes, paragliders
     p_bird: float = 0.2  # the same of birds alone
     p_soaring: float = 0.2  # the same of a paraglider: smaller, since one flown in must be told
+    p_light_aircraft: float = 0.35  # the same of a light aircraft: drones of a propeller stay below 0.32
     skim_m: float = 200.0  # height above ground at most this skims: most birds that travel fly higher
     p_skim: float = 0.4  # mean probability, over a minute: what flies at skim_m has half of it, less some noise
     live_s: float = 30.0  # a claim or a reply older than this is no live identity: six turns of a 5 s radar
@@ -106,6 +107,9 @@ _SPECS = (
     _number("probability_unpowered", "", "probability_unpowered", "mean over minutes of being one of `unpowered`"),
     _number("probability_bird", "", "probability_bird", "mean over minutes of being a flock of birds"),
     _number("probability_soaring", "", "probability_soaring", "mean over minutes of being a paraglider"),
+    _number(
+        "probability_light_aircraft", "", "probability_light_aircraft", "mean over minutes of being a light aircraft"
+    ),
     _number("probability_skimming", "", "probability_skimming", "mean over a minute of being lower than words.skim_m"),
     _number("age", "s", "age_s", "time since the first plot"),
     _number("data_age", "s", "data_age_s", "time since the last plot"),
@@ -119,6 +123,7 @@ _SPECS = (
     _flag("unpowered", "like birds, a balloon, a fixed echo or a paraglider, for minutes: words.p_unpowered"),
     _flag("birdlike", "like a flock of birds, for minutes: words.p_bird"),
     _flag("soaring", "like a paraglider, for minutes: words.p_soaring"),
+    _flag("planelike", "like a light aircraft, for minutes: words.p_light_aircraft"),
     _flag("skimming", "lower than words.skim_m for a minute: words.p_skim; unknown without a height"),
     _flag("exempt", "cooperative, or within a declared volume"),
     _flag("cooperative", "a live cooperative identity that radar does not contradict"),
@@ -137,7 +142,12 @@ _SPECS = (
     ),
 )
 QUANTITIES: Mapping[str, QuantitySpec] = {spec.name: spec for spec in _SPECS}
-_LIKE = {"unpowered": "probability_unpowered", "birdlike": "probability_bird", "soaring": "probability_soaring"}
+_LIKE = {  # word: the mean that it goes by, and the field of `Words` that says from where on
+    "unpowered": ("probability_unpowered", "p_unpowered"),
+    "birdlike": ("probability_bird", "p_bird"),
+    "soaring": ("probability_soaring", "p_soaring"),
+    "planelike": ("probability_light_aircraft", "p_light_aircraft"),
+}
 CLASS_NAMES = classes.NAMES
 ORDERINGS = ("<=", ">=", "<", ">")
 SENTENCE = "{object}, {identity}, {place}, {motion}, {height}{crossing}; {seen}."  # of a rule that brings none
@@ -333,10 +343,9 @@ def with_words(scene: Scene, words: Words) -> Scene:
     flags.setdefault("near", _flag_where(outside & (distance <= words.near_m), ~np.isnan(within) & ~np.isnan(distance)))
     both = flags["within_border"] * flags.get("from_outside", blank)
     flags.setdefault("inside", np.where(flags["within_border"] == 0.0, 0.0, both))
-    for word, part in (("unpowered", words.p_unpowered), ("birdlike", words.p_bird), ("soaring", words.p_soaring)):
-        like = np.nan_to_num(numbers.get(_LIKE[word], blank))  # without evidence it is none of these
-        numbers[_LIKE[word]] = like
-        flags.setdefault(word, (like >= part).astype(np.float64))
+    for word, (mean, limit) in _LIKE.items():
+        numbers[mean] = np.nan_to_num(numbers.get(mean, blank))  # without evidence it is none of these
+        flags.setdefault(word, (numbers[mean] >= getattr(words, limit)).astype(np.float64))
     skims = numbers.get("probability_skimming", blank)
     skims = np.where(np.isnan(skims), at_most("height_above_ground", words.skim_m), skims)
     numbers["probability_skimming"] = skims
@@ -384,7 +393,7 @@ def scene_of(
         "plots": tracks.hits.astype(np.float64),
         "depth": np.where(a.distance_m <= 0.0, -a.distance_m, np.nan),
         **_numbers_ahead(f),
-        **(likeness or dict.fromkeys(_LIKE.values(), np.zeros(len(tracks)))),
+        **(likeness or {}),
     }
     sigmas = {
         "speed": a.sigma_speed_mps,

@@ -1,7 +1,7 @@
 """Campaigns of false alarms: drawn nights, busy civil days, real flights moved to the border.
 
-A night takes about a minute and a half of one processor. Seeds below 300 were looked at while the rules were made; the
-campaigns begin at 301.
+A night takes about a minute and a half of one processor. Seeds below 304 were looked at while the rules were made; the
+campaigns begin at 401.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ CAMPAIGNS = (
     Campaign(
         "mixed-nights",
         "Drones among everything harmless: recall and precision as DESIGN 5 counts, and the warning before the border.",
-        seeds(60, 301),
+        seeds(60, 401),
         mixed_night,
         judge_nights,
     ),
-    Campaign("civil-days", "Five hundred civil flights at the border.", seeds(24, 301), civil_day, judge_civil),
+    Campaign("civil-days", "Five hundred civil flights at the border.", seeds(24, 401), civil_day, judge_civil),
     Campaign(
         "moved-flights", "Real flights moved 5 to 30 km inside.", tuple(map(str, range(9))), moved_flights, judge_moved
     ),
