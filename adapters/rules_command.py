@@ -186,6 +186,7 @@ def _print_outcome(outcome: Outcome) -> None:
     for _, _, lines in sorted(rows):
         print("\n    ".join(lines))
     for reason, count in sorted(outcome.refused.items()):
-        print(f"refused {count} of the recording's inputs: {reason}")
+        cure = ". Cure: --config FOLDER whose sensors.toml has the recording's sensors" * (reason == "unknown-sensor")
+        print(f"refused {count} of the recording's inputs: {reason}{cure}")
     counts = (len(outcome.gained), len(outcome.lost), len(outcome.changed), outcome.same)
     print("{} gained, {} lost, {} changed, {} the same".format(*counts))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from adapters import config, dryrun, simulate_command
+from adapters import config, dryrun, rules_command, simulate_command
 from adapters.cli import app
 from adapters.dryrun import Life, compare
 from adapters.formats import command
@@ -155,3 +155,11 @@ def test_command_prints_what_differs_and_ends_with_its_status(
     assert [item["rule"] for item in plain["lost"]] == ["low-slow-near"]
     wrong = CliRunner().invoke(app, ["rules", "dry-run", str(tmp_path / "none.jsonl"), "--rules", base, "-c", folder])
     assert wrong.exit_code == 2
+
+
+def test_a_configuration_of_other_sensors_is_told_with_the_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    rules_command._print_outcome(dryrun.Outcome(refused={"future": 2, "unknown-sensor": 3}))
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first == "refused 2 of the recording's inputs: future"
+    assert second.startswith("refused 3 of the recording's inputs: unknown-sensor. Cure: --config FOLDER ")
+    assert last.startswith("0 gained")

@@ -77,6 +77,14 @@ def test_what_was_just_seen_is_nothing_yet_and_what_is_birds_for_a_minute_is_bir
     assert found["probability_unpowered"][1] == 0.0
 
 
+def test_a_light_aircraft_is_planelike_and_not_unpowered() -> None:
+    like = Likeness()
+    for t_s in range(61):
+        found = like.of(table([1, 2], t_s), sure(ObjectClass.LIGHT_AIRCRAFT, ObjectClass.FIXED_WING_DRONE))
+    assert found["probability_light_aircraft"].tolist() == [pytest.approx(0.75, abs=0.01), 0.0]
+    assert found["probability_unpowered"].tolist() == [0.0, 0.0]
+
+
 def test_silence_is_no_evidence_and_a_long_gap_counts_as_one_plot() -> None:
     like = Likeness()
     birds = sure(ObjectClass.BIRD_FLOCK)
