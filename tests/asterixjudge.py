@@ -22,6 +22,7 @@ JUDGES: dict[int, Any] = {
     62: gen.Cat_062_1_21,
     63: gen.Cat_063_1_7,
     65: gen.Cat_065_1_6,
+    205: gen.Cat_205_1_0,
 }
 
 

@@ -101,10 +101,10 @@ def test_stations_and_neighbours_become_claims_and_tracks() -> None:
         assert dict.fromkeys(read.batch.address.tolist()) == {0x489ABC: None}
 
 
-class Everybody(dict[tuple[int, int], str]):
+class Everybody(dict[tuple[int, ...], str]):
     """Whoever sends is one of three sensors."""
 
-    def get(self, key: tuple[int, int], default: object = None) -> str:
+    def get(self, key: tuple[int, ...], default: object = None) -> str:
         return f"S{sum(key) % 3}"
 
 

@@ -1,5 +1,5 @@
 """Who speaks ASTERIX, over UDP or from a recording, as batches and words of our sensors: radars (CAT048 and CAT034),
-ADS-B ground stations (CAT021) and neighbours' trackers (CAT062).
+ADS-B ground stations (CAT021), neighbours' trackers (CAT062) and radio direction finders (CAT205).
 
 Which of them is which sensor is told by SAC and SIC. One that nobody named, a category that is none of these, and a
 datagram that is none at all are counted by reason and skipped. A message does not say where its radar is: that stands
@@ -25,13 +25,13 @@ import structlog
 from adapters.asterix import Block, Layout, Walked, blocks, near, walk
 from adapters.bridges.common import TOGETHER_S, Heard, Numbered, Tally
 from adapters.broker import now_us
-from adapters.formats import cat021, cat034, cat048, cat062
+from adapters.formats import cat021, cat034, cat048, cat062, cat205
 from adapters.wire import Decoded
 from fusion.schema import I4, I8, US_PER_S, Frame, Invalid, SensorKind, SensorSpec, SensorStatus, take
 
 MOST_DATAGRAMS = 10_000  # between two looks; more are dropped and counted
 STATUS_EVERY_US = 10 * US_PER_S
-Named = Mapping[tuple[int, int], str]  # (SAC, SIC): sensor
+Named = Mapping[tuple[int, ...], str]  # (SAC, SIC): sensor; of finders also (SAC, SIC, identification)
 _log = structlog.get_logger("vedette.bridge")
 
 
@@ -49,14 +49,18 @@ REPORTS = {
     cat021.CATEGORY: _Reading(cat021.LAYOUT, cat021.of, cat021.plots, "station", SensorKind.ADSB),
     cat048.CATEGORY: _Reading(cat048.LAYOUT, cat048.of, cat048.plots, "radar", SensorKind.RADAR_2D),
     cat062.CATEGORY: _Reading(cat062.LAYOUT, cat062.of, cat062.plots, "neighbour", SensorKind.TRACK),
+    cat205.CATEGORY: _Reading(cat205.LAYOUT, cat205.of, cat205.plots, "finder", SensorKind.BEARING),
 }
+
+
+_NOBODY: Named = MappingProxyType({})
 
 
 class Ear:
     """Datagrams in, what they say out; keeps only what was said last of each radar's state and place."""
 
-    def __init__(self, radars: Named, stations: Named = MappingProxyType({}), neighbours: Named = MappingProxyType({})):
-        self._named = {"radar": radars, "station": stations, "neighbour": neighbours}
+    def __init__(self, radars: Named, stations: Named = _NOBODY, neighbours: Named = _NOBODY, finders: Named = _NOBODY):
+        self._named = {"radar": radars, "station": stations, "neighbour": neighbours, "finder": finders}
         self._said: dict[str, tuple[str, int]] = {}  # state, and when it was told
         self._placed: list[str] = []
 
@@ -91,7 +95,8 @@ class Ear:
                 heard.refused[f"category-{category}"] += len(some)
 
     def _reports(self, reading: _Reading, reports: Any, rx_us: int, heard: Heard) -> None:
-        for name, rows in self._owners(reading.sender, reports.sac, reports.sic, heard.refused):
+        own = getattr(reports, "finder", None)
+        for name, rows in self._owners(reading.sender, reports.sac, reports.sic, heard.refused, own):
             decoded = reading.plots(take(reports, rows), SensorSpec(name, 0, reading.kind), rx_us)
             heard.refused.update(decoded.rejected)
             if len(decoded.batch):
@@ -118,13 +123,19 @@ class Ear:
             where = {"lat_deg": round(float(lat), 5), "lon_deg": round(float(lon), 5), "height_m": height_m}
             _log.info("the radar says where it is", sensor=name, **where)
 
-    def _owners(self, sender: str, sac: I4, sic: I4, refused: Counter[str]) -> Iterator[tuple[str, I8]]:
-        code = sac.astype(np.int64) << 8 | sic
+    def _owners(
+        self, sender: str, sac: I4, sic: I4, refused: Counter[str], own: I4 | None = None
+    ) -> Iterator[tuple[str, I8]]:
+        """`own`: an identification beside SAC and SIC, -1 where there is none; then it is part of who speaks."""
+        own = np.full(len(sac), -1, np.int32) if own is None else own
+        code = sac.astype(np.int64) << 17 | sic.astype(np.int64) << 9 | (own + 1)
         for one in np.unique(code).tolist():
             rows = np.flatnonzero(code == one)
-            name = self._named[sender].get((one >> 8, one & 0xFF))
+            who: tuple[int, ...] = (one >> 17, one >> 9 & 0xFF, (one & 0x1FF) - 1)
+            who = who if who[2] >= 0 else who[:2]
+            name = self._named[sender].get(who)
             if name is None:
-                refused[f"{sender}-{one >> 8}/{one & 0xFF}"] += len(rows)
+                refused[f"{sender}-{'/'.join(map(str, who))}"] += len(rows)
             else:
                 yield name, rows
 

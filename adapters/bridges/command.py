@@ -24,7 +24,7 @@ bridge.command()(receivers.readsb)
 bridge.command()(receivers.remoteid)
 bridge.command()(receivers.sapient)
 bridge.command()(receivers.sbs)
-_SENDER = re.compile(r"(\d{1,3})/(\d{1,3})=([A-Za-z0-9_-]{1,32})")
+_SENDER = re.compile(r"(\d{1,3}(?:/\d{1,3}){1,2})=([A-Za-z0-9_-]{1,32})")
 
 
 @bridge.callback()
@@ -37,6 +37,10 @@ def asterix(
     radar: Annotated[list[str] | None, typer.Option(help="SAC/SIC=SENSOR, for each radar: 25/201=R1.")] = None,
     station: Annotated[list[str] | None, typer.Option(help="The same for each ADS-B ground station (CAT021).")] = None,
     neighbour: Annotated[list[str] | None, typer.Option(help="The same for each tracker of others (CAT062).")] = None,
+    finder: Annotated[
+        list[str] | None,
+        typer.Option(help="The same for each direction finder (CAT205); or SAC/SIC/IDENT=SENSOR."),
+    ] = None,
     udp: Annotated[str, typer.Option(help="HOST:PORT to listen at.")] = "",
     group: Annotated[str, typer.Option(help="Multicast group to join there.")] = "",
     capture: Annotated[
@@ -49,7 +53,7 @@ def asterix(
     site: Annotated[str, typer.Option("--site", help="Site in the topics, vedette/v1/SITE/...")] = "demo",
 ) -> None:
     """Who sends ASTERIX, over UDP to the broker, or from a capture to a log for `replay`: radars (CAT048 and CAT034),
-    ADS-B ground stations (CAT021), trackers of neighbours (CAT062).
+    ADS-B ground stations (CAT021), trackers of neighbours (CAT062), radio direction finders (CAT205).
 
     What is no target, of another category or of a sender that is not named is counted by reason and skipped. Ends with
     SIGTERM or Ctrl-C; status 1 when the broker refuses or was never there. The account is VEDETTE_BROKER_USER and
@@ -59,13 +63,13 @@ def asterix(
     Examples:
       vedette bridge asterix --udp 0.0.0.0:8600 --radar 25/201=R1 --broker broker.example:1883 --site lt-east
       vedette bridge asterix --udp 192.0.2.7:8600 --group 239.1.2.3 --radar 25/201=R1 --radar 25/11=R2
-      vedette bridge asterix --udp 0.0.0.0:8600 --station 25/31=ADSB1 --neighbour 26/1=WEST
+      vedette bridge asterix --udp 0.0.0.0:8600 --station 25/31=ADSB1 --neighbour 26/1=WEST --finder 25/40=RDF1
       vedette bridge asterix --capture night.pcap --radar 25/201=R1 --out night.jsonl.gz
       vedette bridge asterix --capture night.ast --day 2026-03-20 --radar 25/201=R1 --out night.jsonl.gz
     """
     log.setup("info")
     with refusals():
-        ear = _ear(radar or [], station or [], neighbour or [])
+        ear = _ear(radar or [], station or [], neighbour or [], finder or [])
         if (capture is None) == (not udp) or (capture is None) != (out is None):
             raise ConfigError("command line", "--udp", "neither or both of --udp and --capture with --out", "take one")
         if day and capture is None:
@@ -74,12 +78,12 @@ def asterix(
     raise typer.Exit(code)
 
 
-def _ear(radars: list[str], stations: list[str], neighbours: list[str]) -> Ear:
+def _ear(radars: list[str], stations: list[str], neighbours: list[str], finders: list[str]) -> Ear:
     from adapters.bridges.asterix import Ear
 
-    if not radars and not stations and not neighbours:
+    if not (radars or stations or neighbours or finders):
         raise ConfigError("command line", "--radar", "nobody to listen to is named", "write for example 25/201=R1")
-    words = (("--radar", radars), ("--station", stations), ("--neighbour", neighbours))
+    words = (("--radar", radars), ("--station", stations), ("--neighbour", neighbours), ("--finder", finders))
     named = [dict(_named(option, text) for text in texts) for option, texts in words]
     sensors = [name for one in named for name in dict.fromkeys(one.values())]
     if len(sensors) != len(dict.fromkeys(sensors)):
@@ -87,11 +91,12 @@ def _ear(radars: list[str], stations: list[str], neighbours: list[str]) -> Ear:
     return Ear(*named)
 
 
-def _named(option: str, text: str) -> tuple[tuple[int, int], str]:
+def _named(option: str, text: str) -> tuple[tuple[int, ...], str]:
     found = _SENDER.fullmatch(text)
-    if found is None or max(int(found[1]), int(found[2])) > 255:
+    who = tuple(map(int, found[1].split("/"))) if found is not None else ()
+    if found is None or max(who) > 255 or (len(who) == 3 and option != "--finder"):
         raise ConfigError("command line", option, f"{text!r} is not SAC/SIC=SENSOR", "write for example 25/201=R1")
-    return (int(found[1]), int(found[2])), found[3]
+    return who, found[2]
 
 
 def _written(capture: Path, out: Path, ear: Ear, day: str, shift_s: float) -> int:
