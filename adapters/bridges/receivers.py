@@ -118,7 +118,8 @@ def remoteid(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883"
 
 
 def sapient(
-    connect: Annotated[str, typer.Option("--connect", help="HOST:PORT of the message handler.")],
+    connect: Annotated[str, typer.Option("--connect", help="HOST:PORT of a message handler.")] = "",
+    listen: Annotated[str, typer.Option("--listen", help="HOST:PORT at which nodes connect to us instead.")] = "",
     radar: Annotated[list[str] | None, typer.Option(help="UUID=SENSOR of a node that tells range and bearing.")] = None,
     bearing: Annotated[
         list[str] | None, typer.Option(help="The same of one that tells bearings: sound, radio.")
@@ -129,11 +130,13 @@ def sapient(
 ) -> None:
     """A SAPIENT network (BSI Flex 335 v2.0): detection reports of the nodes that are named.
 
-    What its other nodes say is counted. Tasks, alerts and status are read by nobody here. The rest is as for
+    With --connect they come from a message handler; with --listen nodes connect here and register, and their status is
+    that of their sensors. What is of other nodes, or no detection, is counted. Nobody is tasked. The rest is as for
     `vedette bridge sbs`.
 
     \b
-    Example:
+    Examples:
+      vedette bridge sapient --listen 0.0.0.0:5020 --radar fb3c36d4-981c-53a8-b9c5-75c0f0a6984a=R1 --site lt-east
       vedette bridge sapient --connect apex.example:5005 --radar fb3c36d4-981c-53a8-b9c5-75c0f0a6984a=R1 --site lt-east
     """
     log.setup("info")
@@ -150,10 +153,19 @@ def sapient(
                 if name in nodes or sensor in [spec.id for spec in nodes.values()]:
                     raise ConfigError("command line", option, f"{text!r} names one again", "give each its own sensor")
                 nodes[name] = SensorSpec(sensor, len(nodes), kind)
+        if bool(connect) == bool(listen):
+            raise ConfigError("command line", "--connect", "neither or both of --connect and --listen", "take one")
         if not nodes:
             raise ConfigError("command line", "--radar", "no node is named", "write --radar UUID=R1")
         sensors = [spec.id for spec in nodes.values()]
-        code = pass_on(from_tcp(*address(connect), sensors[0], Sapient(nodes), *sensors[1:]), sensors, broker, site)
+        if listen:
+            from adapters.bridges.sapientnodes import Nodes
+            from adapters.formats.sapient import Node, node_of
+
+            source = Nodes(Node(node_of(site), site), nodes).heard(*address(listen, "--listen"))
+        else:
+            source = from_tcp(*address(connect), sensors[0], Sapient(nodes), *sensors[1:])
+        code = pass_on(source, sensors, broker, site)
     raise typer.Exit(code)
 
 
@@ -166,12 +178,12 @@ def node_named(text: str, option: str) -> tuple[str, str]:
     return node.lower(), sensor
 
 
-def address(connect: str) -> tuple[str, int]:
+def address(connect: str, option: str = "--connect") -> tuple[str, int]:
     """Host and port. Raises ConfigError."""
     host, _, port = connect.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         cure = "write for example 127.0.0.1:30003"
-        raise ConfigError("command line", "--connect", f"{connect!r} is not HOST:PORT", cure)
+        raise ConfigError("command line", option, f"{connect!r} is not HOST:PORT", cure)
     return host.strip("[]"), int(port)
 
 

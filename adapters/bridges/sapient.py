@@ -33,12 +33,13 @@ class Sapient:
             try:
                 for payload in sapient.split(self._torn):
                     heard.pieces += 1
-                    self._take(payload, rx_us, heard)
+                    self.take(payload, rx_us, heard)
             except Invalid as fault:
                 heard.refused[fault.reason] += 1
                 self._torn.clear()
 
-    def _take(self, payload: bytes, rx_us: int, heard: Heard) -> None:
+    def take(self, payload: bytes, rx_us: int, heard: Heard) -> None:
+        """One whole message."""
         try:
             message = sapient.read(payload)
             kind = message.WhichOneof("content") or "nothing"

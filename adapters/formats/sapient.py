@@ -36,6 +36,7 @@ from sapient_msg.bsi_flex_335_v2_0.range_bearing_pb2 import (
     RANGE_BEARING_DATUM_TRUE,
     RangeBearing,
 )
+from sapient_msg.bsi_flex_335_v2_0.registration_ack_pb2 import RegistrationAck
 from sapient_msg.bsi_flex_335_v2_0.registration_pb2 import Registration
 from sapient_msg.bsi_flex_335_v2_0.sapient_message_pb2 import SapientMessage
 from sapient_msg.bsi_flex_335_v2_0.status_report_pb2 import StatusReport
@@ -360,7 +361,28 @@ def alert(node: Node, said: Alert, us: int, replayed: bool = False) -> SapientMe
     return _said(node, us, marked, alert=warned)
 
 
+def answer(node: Node, to: str, us: int, why_not: str = "") -> SapientMessage:
+    """To a node that registered here: accepted, or why not."""
+    said = RegistrationAck(acceptance=not why_not, ack_response_reason=[why_not] if why_not else [])
+    message = _said(node, us, registration_ack=said)
+    message.destination_id = to
+    return message
+
+
 # --- what others say ---
+
+_STATES = {
+    StatusReport.SYSTEM_OK: "ok", StatusReport.SYSTEM_WARNING: "degraded", StatusReport.SYSTEM_ERROR: "degraded",
+    StatusReport.SYSTEM_GOODBYE: "off",
+}  # fmt: skip
+
+
+def state_of(message: SapientMessage) -> tuple[str, str]:
+    """State and words of a status report, as we tell those of a sensor."""
+    report = message.status_report
+    words = "; ".join(one.status_value for one in report.status if one.status_value)
+    return _STATES.get(report.system, "degraded"), words or StatusReport.System.Name(report.system).lower()
+
 
 _PLACE_UNITS = {
     LOCATION_COORDINATE_SYSTEM_LAT_LNG_DEG_M: math.pi / 180.0,
