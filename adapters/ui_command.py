@@ -61,6 +61,7 @@ def ui(
 async def _serve(config: Config, settings: UiFile) -> None:
     from adapters.ui.coverage import CoverageMap
     from adapters.ui.listener import Listener
+    from adapters.ui.observed import Observed
     from adapters.ui.past import Past
     from adapters.ui.reports import Reports
     from adapters.ui.server import Page, serve
@@ -74,7 +75,9 @@ async def _serve(config: Config, settings: UiFile) -> None:
     past = Past(config.record_dir, config.data_dir / "alerts.jsonl")
     reports = Reports(config.data_dir / "incidents.db", config.zone_paths)
     watch, sightings = WatchLog(config.data_dir, past.happened), Sightings(listener, config.sensors)
-    cover = CoverageMap(config.sensors, lambda: _coverage(config))
+    observed = Observed(config.sensors)
+    listener.sky.see = observed.see
+    cover = CoverageMap(config.sensors, lambda: _coverage(config), observed)
     more = [*cover.routes(), *past.routes(), *reports.routes(), *watch.routes(), *sightings.routes()]
     page = Page(listener, lambda: _basemap(config, settings.band_m), more)
     watch.open()

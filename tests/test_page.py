@@ -274,9 +274,9 @@ def test_every_key_is_on_the_sheet_and_the_address_brings_the_view_back(page: Pa
 
 def test_coverage_at_a_height_is_asked_for_and_named(page: Page) -> None:
     page.keyboard.press("v")
-    expect(page.locator("#covering")).to_have_text("Coverage at 50 m above ground: R1, R2")
+    expect(page.locator("#covering")).to_contain_text("Coverage at 50 m above ground: R1, R2")
     page.keyboard.press("v")
-    expect(page.locator("#covering")).to_have_text("Coverage at 150 m above ground: R1, R2")
+    expect(page.locator("#covering")).to_contain_text("Coverage at 150 m above ground: R1, R2; dotted: seen so far")
     assert "cover=150" in page.url
     for _ in range(3):
         page.keyboard.press("v")

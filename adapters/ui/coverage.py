@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from adapters.incidentmap import collection, feature
 from adapters.ui.basemap import DIGITS
+from adapters.ui.observed import Observed
 from fusion import geo
 from fusion.coverage import COVERED, LOOKING
 from fusion.terrain import sample
@@ -67,7 +68,10 @@ def _runs(seen: Any, left: F8, right: F8) -> list[shapely.Polygon]:
 class CoverageMap:
     """`/coverage?agl_m=150`: a polygon for each sensor that looks. `load`: a second of work, done when first asked."""
 
-    def __init__(self, sensors: tuple[SensorSpec, ...], load: Callable[[], tuple[Coverage, Zones]]) -> None:
+    def __init__(
+        self, sensors: tuple[SensorSpec, ...], load: Callable[[], tuple[Coverage, Zones]], observed: Observed
+    ) -> None:
+        self._observed = observed
         self._sensors = [spec for spec in sensors if spec.has_site and spec.kind in LOOKING]
         self._load = load
         self._loaded: tuple[Coverage, Zones] | None = None
@@ -76,13 +80,15 @@ class CoverageMap:
 
     def routes(self) -> list[BaseRoute]:
         """Where to ask."""
-        return [Route("/coverage", self._get)]
+        return [Route("/coverage", self._get), Route("/observed", self._seen)]
+
+    async def _seen(self, request: Request) -> Response:
+        outlines = self._observed.outlines(_height_m(request))
+        told = [feature("LineString", ring, {"sensor": name, "observed": True}) for name, ring in outlines]
+        return Response(msgspec.json.encode(collection(told)), media_type="application/geo+json")
 
     async def _get(self, request: Request) -> Response:
-        try:
-            agl_m = int(request.query_params.get("agl_m", ""))
-        except ValueError:
-            agl_m = 0
+        agl_m = _height_m(request)
         if not LEAST_M <= agl_m <= MOST_M:
             return PlainTextResponse(f"agl_m is {LEAST_M} to {MOST_M}\n", 400)
         async with self._turn:
@@ -103,3 +109,11 @@ class CoverageMap:
             if not shape.is_empty:
                 features.append(feature(said["type"], said["coordinates"], {"sensor": spec.id, "agl_m": agl_m}))
         return msgspec.json.encode(collection(features))
+
+
+def _height_m(request: Request) -> int:
+    """What was asked for; 0: no height."""
+    try:
+        return int(request.query_params.get("agl_m", ""))
+    except ValueError:
+        return 0

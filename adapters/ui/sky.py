@@ -15,12 +15,13 @@ search areas and so on, and as "detail" the whole message of tracks with an open
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from adapters.ui.picture import COLUMNS, UNITS, Message, compact, decode
+from adapters.ui.picture import COLUMNS, UNITS, Message, Row, compact, decode
 from adapters.wire import load_json
 from fusion.schema import Invalid
 
@@ -85,6 +86,7 @@ class Sky:
         self._lost: dict[str, tuple[int, float, dict[str, Any]]] = {}
         self._parts: tuple[int, set[int], set[str]] = (-1, set(), set())
         self._told: dict[int, bytes] = {}  # since -> news, of the present version
+        self.see: Callable[[Sequence[Row]], None] = lambda rows: None  # told of the tracks of every picture
 
     # --- what comes ---
 
@@ -118,6 +120,7 @@ class Sky:
     def _picture(self, message: Message, now_s: float) -> None:
         version = self._next()
         self.picture_us, self.picture_s = message.t_us, now_s
+        self.see(message.tracks)
         for row in message.tracks:
             if len(self._tracks) >= TRACKS_MAX and row.id not in self._tracks:
                 self.refused["too many tracks"] = self.refused.get("too many tracks", 0) + 1

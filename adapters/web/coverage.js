@@ -29,15 +29,16 @@ export class Coverage {
     part("covering").hidden = cover_m === 0;
     if (cover_m === 0) return;
     say(part("covering"), `Coverage at ${cover_m} m above ground: is asked for …`);
-    const found = await ask(`/coverage?agl_m=${cover_m}`);
+    const [found, seen] = await Promise.all([ask(`/coverage?agl_m=${cover_m}`), ask(`/observed?agl_m=${cover_m}`)]);
     if (this.wanted_m !== cover_m) return;
     if (!found) {
       part("covering").hidden = true;
       toast("the coverage cannot be had", true);
       return;
     }
-    this.ground.covered.addFeatures(new ol.format.GeoJSON({ featureProjection: "EPSG:3857" }).readFeatures(found));
+    const read = new ol.format.GeoJSON({ featureProjection: "EPSG:3857" });
+    this.ground.covered.addFeatures([...read.readFeatures(found), ...(seen ? read.readFeatures(seen) : [])]);
     const names = found.features.map((/** @type {any} */ f) => f.properties.sensor).join(", ");
-    say(part("covering"), `Coverage at ${cover_m} m above ground${names ? `: ${names}` : ": nothing"}`);
+    say(part("covering"), `Coverage at ${cover_m} m above ground: ${names || "nothing"}${seen?.features.length ? "; dotted: seen so far" : ""}`);
   }
 }

@@ -46,7 +46,9 @@ export class Ground {
         stroke: stroke(this.colours.line),
         fill: f.get("alliance") === "ally" ? fill(this.colours.allied) : fill(this.colours.land),
       })),
-      layer(this.covered, () => new ol.style.Style({ stroke: stroke("#009e73"), fill: fill("rgba(0,158,115,0.14)") })),
+      layer(this.covered, (f) => new ol.style.Style({
+        stroke: f.get("observed") ? stroke("#009e73", 2, [2, 5]) : stroke("#009e73"), fill: fill("rgba(0,158,115,0.14)"),
+      })),
       layer(this.band, () => new ol.style.Style({ fill: fill(this.colours.band) })),
       layer(this.border, () => new ol.style.Style({ stroke: stroke(this.colours.border, 2) })),
       this.ringLayer,
