@@ -33,7 +33,7 @@ class _Geometry(msgspec.Struct):
 class _Properties(msgspec.Struct):
     kind: str
     probability: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
-    area_m2: Annotated[float, Meta(ge=0.0)] | None = None
+    area_m2: Annotated[float, Meta(ge=0)] | None = None
 
 
 class _Feature(msgspec.Struct):
