@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -9,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from adapters.ui.picture import COLUMNS
+from fusion.schema import US_PER_S, Frame
+from replay import recording
 from tests.browsing import Ui, chromium, tab
 from tests.mosquitto import Mosquitto
 from tests.test_ui_past import NAME, T0_S, recorded, recorded_rows
@@ -87,6 +90,34 @@ def test_a_second_is_shown_as_it_was_recorded_and_stepped_played_and_looped(page
     page.locator("#ticks").press("End")
     expect(page.locator("#shown")).to_have_text("live")
     expect(page.locator("body")).not_to_have_class(re.compile("replaying"))
+
+
+def test_the_line_goes_back_to_older_recordings_and_forth(browser: Browser, ui: Ui) -> None:
+    newer_s = T0_S + 7_200
+    path = ui.data / "recordings" / "e000008-20250728T044000Z.mcap"
+    recording.write(path, iter([Frame(1, newer_s * US_PER_S, "start", b"start")]))
+    os.utime(path, (newer_s + 300, newer_s + 300))
+    try:
+        with tab(browser, ui.url) as (page, _):
+            ticks = page.locator("#ticks")
+            expect(ticks).to_have_attribute("aria-valuemax", str(newer_s + 300))
+            for _back in range(8):
+                if page.locator("#earlier").is_disabled():
+                    break
+                before = ticks.get_attribute("aria-valuemax")
+                page.locator("#earlier").click()
+                expect(ticks).not_to_have_attribute("aria-valuemax", before or "")
+            expect(ticks).to_have_attribute("aria-valuemin", str(T0_S))
+            ticks.press("Home")
+            expect(page.locator("#state")).to_contain_text("REPLAY 2025-07-28 02:40:00")
+            ticks.press("End")
+            expect(ticks).to_have_attribute("aria-valuemax", str(newer_s + 300))
+            page.goto(f"{ui.url}#time=2025-07-28T02:40:30.000Z")
+            page.reload()
+            expect(page.locator("#state")).to_contain_text("REPLAY 2025-07-28 02:40:30")
+            expect(page.locator("#counts")).to_contain_text("tracks 4")
+    finally:
+        path.unlink()
 
 
 def test_nobody_orders_anything_of_the_past(page: Page) -> None:

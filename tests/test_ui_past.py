@@ -89,6 +89,24 @@ def test_the_timeline_names_its_span_and_every_alert_once(tmp_path: Path) -> Non
     assert (late["from_us"] // US_PER_S - T0_S, len(late["alerts"])) == (30, 2)
 
 
+def test_the_line_goes_back_over_recordings_that_have_a_gap_between_them(tmp_path: Path) -> None:
+    past = recorded(tmp_path)
+    later_s = T0_S + 7_200
+    recording.write(tmp_path / "e000008-20250728T044000Z.mcap", iter([Frame(1, later_s * US_PER_S, "start", b"start")]))
+    os.utime(tmp_path / "e000008-20250728T044000Z.mcap", (later_s + 300, later_s + 300))
+    newest = past.timeline(1_800)
+    assert (newest["first_us"], newest["newest_us"]) == (T0_S * US_PER_S, (later_s + 300) * US_PER_S)
+    assert newest["recorded"] == [(later_s * US_PER_S, (later_s + 300) * US_PER_S)]
+    assert newest["alerts"] == []
+    old = past.timeline(1_800, T0_S + 600)
+    assert (old["from_us"], old["to_us"]) == (T0_S * US_PER_S, (T0_S + 600) * US_PER_S)
+    assert old["recorded"] == [(T0_S * US_PER_S, (T0_S + 120) * US_PER_S)]
+    assert len(old["alerts"]) == 2
+    assert len(past.timeline(86_400)["recorded"]) == 2
+    assert past.timeline(1_800, 5)["from_us"] == T0_S * US_PER_S
+    assert past.timeline(1_800, 2**40)["to_us"] == newest["newest_us"]
+
+
 def test_what_the_journal_gets_meanwhile_is_read_on(tmp_path: Path) -> None:
     past = recorded(tmp_path)
     assert len(past.timeline(1_800)["alerts"]) == 2
@@ -100,7 +118,7 @@ def test_what_the_journal_gets_meanwhile_is_read_on(tmp_path: Path) -> None:
 
 def test_nothing_recorded_and_damaged_files_are_an_empty_past(tmp_path: Path) -> None:
     past = Past(tmp_path / "none", tmp_path / "none.jsonl")
-    assert past.timeline(1_800) == {"from_us": 0, "to_us": 0, "alerts": []}
+    assert past.timeline(1_800)["to_us"] == past.timeline(1_800)["first_us"] == 0
     (tmp_path / NAME).write_bytes(b"no recording at all")
     (tmp_path / "alerts.jsonl").write_bytes(b'{"payload":"{\\"schema\\":\\"vedette.alert.v1\\""}\nhalf a line')
     past = Past(tmp_path, tmp_path / "alerts.jsonl")

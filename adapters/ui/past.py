@@ -62,11 +62,12 @@ class Past:
     async def _timeline(self, request: Request) -> Response:
         try:
             span_s = int(request.query_params.get("span_s", SPAN_S))
+            to_s = int(request.query_params.get("to_s", 0))
         except ValueError:
-            span_s = 0
+            span_s = to_s = 0
         if not 60 <= span_s <= SPAN_MAX_S:
-            return PlainTextResponse(f"span_s is 60 to {SPAN_MAX_S}\n", 400)
-        return await self._answer(lambda: self.timeline(span_s))
+            return PlainTextResponse(f"span_s is 60 to {SPAN_MAX_S}, to_s whole seconds since 1970\n", 400)
+        return await self._answer(lambda: self.timeline(span_s, to_s))
 
     async def _past(self, request: Request) -> Response:
         try:
@@ -86,20 +87,29 @@ class Past:
 
     # --- what there is ---
 
-    def timeline(self, span_s: int) -> dict[str, Any]:
-        """From when to when there are pictures, and the alerts that were raised between."""
+    def timeline(self, span_s: int, to_s: int = 0) -> dict[str, Any]:
+        """From when to when there are pictures, at most `span_s` up to `to_s` (0: the newest), the stretches that are
+        recorded between, and the alerts that were raised."""
         files = self._files()
         if not files:
-            return {"from_us": 0, "to_us": 0, "alerts": []}
-        to_us = max(_written_us(path) for _, path in files)
-        from_us = max(files[0][0], to_us - span_s * US_PER_S)
+            return {"first_us": 0, "newest_us": 0, "from_us": 0, "to_us": 0, "recorded": [], "alerts": []}
+        ends_us = [_written_us(path) for _, path in files]
+        first_us, newest_us = files[0][0], max(ends_us)
+        to_us = min(newest_us, max(to_s * US_PER_S, first_us + 60 * US_PER_S)) if to_s > 0 else newest_us
+        from_us = max(first_us, to_us - span_s * US_PER_S)
+        recorded = [
+            (max(start_us, from_us), min(end_us, to_us))
+            for (start_us, _), end_us in zip(files, ends_us, strict=True)
+            if start_us < to_us and end_us > from_us
+        ]
         self._hear()
         first: dict[str, dict[str, Any]] = {}
         for t_us, said in zip(self._times_us, self._alerts, strict=True):
             if from_us <= t_us <= to_us:
                 tick = {"t_us": t_us, "severity": said["severity"], "track": said["track"], "state": said["state"]}
                 first.setdefault(said["id"], tick)
-        return {"from_us": from_us, "to_us": to_us, "alerts": list(first.values())}
+        whole = {"first_us": first_us, "newest_us": newest_us, "from_us": from_us, "to_us": to_us}
+        return {**whole, "recorded": recorded, "alerts": list(first.values())}
 
     def pictures(self, from_s: int, to_s: int) -> list[tuple[int, dict[str, Any]]]:
         """Seconds and what was in the picture of each, as a viewer takes it."""

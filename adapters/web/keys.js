@@ -12,7 +12,8 @@ export const KEYS = [
   ["V", "rings of sensors; coverage at 50, 150, 500 m above ground; none"], ["I", "uncertainty"],
   ["T", "history dots"], ["B", "theme"], ["S", "mute for five minutes"], ["Shift+1 … 9", "save this view"],
   ["1 … 9", "go to a saved view"], ["Space", "pause, go on"], ["← / →", "five seconds back, forward"],
-  ["[ / ]", "begin and end of what is replayed again and again"], ["End", "back to live"],
+  ["[ / ]", "begin and end of what is replayed again and again"], ["PgUp / PgDn", "earlier, later recordings on the line"],
+  ["End", "back to live"],
   ["+ / -", "zoom (map in focus: arrows move it)"], ["K", "kiosk: the map alone"],
   ["Esc", "close what is open"], ["?", "this sheet"],
 ];

@@ -142,7 +142,7 @@ function recall(hash) {
   for (const kind of LAYERS) view[kind] = !(said.off ?? []).includes(kind);
   view.cover_m = said.cover_m ?? 0;
   coverage.show(view.rings, view.cover_m);
-  if (said.at_us !== undefined) timeline.go(said.at_us);
+  if (said.at_us !== undefined) timeline.find(said.at_us);
   dirty = true;
 }
 
@@ -333,4 +333,4 @@ say(part("credit"), "drawing the map …");
 air.load(asked.lat === undefined).then((there) => {
   say(part("credit"), there ? `Borders ${ground.base["attribution"]}. Land: Natural Earth.` : "the map cannot be had");
 });
-timeline.look().then(() => wanted_us !== undefined && timeline.go(wanted_us));
+if (wanted_us !== undefined) timeline.find(wanted_us);

@@ -22,6 +22,13 @@ export class Timeline {
     this.canvas = /** @type {HTMLCanvasElement} */ (part("ticks"));
     this.from_us = 0;
     this.to_us = 0;
+    /** the oldest and the newest that is recorded at all */
+    this.first_us = 0;
+    this.newest_us = 0;
+    /** where the line ends; 0: at the newest */
+    this.until_us = 0;
+    /** stretches that are recorded @type {[number, number][]} */
+    this.recorded = [];
     /** @type {Tick[]} */
     this.ticks = [];
     /** -1: live */
@@ -51,6 +58,8 @@ export class Timeline {
       this.speed = Number(/** @type {HTMLSelectElement} */ (e.target).value);
       this.touched_ms = performance.now();
     });
+    part("earlier").addEventListener("click", () => this.shift(-1));
+    part("later").addEventListener("click", () => this.shift(1));
     part("loop").addEventListener("click", () => this.again(this.loop ? null : this.#span()));
     part("span").addEventListener("change", () => this.look());
     setInterval(() => this.look(), LOOK_EVERY_MS);
@@ -70,10 +79,35 @@ export class Timeline {
   }
 
   async look() {
-    const found = await ask(`/timeline?span_s=${/** @type {HTMLSelectElement} */ (part("span")).value}`);
+    const to = this.until_us > 0 ? `&to_s=${Math.ceil(this.until_us / 1e6)}` : "";
+    const found = await ask(`/timeline?span_s=${this.#length() / 1e6}${to}`);
     if (!found) return;
-    [this.from_us, this.to_us, this.ticks] = [found.from_us, found.to_us, found.alerts];
+    [this.from_us, this.to_us, this.ticks, this.recorded] = [found.from_us, found.to_us, found.alerts, found.recorded];
+    [this.first_us, this.newest_us] = [found.first_us, found.newest_us];
     this.draw();
+  }
+
+  /** Of the line, microseconds. */
+  #length() {
+    return Number(/** @type {HTMLSelectElement} */ (part("span")).value) * 1e6;
+  }
+
+  /** Half a line earlier or later; later than the newest: it follows again. @param {-1 | 1} way */
+  async shift(way) {
+    const until_us = (this.until_us || this.newest_us) + (way * this.#length()) / 2;
+    this.until_us = until_us >= this.newest_us ? 0 : Math.max(until_us, this.first_us + this.#length() / 2);
+    this.touched_ms = performance.now();
+    await this.look();
+  }
+
+  /** Show a moment wherever it lies. @param {number} at_us */
+  async find(at_us) {
+    await this.look();
+    if (at_us < this.from_us || at_us > this.to_us) {
+      this.until_us = at_us + this.#length() / 2 >= this.newest_us ? 0 : at_us + this.#length() / 2;
+      await this.look();
+    }
+    this.go(at_us);
   }
 
   /** @param {PointerEvent} e */
@@ -81,7 +115,7 @@ export class Timeline {
     const box = this.canvas.getBoundingClientRect();
     const share = Math.max(0, Math.min(1, (e.clientX - box.left) / box.width));
     const [from, to] = this.#span();
-    if (share >= 0.995) this.live();
+    if (share >= 0.995 && this.until_us === 0) this.live();
     else this.go(from + share * (to - from));
   }
 
@@ -137,6 +171,9 @@ export class Timeline {
     this.held.clear();
     this.changed(false);
     this.draw();
+    if (this.until_us === 0) return;
+    this.until_us = 0;
+    this.look();
   }
 
   /** Go on in the past; several times a second. @returns {boolean} true when there is a new picture */
@@ -182,6 +219,7 @@ export class Timeline {
     else if (key === " ") this.pause();
     else if (key === "End") this.live();
     else if (key === "Home") this.go(this.from_us);
+    else if (key === "PageUp" || key === "PageDown") this.shift(key === "PageUp" ? -1 : 1);
     else if (key === "[" || key === "]") this.#mark(key === "[" ? 0 : 1);
     else return false;
     return true;
@@ -208,6 +246,8 @@ export class Timeline {
         g.fillText(new Date(us / 1000).toISOString().slice(11, 16), x(us) + 3, height - 2);
       }
     }
+    g.fillStyle = this.colours.civil;
+    for (const [start, end] of this.recorded) g.fillRect(x(start), height - 2, Math.max(1, x(end) - x(start)), 2);
     if (this.loop) {
       g.fillStyle = this.colours.band;
       g.fillRect(x(this.loop[0]), 0, x(this.loop[1]) - x(this.loop[0]), height);
@@ -222,6 +262,8 @@ export class Timeline {
     canvas.setAttribute("aria-valuemax", String(Math.round(to / 1e6)));
     canvas.setAttribute("aria-valuenow", String(Math.round((this.replaying ? this.at_us : to) / 1e6)));
     canvas.setAttribute("aria-valuetext", this.replaying ? moment(this.at_us) : "live");
+    part("earlier").toggleAttribute("disabled", this.from_us <= this.first_us);
+    part("later").toggleAttribute("disabled", this.until_us === 0);
     part("loop").setAttribute("aria-pressed", String(this.loop !== null));
     part("live").toggleAttribute("disabled", !this.replaying);
     say(part("play"), this.replaying && !this.playing ? "Play" : "Pause");
