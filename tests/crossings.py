@@ -123,21 +123,22 @@ def run(n: int = 270, seed: int = 7) -> Run:
     ahead = Forecaster(zones)
     phase = rng.uniform(0.0, PERIOD_S, n)
     rows: list[F8] = []
-    cross_s = distance = None
+    cross_s = distance = place = None
     for t in range(1, SECONDS):
         _plots(tracker, fleet, phase, t, rng)
         now_us = START_US + t * US_PER_S
         tracks = tracker.table(now_us)
         if not len(tracks):
             continue
-        if cross_s is None or distance is None:
+        if cross_s is None or distance is None or place is None:
             cross_s, distance = crossed(fleet, zones, tracks)
+            place = np.stack(geo.geodetic(fleet.at(np.nan_to_num(cross_s), np.arange(n))[0])[:2])
         facts = zones.facts(tracks)
         forecast = ahead.step(tracks, facts, now_us)
         gap, near = cKDTree(tracks.state[:, :3]).query(fleet.at(float(t))[0])
         at = np.asarray(near)
         who = np.flatnonzero((gap < MATCH_M) & (tracks.status[at] == 1) & (distance[t] > 0.0) & (t < SECONDS - 2))
-        rows.append(_seen(who, at[who], t, cross_s, turn_s, forecast, facts.time_to_border_s, fleet))
+        rows.append(_seen(who, at[who], t, cross_s, turn_s, forecast, facts.time_to_border_s, place))
     return Run(*np.vstack(rows).T)
 
 
@@ -158,10 +159,10 @@ def _plots(tracker: Tracker, fleet: Fleet, phase: F8, t: int, rng: np.random.Gen
     tracker.step([batch], START_US + t * US_PER_S)
 
 
-def _seen(who: F8, at: F8, t: int, cross_s: F8, turn_s: F8, forecast: Forecast, straight_s: F8, fleet: Fleet) -> F8:
+def _seen(who: F8, at: F8, t: int, cross_s: F8, turn_s: F8, forecast: Forecast, straight_s: F8, place: F8) -> F8:
+    """`place` (2, n): latitude and longitude where each crosses."""
     left, since = cross_s[who] - t, t - turn_s[who]
-    final = np.where(np.isnan(cross_s[who]), 0.0, cross_s[who])
-    lat, lon, _ = geo.geodetic(fleet.at(final, who)[0])
+    lat, lon = place[:, who]
     f = forecast
     off = geo.inverse(
         lat, lon, np.nan_to_num(f.crossing_lat_rad[at], nan=1.0), np.nan_to_num(f.crossing_lon_rad[at], nan=0.0)

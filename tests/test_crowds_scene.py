@@ -16,13 +16,14 @@ from tests import shipped
 SCENE = Path(__file__).parent / "data" / "birds.toml"
 KNOWN_S = 30  # by then the crowds are known, and what was raised before has closed 20 s later
 UNTIL_S = 150
+PICTURE_US = 500_000
 
 
 @pytest.fixture(scope="module")
 def day() -> tuple[Scenario, list[Alert], list[Crowd], list[Alert]]:
     """The scene, every transition, every word of crowds, and what is open in the end."""
     scene, alerts, crowds = Scenario.load(SCENE), [], []
-    engine = shipped.engine(scene.sensors)
+    engine = shipped.engine(scene.sensors, picture_us=PICTURE_US)
     for _, events in shipped.play(engine, scene, UNTIL_S):
         alerts += [event.alert for event in events if isinstance(event, AlertChanged)]
         crowds += [event for event in events if isinstance(event, Crowd)]

@@ -23,7 +23,7 @@ from tests import recordings
 from tests.running import Ear, Mosquitto, Service, ports, vedette, write_config
 
 pytestmark = pytest.mark.real_data
-DURATION_S = 420.0
+DURATION_S = 300.0
 SETTLED_S = 30.0  # from here on every object must have its one track
 
 

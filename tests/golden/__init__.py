@@ -18,12 +18,13 @@ from tests import shipped
 FILE = Path(__file__).with_name("lithuania-2025-07-28.txt")
 SECONDS = 240.0
 EVERY_S = 20
+PICTURE_US = 500_000
 
 
 def render() -> str:
     """The text of the run as the code is now."""
     scenario = Scenario.load("lithuania-2025-07-28", start_us=shipped.START_US)
-    engine = shipped.engine(scenario.sensors)
+    engine = shipped.engine(scenario.sensors, picture_us=PICTURE_US)
     lines = ["# second  what: tracks as id status lat lon speed distance, alerts as transition rule object"]
     for tick_us, events in shipped.play(engine, scenario, SECONDS):
         second = (tick_us - scenario.start_us) / 1e6
