@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 # program:package. Only what is missing is asked for: a machine may have its node and npm from elsewhere, and Debian's
 # packages of them then refuse to come beside those.
 SYSTEM := dump1090-mutability:dump1090-mutability mosquitto:mosquitto mosquitto_sub:mosquitto-clients \
-	prometheus:prometheus promtool:prometheus chromium:chromium openssl:openssl node:nodejs npm:npm tshark:tshark
+	prometheus:prometheus promtool:prometheus chromium:chromium openssl:openssl faketime:faketime node:nodejs npm:npm tshark:tshark
 export PATH := $(PATH):/usr/sbin:/sbin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OPENBLAS_NUM_THREADS := 1

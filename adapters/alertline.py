@@ -44,6 +44,11 @@ class AlertLine:
         self._cleared: dict[str, Outgoing] = {}  # by topic, the oldest first
         self._turn = asyncio.Lock()
 
+    @property
+    def is_through(self) -> bool:
+        """Nothing waits for the broker."""
+        return not self._kept
+
     async def send(self, messages: Sequence[Outgoing]) -> None:
         """Send these after all that waits. What finds no connection is kept for the next one."""
         async with self._turn:

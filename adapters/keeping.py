@@ -28,6 +28,7 @@ class Left:
     entries: dict[str, bytes] = field(default_factory=dict)  # newest entry of all that is open, by id
     recent: list[tuple[int, bytes]] = field(default_factory=list)  # the newest, each with its number from 1
     ended: dict[str, bytes] = field(default_factory=dict)  # newest entry of the newest closed ones, by id
+    unsaid: list[bytes] = field(default_factory=list)  # entries that were never published
 
 
 class Reading:

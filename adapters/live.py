@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections import Counter
@@ -47,6 +48,7 @@ from adapters.recorder import Recorder
 from adapters.service import Core, Seen, Spent, names_of
 from adapters.starting import Marks, Saver, inherited, journal_rest, start, unknown
 from adapters.store import AlertJournal, DataDir, Quarantine
+from adapters.told import Told
 from adapters.wallclock import WallClock
 from fusion.order import Run
 from fusion.record import Incident, IncidentChanged
@@ -85,6 +87,7 @@ def run_live(config: Config, options: RunOptions) -> int:
         zones = ready.zones or load_zones(config)
         with IncidentDb(folder.incidents_path, names_of(config, zones)) as database:
             live = _Live(config, options, zones, folder, journal, database, ready.core)
+            gc.freeze()  # borders, kernels, modules: looking through them again and again stops a tick for 100 ms
             uvloop.run(live.main())
     return 0
 
@@ -103,7 +106,7 @@ class _Live:
         spare: Core | None = None,
     ) -> None:
         self._config, self._zones, self._folder, self._journal = config, zones, folder, journal
-        self._keeper = Keeper(database, journal)
+        self._keeper, self._told = Keeper(database, journal), Told(folder.told_path, len(journal))
         self._feed = options.clock == "feed"
         self._base = f"vedette/v1/{config.site}/"
         self._metrics = Metrics(config_hash=config.hash)
@@ -146,12 +149,8 @@ class _Live:
         commands = [(f"{self._base}cmd/+", 1)]
         commands += [(f"{self._base}partner/{name}/cmd/+", 1) for name in self._config.partners]
         own = WallClock()
-
-        def clock() -> int:
-            return own.stamp(now_us(), time.monotonic_ns() // 1000)
-
-        self._in = Connection(broker, self._inputs(), name="in", clock=clock, on_change=noting("in"))
-        self._out = Connection(broker, commands, will, "out", clock, self._born, noting("out"))
+        self._in = Connection(broker, self._inputs(), name="in", clock=own.now_us, on_change=noting("in"))
+        self._out = Connection(broker, commands, will, "out", own.now_us, self._born, noting("out"))
         self._alerts = AlertLine(
             broker, self._open_again, lambda message, why: self._denied(message, why, "alert"), noting("alerts")
         )
@@ -163,7 +162,7 @@ class _Live:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
-        left = journal_rest(self._start, self._journal)
+        left = journal_rest(self._start, self._journal, self._told)
         address = self._config.http
         async with http.serve(address.host, address.port, self._metrics, self._is_ready) as port:
             _log.info("serving /metrics, /healthz, /readyz", address=f"http://{address.host}:{port}/metrics")
@@ -189,7 +188,9 @@ class _Live:
     async def _turns(self, left: Left) -> None:
         self._keeper.catch_up(left.recent, self._writer_thread)
         await self._alerts.link.wait_connected()
-        await self._alerts.send(self._core.outbox.cleared(left.closed_alerts, left.closed_incidents))
+        outbox = self._core.outbox
+        closed = outbox.cleared(left.closed_alerts, left.closed_incidents)
+        await self._alerts.send([*outbox.said_again(left.unsaid), *closed])
         if self._start.reason:
             gone = inherited(self._start, left, self._config.simulated, self._feed)
             await self._close(gone.open_alerts, gone.open_incidents, self._start.reason)
@@ -286,6 +287,8 @@ class _Live:
         start_s = time.perf_counter()
         await self._on_writer(self._journal.append, turn.journal)
         await self._alerts.send(turn.alerts)
+        if self._alerts.is_through:
+            self._on_writer(self._told.note, len(self._journal))
         self._metrics.stage("alert", time.perf_counter() - start_s)
         for changed in turn.changed:
             say = _log.info if changed.state == "updated" else _log.warning

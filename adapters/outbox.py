@@ -40,7 +40,7 @@ from adapters.formats import (
     track,
     withheld,
 )
-from adapters.wire import Names
+from adapters.wire import Names, load_json
 from fusion.gnss import Interference
 from fusion.record import (
     Crowd,
@@ -204,6 +204,13 @@ class Outbox:
         for search_area in searches:
             out += self._search(search_area)
         return out
+
+    def said_again(self, entries: Sequence[bytes]) -> list[Outgoing]:
+        """Entries of the journal that nobody heard: transitions, and what was withheld. Incidents and areas stand
+        retained."""
+        topics = {alert.SCHEMA: "alert-log", withheld.SCHEMA: "withheld"}
+        found = [(topics.get(load_json(payload)["schema"]), payload) for payload in entries]
+        return [Outgoing(self._base + topic, payload, qos=1) for topic, payload in found if topic]
 
     def cleared(self, alert_ids: Sequence[str], incident_ids: Sequence[str] = ()) -> list[Outgoing]:
         """What takes these alerts and incidents off the broker, should it still hold them."""

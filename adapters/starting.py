@@ -25,6 +25,7 @@ from adapters.keeping import Left, Reading, adrift
 from adapters.outbox import Turn
 from adapters.service import Core
 from adapters.store import AlertJournal, DataDir
+from adapters.told import Told
 from adapters.wire import rfc3339
 from fusion.adrift import LINK_S
 from fusion.order import Run
@@ -201,7 +202,7 @@ def unknown(begun: Start, left: Left, simulated: bool) -> Left:
     return gone
 
 
-def journal_rest(begun: Start, journal: AlertJournal) -> Left:
+def journal_rest(begun: Start, journal: AlertJournal, told: Told) -> Left:
     """Journal what was recorded and never journalled, before a connection can tell anybody what is open.
 
     Turns that the journal had taken before go from `begun`; of one that a crash tore in two, the part that it had.
@@ -213,7 +214,8 @@ def journal_rest(begun: Start, journal: AlertJournal) -> Left:
     reading = Reading()
     for payload in journal.entries():
         reading.hear(payload)
-    newest_us, had = reading.newest_us, reading.of_newest
+    newest_us, had, entries = reading.newest_us, reading.of_newest, len(journal)
+    unsaid = told.unsaid(reading.left().recent, entries)
     rest = []
     for at_us, events, turn in begun.turns:
         if at_us // 1000 * 1000 == newest_us and len(turn.journal) > had:
@@ -226,7 +228,7 @@ def journal_rest(begun: Start, journal: AlertJournal) -> Left:
         for payload in turn.journal:
             reading.hear(payload)
     begun.turns[:] = rest
-    return reading.left()
+    return replace(reading.left(), unsaid=unsaid)
 
 
 def _recorded_after(about: About, config: Config) -> Iterator[Frame]:

@@ -54,6 +54,11 @@ class DataDir:
         return self.path / "alerts.jsonl"
 
     @property
+    def told_path(self) -> Path:
+        """How far of the journal was published."""
+        return self.path / "alerts.told"
+
+    @property
     def checkpoint_path(self) -> Path:
         """The state to go on from."""
         return self.path / "checkpoint"

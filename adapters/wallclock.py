@@ -7,6 +7,10 @@ right: what was measured before and after cannot be told apart any more, and the
 
 from __future__ import annotations
 
+import time
+
+from adapters.broker import now_us
+
 MAX_BACK_US = 2_000_000
 
 
@@ -31,6 +35,10 @@ class WallClock:
         if behind_us > MAX_BACK_US:
             raise ClockSteppedBack(f"the machine's clock was set back by {behind_us / 1e6:.1f} s")
         return self.stamp(wall_us, steady_us)
+
+    def now_us(self) -> int:
+        """`stamp` of this moment."""
+        return self.stamp(now_us(), time.monotonic_ns() // 1000)
 
     def stamp(self, wall_us: int, steady_us: int) -> int:
         """The same for what arrives between two looks at `at`, which is where the end is decided on: a clock that was

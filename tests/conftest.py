@@ -31,6 +31,7 @@ PACKAGE_OF = {  # program -> Debian package
     "promtool": "prometheus",
     "chromium": "chromium",
     "openssl": "openssl",
+    "faketime": "faketime",
     "node": "nodejs",
     "npm": "npm",
     "tshark": "tshark",

@@ -79,8 +79,12 @@ def vedette(*arguments: str, program: Sequence[str] = COMMAND, **more: Any) -> s
 class Service:
     """`vedette run` in a process of its own; a context manager that waits until it is ready."""
 
-    def __init__(self, config: Path, http_port: int, *arguments: str, program: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self, config: Path, http_port: int, *arguments: str, program: Sequence[str] = COMMAND,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.config = config
+        self._environ = dict(environ or {})  # beside our own
         self._program = program
         self.http_port = http_port
         self.log = config / "run.log"
@@ -91,7 +95,8 @@ class Service:
         """Start and wait for /readyz."""
         with self.log.open("ab") as log:
             asked = ("run", "--config", str(self.config), *self._arguments)
-            self._process = vedette(*asked, program=self._program, stdout=log, stderr=log)
+            environ = os.environ | self._environ
+            self._process = vedette(*asked, program=self._program, stdout=log, stderr=log, env=environ)
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             assert self._process.poll() is None, self.log.read_text(encoding="utf-8")
@@ -131,6 +136,13 @@ class Service:
     def stop(self) -> int:
         """End it in order; its exit status."""
         return self._end(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Until it has ended by itself; its exit status."""
+        assert self._process is not None
+        status = self._process.wait(PATIENCE_S)
+        self._process = None
+        return status
 
     def kill(self) -> None:
         """kill -9."""

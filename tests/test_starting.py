@@ -21,6 +21,7 @@ from adapters.recorder import Recorder
 from adapters.service import Core
 from adapters.starting import LOST_IDS, SAVE_EVERY_US, Saver, Start, journal_rest, start
 from adapters.store import AlertJournal, DataDir
+from adapters.told import Told
 from fusion.associate import NEXT_ID
 from fusion.order import Run
 from fusion.schema import US_PER_S, Frame
@@ -277,10 +278,10 @@ def test_alerts_of_recorded_ticks_are_journalled_once_before_anything_is_told(cr
     told = [turn for turn in found.turns if turn[2].journal]
     assert told, "nothing was alerted between checkpoint and crash: the scene does not try it"
     with AlertJournal(tmp_path / "alerts.jsonl") as journal:
-        journal_rest(found, journal)
+        journal_rest(found, journal, Told(tmp_path / "told", 0))
         once = list(journal.entries())
         assert once == [entry for _, _, turn in told for entry in turn.journal]
         again = begun(crashed, crashed.data)
-        journal_rest(again, journal)
+        journal_rest(again, journal, Told(tmp_path / "told", 0))
         assert list(journal.entries()) == once
         assert not any(turn.journal for _, _, turn in again.turns)

@@ -44,6 +44,20 @@ def test_it_tells_no_password_and_runs_what_there_is() -> None:
     assert "ExecStart=/opt/vedette/.venv/bin/vedette run --config " in text
 
 
+def test_two_of_it_are_a_service_and_its_spare(tmp_path: Path) -> None:
+    """As a template: both share folder, account and cache, and whoever has the folder's lock works."""
+    text = UNIT.read_text(encoding="utf-8")
+    assert " --standby " in dict(directives())["ExecStart"]
+    assert "%i" not in text
+    assert "%n" not in text
+    if shutil.which("systemd-analyze") is None:
+        return
+    text = re.sub(r"^ExecStart=\S+", f"ExecStart={shutil.which('true')}", text, flags=re.MULTILINE)
+    (tmp_path / "vedette@.service").write_text(text.replace("file:/opt", "file:///opt"), encoding="utf-8")
+    done = analyzed("verify", str(tmp_path / "vedette@1.service"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_systemd_understands_it_and_counts_little_exposure(tmp_path: Path) -> None:
     """Where there is no systemd, every directive has at least the form of one."""
     assert all(re.fullmatch(r"[A-Z][A-Za-z0-9]+", key) for key, _ in directives())

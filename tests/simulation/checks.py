@@ -23,7 +23,15 @@ def more(world: World, journal: Sequence[bytes], kept: Mapping[str, bytes]) -> l
     told = [entry_of(entry) for entry in journal]
     alerts = {item.id: item for item in told if isinstance(item, Alert)}
     incidents = {item.id: item for item in told if isinstance(item, Incident)}
-    return [*_newest(alerts, kept), *_incidents(world, incidents), *_database(world, told)]
+    heard = [*_newest(alerts, kept), *_transitions(world, journal), *_incidents(world, incidents)]
+    return [*heard, *_database(world, told)]
+
+
+def _transitions(world: World, journal: Sequence[bytes]) -> list[str]:
+    """Every transition was told on `alert-log`, perhaps twice."""
+    heard = {*world.log_heard}
+    told = [(entry_of(entry), entry) for entry in journal if entry not in heard]
+    return [f"lost: nobody heard of {a.id} {a.state} {a.t_us}" for a, _ in told if isinstance(a, Alert)]
 
 
 def _newest(alerts: Mapping[str, Alert], kept: Mapping[str, bytes]) -> list[str]:

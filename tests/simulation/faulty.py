@@ -10,10 +10,14 @@ from typing import Any
 
 from adapters import live, store
 from adapters.alertline import AlertLine
+from adapters.broker import now_us
+from adapters.formats import watermark
 from adapters.keeping import Keeper, Left, Reading
 from adapters.outbox import Turn
 from adapters.starting import Marks, Saver, Start
 from adapters.store import AlertJournal
+from adapters.told import Told
+from adapters.wallclock import WallClock
 
 
 async def _published_first(self: live._Live, turn: Turn) -> None:
@@ -45,7 +49,7 @@ def _closed_by_name(begun: Start, left: Left, _simulated: bool) -> Left:
     )
 
 
-def _torn(begun: Start, journal: AlertJournal) -> Left:
+def _torn(begun: Start, journal: AlertJournal, _told: Told) -> Left:
     """A tick of which the journal has a part counts as journalled."""
     reading = Reading()
     for payload in journal.entries():
@@ -58,6 +62,16 @@ def _torn(begun: Start, journal: AlertJournal) -> Left:
     return reading.left()
 
 
+def _kept_back(_self: Told, _recent: Sequence[tuple[int, bytes]], _entries: int) -> list[bytes]:
+    """What a crash kept from everybody stays untold, though the journal has it."""
+    return []
+
+
+def _from_anywhere(sensor: str, boot: int, seq: int, _first_seq: int = 0) -> bytes:
+    """Whatever came before the first number that was heard counts as fused."""
+    return _encode(sensor, boot, seq)
+
+
 class _Unsynced:
     """`os` whose syncs do nothing."""
 
@@ -65,6 +79,7 @@ class _Unsynced:
         return (lambda _fd: None) if name == "fdatasync" else getattr(os, name)
 
 
+_encode = watermark.encode
 FAULTS: dict[str, tuple[Any, str, Any]] = {
     "published before it is journalled": (live._Live, "_publish_alerts", _published_first),
     "claimed before it is kept": (Saver, "sure", _claimed_first),
@@ -72,6 +87,9 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "the database is left behind": (Keeper, "catch_up", _left_behind),
     "closed by name and raised again": (live, "unknown", _closed_by_name),
     "half a tick is journalled": (live, "journal_rest", _torn),
+    "kept back and not told": (Told, "unsaid", _kept_back),
+    "counted from the first number heard": (watermark, "encode", _from_anywhere),
+    "arrivals by the machine's clock": (WallClock, "now_us", lambda _self: now_us()),
     "the journal is not synced": (store, "os", _Unsynced()),
 }
 
