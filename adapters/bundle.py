@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import re
 import struct
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def write(path: Path, about: dict[str, Any], sources: Sequence[Source]) -> str:
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as out:
-            for member, content in zip([first, *members], [manifest, *map(_data, sources)], strict=True):
+            for member, content in zip([first, *members], chain([manifest], map(_data, sources)), strict=True):
                 out.write(_local(member))
                 out.write(content)
             out.write(_directory([first, *members]))
@@ -400,8 +401,16 @@ def _digest(item: Item) -> str:
 # --- writing ---
 
 
-def _data(source: Source) -> bytes:
-    return source.content if isinstance(source.content, bytes) else source.content.read_bytes()
+def _data(source: Source) -> bytes | memoryview:
+    """Its bytes; a recording, which may be larger than memory, as a view of the file. It is read twice: once for the
+    manifest, which stands before it."""
+    if isinstance(source.content, bytes):
+        return source.content
+    if not source.name.endswith(MCAP):
+        return source.content.read_bytes()
+    with source.content.open("rb") as file:
+        empty = not file.seek(0, os.SEEK_END)
+        return b"" if empty else memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _chained(chain: str, text: bytes) -> str:

@@ -25,6 +25,7 @@ from tests.conftest import ROOT
 
 PINS = ROOT / "constraints.txt"
 PATIENCE_S = 600
+CURE = "Cure: run it where https://api.osv.dev answers, behind a proxy with HTTPS_PROXY; names and versions are sent."
 
 
 def pinned(text: str) -> dict[str, str]:
@@ -116,7 +117,7 @@ def audit() -> tuple[int, list[str]]:
         try:
             done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         except subprocess.TimeoutExpired:
-            return 1, [f"NOT AUDITED: all {len(pins)} packages: no answer within {PATIENCE_S} s"]
+            return 1, [f"NOT AUDITED: all {len(pins)} packages: no answer within {PATIENCE_S} s", CURE]
     return judged(pins, done.stdout, done.stderr)
 
 
@@ -126,7 +127,7 @@ def judged(pins: dict[str, str], answer: str, words: str) -> tuple[int, list[str
         told = {plain(one["name"]): one for one in json.loads(answer)["dependencies"]}
     except (ValueError, KeyError, TypeError):
         why = (words.strip().splitlines() or ["it said nothing"])[-1][-300:]
-        return 1, [f"NOT AUDITED: all {len(pins)} packages: {why}"]
+        return 1, [f"NOT AUDITED: all {len(pins)} packages: {why}", CURE]
     lines = []
     for name, version in pins.items():
         one = told.get(name, {"skip_reason": "no answer"})
@@ -135,6 +136,8 @@ def judged(pins: dict[str, str], answer: str, words: str) -> tuple[int, list[str
         elif one.get("version") != version:
             lines.append(f"NOT AUDITED: {name} {version}: the answer is about {one.get('version')}")
         lines += [f"BAD: {name} {version}: {bad['id']}, cured in {bad['fix_versions']}" for bad in one.get("vulns", [])]
+    if any(line.startswith("NOT AUDITED") for line in lines):
+        lines.append(CURE)
     return int(bool(lines)), lines or [f"{len(pins)} packages looked up, nothing is known of any"]
 
 
