@@ -39,7 +39,7 @@ def rules() -> RuleSet:
 
 
 def engine(sensors: Sequence[SensorSpec], epoch: int = 1, picture_us: int = 100_000) -> Engine:
-    """An engine with the shipped zones and rules; a longer `picture_us` costs less, and alerts come by so much later."""
+    """An engine with the shipped zones and rules; with a longer `picture_us` it costs less and alerts later."""
     made = EngineConfig(tuple(sensors), rules(), zones(), epoch=epoch, simulated=True, picture_us=picture_us)
     return Engine(made)
 
