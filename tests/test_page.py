@@ -76,7 +76,10 @@ def page(watched: Page) -> Page:
 
 
 def fired(show: Show, verb: str) -> list[dict[str, Any]]:
-    """What the service was told, once it was told anything of this kind."""
+    """What the service was told, once it was told anything of this kind.
+
+    Ask the page before whether it was done: while this waits, nothing that the page asks for is let through the fence.
+    """
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while not (found := [said for name, said in show.said if name == verb]):
         assert time.monotonic() < deadline, f"no {verb} came"
@@ -132,6 +135,7 @@ def test_an_incident_is_handed_over_and_then_said_to_be_taken(page: Page, show: 
     expect(page.locator("#ask-title")).to_have_text("Taken over: 1:90002")
     expect(page.locator("#ask-to")).to_have_value("latvia")
     page.locator("#ask-to").press("Enter")
+    expect(page.locator("#toast")).to_contain_text("Taken over 1:90002: done")
     (taken,) = fired(show, "take")
     assert (taken["incident_id"], taken["to"], taken["operator"]) == (incident, "latvia", "J. Petraitis")
     expect(card).to_contain_text("taken by latvia")
