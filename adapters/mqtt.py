@@ -40,13 +40,31 @@ from adapters.link import Link, LinkError
 __all__ = ["BrokerSettings", "Connection", "Incoming", "NotConnected", "Outgoing", "PublishDenied", "PublishError"]
 
 
+INBOX_BYTES = 8_000_000  # in which a flood of five times 2,000 plots a second has a second or more to wait
+
+
+class Inbox(asyncio.Queue[Incoming]):
+    """What has arrived and nobody has taken yet, with the sum of its payloads."""
+
+    size_bytes = 0
+
+    def _put(self, item: Incoming) -> None:
+        super()._put(item)
+        self.size_bytes += len(item.payload)
+
+    def _get(self) -> Incoming:
+        item = super()._get()
+        self.size_bytes -= len(item.payload)
+        return item
+
+
 class Connection:
     """A connection to the broker that comes back by itself.
 
     `await run()` in a task of its own; it ends only by being cancelled. What arrives stands in `inbox`. It is bounded:
     QoS 0 messages are dropped (`traffic.overflow`) from the Receive Maximum on, at twice the Receive Maximum we stop
-    reading (`traffic.held`) until there is room, and no new connection is made before the older half is worked off.
-    Messages may come twice (after every loss of the connection) and out of order.
+    reading (`traffic.held`) until there is room, as we do at `INBOX_BYTES`, and no new connection is made before the
+    older half is worked off. Messages may come twice (after every loss of the connection) and out of order.
 
     Args:
         subscriptions: (topic filter, QoS 0 or 1).
@@ -73,7 +91,7 @@ class Connection:
         self.will = will
         self.name = name
         self.client_id = f"{settings.client_id}-{name}" if name else settings.client_id
-        self.inbox: asyncio.Queue[Incoming] = asyncio.Queue()  # bounded by what is read, see above
+        self.inbox = Inbox()  # bounded by what is read, see above
         self.traffic = Traffic()
         self.generation = 0
         self.problem = "not connected yet"  # why there is no connection; "" while there is one
@@ -119,7 +137,7 @@ class Connection:
 
     def is_full(self) -> bool:
         """For the link: read no more for now."""
-        return self.inbox.qsize() >= 2 * self.settings.receive_max
+        return self.inbox.qsize() >= 2 * self.settings.receive_max or self.inbox.size_bytes >= INBOX_BYTES
 
     def now_us(self) -> int:
         """For the link: the time of arrival."""
@@ -187,7 +205,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         pauses = Pauses(loop.time())
         while True:
-            while self.inbox.qsize() > self.settings.receive_max:
+            while self.inbox.qsize() > self.settings.receive_max or 2 * self.inbox.size_bytes > INBOX_BYTES:
                 await asyncio.sleep(FIRST_PAUSE_S)  # room first: what a new connection brings must fit
             self._since_s = math.inf
             try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters import broker as words
+from adapters import mqtt
 from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied, Will
 from adapters.mqtt import Connection
 from tests.broker_scene import PATIENCE_S, play, running, settings_of, silence, take, until
@@ -317,6 +318,28 @@ def test_a_loop_of_qos_0_publishes_lets_the_socket_write(broker: Mosquitto) -> N
                 await connection.publish("t", b"x" * 200, 0)
             assert connection.traffic.published == 3_000
             assert connection.generation == 1
+
+    play(scene())
+
+
+def test_reading_stops_at_so_many_bytes_too(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages may have 64 KiB: a thousand of them would be most of what the service may hold."""
+    monkeypatch.setattr(mqtt, "INBOX_BYTES", 300_000)
+
+    async def scene() -> None:
+        listener = Connection(settings_of(broker, "l"), [("t", 1)])
+        async with running(listener), running(Connection(settings_of(broker, "p"))) as publisher:
+            await publisher.publish_many([Outgoing("t", bytes(50_000), 1) for _ in range(40)])
+            await asyncio.sleep(0.5)
+            most = listener.inbox.size_bytes
+            for _ in range(40):
+                (incoming,) = await take(listener, 1)
+                listener.ack(incoming)
+                most = max(most, listener.inbox.size_bytes)
+            assert 300_000 <= most < 1_000_000  # what one turn of reading brings comes on top
+            assert listener.inbox.size_bytes == 0
+            assert listener.traffic.held > 0
+            assert listener.generation == 1
 
     play(scene())
 
