@@ -175,7 +175,8 @@ def save(path: Path, data: bytes) -> None:
 
 def message(data: bytes, t_us: int) -> bytes:
     """A checkpoint as a recording keeps it."""
-    return dump({"schema": SCHEMA, "time": rfc3339_exact(t_us), "state_b64": base64.b64encode(data).decode()})
+    head = dump({"schema": SCHEMA, "time": rfc3339_exact(t_us), "state_b64": ""}).removesuffix(b'"}')
+    return b"".join((head, base64.b64encode(data), b'"}'))  # 36 MB of six thousand tracks: once, and not as text too
 
 
 def of_message(payload: bytes) -> bytes:

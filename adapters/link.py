@@ -121,6 +121,7 @@ class Link(aiomqtt.Client):
         self._unsent = 0  # QoS 0 messages that the socket has not taken
         self._broker_packet_max = math.inf
         self._abandoned = False
+        self._held = False  # nothing is read until there is room
         self._over = False  # guarded by the lock: the connecting thread may still be at work when we are through
         self._over_lock = threading.Lock()
         self._client.connect_timeout = settings.timeout_s
@@ -218,6 +219,8 @@ class Link(aiomqtt.Client):
     async def _misc_loop(self) -> None:
         while self._client.loop_misc() == paho.MQTT_ERR_SUCCESS:
             await asyncio.sleep(LOOK_S)
+            if self._held:  # the broker's answer to a ping waits behind what we do not read: that is no silence of his
+                self._client._ping_t = 0.0
 
     def _read(self) -> None:
         try:
@@ -228,6 +231,7 @@ class Link(aiomqtt.Client):
                     return
                 if self._owner.is_full():
                     self._owner.traffic.held += 1
+                    self._held = True
                     self._loop.remove_reader(sock.fileno())
                     self._loop.call_later(RESUME_S, self._resume, sock)
                     return
@@ -244,6 +248,7 @@ class Link(aiomqtt.Client):
         if self._owner.is_full():
             self._loop.call_later(RESUME_S, self._resume, sock)
         else:
+            self._held = False
             self._loop.add_reader(number, self._read)
             self._read()
 

@@ -173,7 +173,8 @@ class McapWriter:
         channel = self._channels.get(topic) or self._register(topic, data)
         t_ns, sequence = t_us * 1000, number % HIGH
         self._writer.add_message(channel, t_ns, data, t_ns, sequence)
-        self._tail.add(topic, Message(channel, t_ns, data, t_ns, sequence))
+        if len(data) < CHUNK_BYTES:  # else the next flush writes a chunk, and the tail would hold all of it for nothing
+            self._tail.add(topic, Message(channel, t_ns, data, t_ns, sequence))
         self._chunk_bytes += MESSAGE_BYTES + len(data)
 
     def _register(self, topic: str, data: bytes) -> int:

@@ -344,6 +344,24 @@ def test_reading_stops_at_so_many_bytes_too(broker: Mosquitto, monkeypatch: pyte
     play(scene())
 
 
+def test_a_connection_that_is_held_for_long_is_not_given_up(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a service that is behind would get the same messages again and again, and never come to the new ones."""
+    monkeypatch.setattr(mqtt, "INBOX_BYTES", 300_000)
+
+    async def scene() -> None:
+        listener = Connection(replace(settings_of(broker, "l"), keepalive_s=1), [("t", 1)])
+        async with running(listener), running(Connection(settings_of(broker, "p"))) as publisher:
+            await publisher.publish_many([Outgoing("t", bytes(50_000), 1) for _ in range(100)])
+            await until(lambda: listener.traffic.held > 0)
+            await asyncio.sleep(3.0)
+            for _ in range(100):
+                (incoming,) = await take(listener, 1)
+                listener.ack(incoming)
+            assert listener.generation == 1
+
+    play(scene())
+
+
 def test_reading_stops_while_the_inbox_is_full_and_goes_on_after(broker: Mosquitto) -> None:
     """Mosquitto sends all that it saved at once after its restart, whatever our Receive Maximum says."""
 
