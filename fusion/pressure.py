@@ -56,6 +56,7 @@ AGREE_LEAST = 3  # aircraft
 AGREE_SHARE = 0.6
 PRIOR_MOST = 4.0  # sigmas from the prior beyond which claims are not believed
 START_US = 60 * US_PER_S  # from the first fit the result follows it at once
+CALM = 4  # and after that one second in so many is listened to: weather does not change in four
 MOVE_MPS = 2.0 / 60.0  # then this: a front that brings 10 hPa in an hour does 1.4 m a minute
 LOOSE_M = 30.0  # where the estimate was worse than this it is still free to move by its sigma
 HIGH_G = 10_000.0 / (T0_K - 0.5 * LAPSE_K_PER_M * 10_000.0)  # m/K; motion is limited at the ground and at 10 km
@@ -111,11 +112,11 @@ class Pressure:
                 continue
             if unmeasured(batch.height_m) or unmeasured(batch.pressure_height_m) or unmeasured(batch.address):
                 continue
-            slot = int(batch.t_us.max()) // US_PER_S
+            slot = int(np.maximum.reduce(batch.t_us)) // US_PER_S
             if slot > self._slot:
                 self._work()
                 self._slot = slot
-            if self._waiting < WAITING_MOST:
+            if self._waiting < WAITING_MOST and not (slot % CALM and self._calm(slot)):
                 self._came.append(batch)
                 self._waiting += len(batch)
         if self._learnt_us >= 0 and now_us // US_PER_S != self._aged:
@@ -160,6 +161,11 @@ class Pressure:
         self._waiting, self._slot, self._since_us, self._learnt_us, self._aged = state["clock"]
 
     # ------------------------------------------------------------- inside
+
+    def _calm(self, slot: int) -> bool:
+        """Is the estimate past its start, and of late?"""
+        passed_us = slot * US_PER_S - self._since_us
+        return self._since_us >= 0 and passed_us > START_US and slot * US_PER_S - self._learnt_us < START_US
 
     def _work(self) -> None:
         """A second is over: its claims become votes, the votes a fit, the fit what is known."""

@@ -3,10 +3,11 @@
     observe(plots)   all plots of one tick, as they came      correct(plots)   the same plots, in place, before use
     report()         one SensorBias per radar                 believed         False: keep its plots out of association
 
-Aircraft that say where they are (ADS-B) are the reference: `fusion.traffic` pairs plots with claims, `fusion.radarbias`
-finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Every radar has its turn every
-two seconds of arrival time, each at another moment, so that no tick has the work of all; it is done on plots that
-arrived at least `hold_s` before the claims were last listened to, so that claims from around their time are there.
+Aircraft that say where they are (ADS-B) are the reference: `fusion.traffic` pairs plots with claims,
+`fusion.radarbias` finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Every
+radar has its turn every two seconds of arrival time (four, where half a scan takes that and all is well), each at
+another moment, so that no tick has the work of all; it is done on plots that arrived at least `hold_s` before the
+claims were last listened to, so that claims from around their time are there.
 A radar that no such aircraft shows is compared with the others (`fusion.mutual`). Nothing is taken off that is not
 significant: without a bias nothing changes.
 """
@@ -44,6 +45,7 @@ __all__ = ["Registration", "RegistrationParams"]
 
 POLAR = int(PlotKind.POLAR)
 TURN_EVERY_US = 2 * US_PER_S  # of one radar: a scan or less, nothing new comes sooner than it turns
+SLOW_PERIOD_US = 8 * US_PER_S  # one that turns this slowly has every second of these turns, once its bias is well known
 LISTEN_EVERY_US = US_PER_S  # to claims
 WAITING_MOST = 20_000  # plots of radars held back, and claims; of more, the newest are left out
 RECENT_PERIODS = 4.0  # an aircraft that a radar saw within this should be seen again
@@ -87,12 +89,14 @@ class Registration:
         phases = [TURN_EVERY_US * k // len(self._radars) for k in range(len(self._radars))]
         self._phase_us = dict(zip(self._radars, phases, strict=True))  # so that no two have the same moment
         self._turn = dict.fromkeys(self._radars, -1)  # number of the last turn of each radar
+        self._every = dict.fromkeys(self._radars, 1)  # and in how many it has one
         self._number = np.zeros(n, np.int64)  # plots paired so far, by sensor
         self._seen_us = np.empty((n, 0), np.int64)  # by sensor and slot of the claims: last plot that fitted
         self._now_us = -1
         self.believed = np.ones(n, np.bool_)
         self._shifted = np.zeros((n, 2), np.bool_)  # range, azimuth taken off because other radars show them
         self._off = np.zeros((n, 5))  # taken off: range offset, gain, azimuth, elevation, time
+        self._idle: bool | None = None  # None: to be worked out
         self._var = np.zeros((n, 5))  # variance of range offset, its covariance with gain, gain, azimuth, elevation
 
     # ------------------------------------------------------------- the verbs
@@ -110,20 +114,27 @@ class Registration:
             self._listen()
         for s, radar in self._radars.items():
             turn = (now_us + self._phase_us[s]) // TURN_EVERY_US
-            if turn != self._turn[s]:
+            if turn - self._turn[s] >= self._every[s]:
                 passed_us = (turn - self._turn[s]) * TURN_EVERY_US if self._turn[s] >= 0 else 0
                 self._turn[s] = turn
                 self._work(s, radar, passed_us / radar.period_us)
+
+    @property
+    def idle(self) -> bool:
+        """True where every sensor is believed and nothing is taken off: `correct` would change nothing."""
+        if self._idle is None:
+            self._idle = bool(self.believed.all()) and not self._off.any()
+        return self._idle
 
     def correct(self, plots: Rec) -> I8:
         """Take the biases off, in place: range, azimuth, elevation and time of measurement; sigmas grow by what is not
         known of the bias, and fourfold for a radar that is not believed. Returns the rows that changed: what the caller
         derived from them (`place`, `reach`, order of time) is to be derived anew.
         """
+        if self.idle:
+            return _NONE
         sensor = plots["sensor"]
         touched = self._off.any(axis=1) | ~self.believed
-        if not touched.any():
-            return _NONE
         mine = np.flatnonzero(touched[sensor] & (plots["kind"] == POLAR))
         if len(mine) == 0:
             return mine
@@ -157,7 +168,7 @@ class Registration:
             "said": self._said[: self._n_said].copy(),
             "number": self._number.copy(),
             "seen_us": self._seen_us.copy(),
-            "clock": (self._now_us, self._heard_us, dict(self._turn)),
+            "clock": (self._now_us, self._heard_us, dict(self._turn), dict(self._every)),
             "believed": self.believed.copy(),
             "shifted": self._shifted.copy(),
             "off": self._off.copy(),
@@ -175,16 +186,18 @@ class Registration:
         self._held, self._n_held = state["held"].copy(), len(state["held"])
         self._said, self._n_said = state["said"].copy(), len(state["said"])
         self._number = state["number"].copy()
-        self._now_us, self._heard_us, turn = state["clock"]
-        self._turn = dict(turn)
+        self._now_us, self._heard_us, turn, every = state["clock"]
+        self._turn, self._every = dict(turn), dict(every)
         self.believed = state["believed"].copy()
         self._off, self._var = state["off"].copy(), state["var"].copy()
         self._shifted = state["shifted"].copy()
+        self._idle = None
 
     # ------------------------------------------------------------- inside
 
     def _work(self, s: int, radar: RadarBias, periods: float) -> None:
         """A radar's turn: pair what waited long enough, estimate, judge. `periods` of it went by since the last."""
+        self._idle = None
         self._votes.fade(s, periods, radar.measured)
         out = np.empty(self._n_held, HELD)
         until_us = self._heard_us - round(self.params.hold_s * US_PER_S)
@@ -194,6 +207,8 @@ class Registration:
             self._look(s, radar, out, order)
             self._align(s, out, order)
         self._judge(s, radar)
+        calm = radar.period_us >= SLOW_PERIOD_US and radar.settled and bool(self.believed[s])
+        self._every[s] = 2 if calm else 1
 
     def _listen(self) -> None:
         """Put what was claimed since the last time into the table."""
