@@ -28,9 +28,11 @@ from fusion.associate import (
     NEXT_ID,
     ODDS,
     RADAR,
+    STALE,
     STATUS,
     TOP,
     UPDATE,
+    WAKE,
     note_1,
     note_n,
 )
@@ -43,7 +45,7 @@ MOST_TRACKS = 65_536  # tentative ones included: three times what a crowded cont
 MOST_RECENT = 4_096  # plots of one radar that may be given out again; the oldest fall out
 # Columns of `recent_n`, for the ring of each radar's recent plots: place of the oldest, number.
 R_FIRST, R_NUMBER = 0, 1
-_FIELDS = "meta belief hit_us look_us rate size callsign serial".split()
+_FIELDS = "meta belief hit_us look_us rate size cell callsign serial".split()
 
 
 class Bank:
@@ -62,9 +64,11 @@ class Bank:
         self.names = np.zeros((room, WORDS), np.int64)  # callsign and serial as eight bytes each, for compiled code
         self.callsign = self.names[:, :1].view("S8")[:, 0]
         self.serial = self.names[:, 1:].view("S24")[:, 0]
-        self.after = np.zeros(room, np.int64)  # grid chains, made anew each step
+        self.after = np.zeros(room, np.int64)  # grid chains
+        self.first = np.full(1024, -1, np.int64)  # buckets of the grid, a power of two of them
+        self.named = np.full(1024, -1, np.int64)  # and of addresses
         self.cell = np.zeros(room, np.int64)
-        self.namesake = np.zeros(room, np.int64)  # chains of addresses, made anew each step
+        self.namesake = np.zeros(room, np.int64)  # chains of addresses
         self.counts = np.zeros(COUNTS, np.int64)
         self.counts[NEXT_ID] = 1
         self.recent = np.zeros((radars, MOST_RECENT), PLOT)
@@ -82,7 +86,19 @@ class Bank:
         """Give slots back, at least one."""
         self.meta[slots] = -1
         self.names[slots] = 0
+        self.counts[STALE] = 1
         self.counts[HINT] = min(int(self.counts[HINT]), int(slots.min()))
+
+    def make_room(self, tracks: int) -> None:
+        """Buckets enough for so many tracks."""
+        if len(self.first) < tracks:
+            self.first = np.full(1 << tracks.bit_length(), -1, np.int64)
+            self.named = self.first.copy()
+            self.counts[STALE] = 1
+
+    def chains(self) -> tuple[I8, I8, I8, I8, I8]:
+        """Tracks by place and by address: first, after, cell_of, named, namesake, see associate.py."""
+        return self.first, self.after, self.cell, self.named, self.namesake
 
     def ahead(self, slots: I8, t_us: int, table: F8) -> tuple[F8, F8, F8]:
         """State (n, 6), covariance (n, 6, 6) and mode (n, 3) of the given tracks, carried to t_us."""
@@ -116,6 +132,7 @@ class Bank:
             self.callsign[keep] = self.callsign[drop]
         if self.serial[keep] == b"":
             self.serial[keep] = self.serial[drop]
+        self.belief[keep, WAKE] = 0.0
         note_1(keep, self.slab, self.belief, self.near)
 
     def recent_plots(self) -> np.ndarray:
@@ -142,6 +159,8 @@ class Bank:
             kept = np.asarray(state[name])
             getattr(self, name)[: len(kept)] = kept
         note_n(int(self.counts[TOP]), self.slab, self.belief, self.near)
+        self.first[:] = self.named[:] = -1
+        self.counts[STALE] = 1
         self.recent_n[:] = np.asarray(state["recent_n"])
         self.recent_n[:, R_FIRST] = 0
         at = 0

@@ -30,11 +30,14 @@ from fusion.associate import (
     N_T,
     N_V,
     N_X,
+    NAMES,
     ODDS,
     RADAR,
     STATUS,
     UNSEEN,
     UPDATE,
+    WAKE,
+    leave_1,
     log_probability_1,
     wide_1,
 )
@@ -60,7 +63,12 @@ FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
 MOSTLY = 0.6  # part of its declared Pd from which a sensor is not blind somewhere
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
 STARVED = 2.5  # periods of a radar without a plot: neighbours miss one look, seldom two
-DECAY_EVERY_S = 0.5  # existence fades in steps of this: over its mean life of minutes nobody can tell
+DECAY_EVERY_S = 0.5  # existence fades in steps of this at least: over its mean life of minutes nobody can tell
+# A track is looked at when something is due of it (WAKE), not every tick. A sensor that is behind the newest by less
+# than LAG_MOST_US is taken to stay so; one further behind is asked again after that.
+LAG_MOST_US = 250_000.0
+REST_MOST_US = 2_500_000.0  # nothing is left alone for longer
+OLD_S, OLD_NEW_S = 20.0, 40.0  # a track that is silent for so long is looked at closely, and ends where it is tentative
 
 # Numbers of existence as one row for compiled code; TrackerParams holds them with their reasons.
 E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_COAST, E_SIGMA, E_SPEED, E_CLAIM_S = range(10)
@@ -72,6 +80,15 @@ def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
     """Log-odds of existence after dt_s in which the object may have left."""
     lives = math.exp(log_probability_1(odds) - dt_s / survive_s)
     return math.log(max(lives, 1e-12) / max(1.0 - lives, 1e-12))
+
+
+@njit("void(int64, float64[:, ::1], float64, float64)", cache=True, nogil=True, **BARE)
+def decay_1(slot: int, belief: F8, t_s: float, survive_s: float) -> None:
+    """Let the existence of a track fade up to a measured time, where it is behind by a step or more."""
+    dt_s = t_s - belief[slot, DECAYED]
+    if dt_s > DECAY_EVERY_S:
+        belief[slot, ODDS] = decayed_1(belief[slot, ODDS], dt_s, survive_s)
+        belief[slot, DECAYED] = t_s
 
 
 @njit(
@@ -144,6 +161,7 @@ def mark_1(
     plot = plots[i]
     t_us = plot.t_us
     s = int(sensor[S_INDEX])
+    belief[slot, WAKE] = 0.0
     meta[slot, UPDATE] = max(meta[slot, UPDATE], t_us)
     meta[slot, ARRIVED] = max(meta[slot, ARRIVED], plot.rx_us)
     meta[slot, HITS] += 1
@@ -177,6 +195,7 @@ def mark_1(
     plots[i].gain = 0.0
     if not born:
         # A late plot does not undo the misses after it: nothing is surer than that it was there at its own time.
+        decay_1(slot, belief, t_us * 1e-6, rules[E_SURVIVE_S])
         missed = missed_1(slot, meta[slot, UPDATE], hit_us, look_us, rate, cover)
         before = belief[slot, ODDS]
         belief[slot, ODDS] = min(before + min(gain, rules[E_GAIN]), max(rules[E_MOST] + missed, before))
@@ -197,8 +216,9 @@ def dead_1(slot: int, slab: F8, newest_us: int, due_now: bool, meta: I8, belief:
     if belief[slot, ODDS] < (rules[E_DELETE] if confirmed else rules[E_DELETE_NEW]):
         return True
     if not confirmed:
-        return bool(age_s > 40.0)
-    if age_s > 5.0 and (due_now or age_s > 20.0) and wide_1(slab, slot * SLAB, age_s) > rules[E_SIGMA] * rules[E_SIGMA]:
+        return bool(age_s > OLD_NEW_S)
+    looked = age_s > 5.0 and (due_now or age_s > OLD_S)
+    if looked and wide_1(slab, slot * SLAB, age_s) > rules[E_SIGMA] * rules[E_SIGMA]:
         return True
     return bool(age_s > rules[E_CLAIM_S] and meta[slot, CLAIM] == meta[slot, UPDATE])
 
@@ -233,9 +253,42 @@ def in_view_1(
 
 
 @njit(
+    "float64(int64, int64[:, ::1], int64[:, ::1], int64[:, ::1], float64[:, ::1], float64[:, ::1], float64[::1], "
+    "float64, int64[::1])",
+    cache=True,
+    nogil=True,
+    **BARE,
+)
+def wake_1(
+    slot: int, meta: I8, hit_us: I8, look_us: I8, sensors: F8, cover: F8, rules: F8, newest_us: float, sensor_us: I8
+) -> float:
+    """The newest measured time before which nothing is due of a track that gets no plot: no look of any sensor, no
+    change from confirmed to coasting, no limit of age."""
+    wake = newest_us + REST_MOST_US
+    update = float(meta[slot, UPDATE])
+    stale = 0.0
+    for s in range(sensor_us.shape[0]):
+        if cover[s, C_LOOKS] > 0.0:
+            due = look_us[slot, s] + sensors[s, 0] + sensors[s, 1]
+            wake = min(wake, max(due, newest_us) + min(newest_us - sensor_us[s], LAG_MOST_US))
+        if hit_us[slot, s] >= 0:
+            stale = max(stale, hit_us[slot, s] + rules[E_COAST] * sensors[s, 0] + sensors[s, 1])
+    if meta[slot, STATUS] == TENTATIVE:
+        return min(wake, update + OLD_NEW_S * 1e6)
+    if meta[slot, STATUS] == CONFIRMED_NOW:
+        wake = min(wake, stale)
+    if newest_us - update > OLD_S * 1e6:
+        return min(wake, newest_us + DECAY_EVERY_S * 1e6)
+    if meta[slot, CLAIM] == meta[slot, UPDATE]:
+        wake = min(wake, update + rules[E_CLAIM_S] * 1e6)
+    return min(wake, update + OLD_S * 1e6)
+
+
+@njit(
     signature(
         "int64", "int64, int64, int64, int64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1]", KNOWN, PER_TRACK,
         "float64[::1], float64[::1], int64[::1], boolean[::1], int64[:, ::1], int64[::1], int64[:, ::1]",
+        "int64[::1], int64[::1], int64[::1]", NAMES,
     ),
     cache=True,
     nogil=True,
@@ -244,7 +297,7 @@ def look_1(
     top: int, newest_us: int, rx_us: int, sensor_us: I8, sensors: F8, numbers: F8, sites: F8, cover: F8, screens: F4,
     local: F8, hot: F4,
     meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8, size: F8, slab: F8, rules: F8, ended: I8, in_view: B1,
-    stats: I8, counts: I8, names: I8,
+    stats: I8, counts: I8, names: I8, first: I8, after: I8, cell_of: I8, named: I8, namesake: I8,
 ) -> int:  # fmt: skip
     """Count expected looks that gave nothing, let existence decay, set status, and end tracks below top. Of those that
     were published fills `ended` with the ids and `in_view` with whether a sensor that looks by itself would see the
@@ -261,7 +314,10 @@ def look_1(
         fresh_us[s] = newest_us - np.int64(rules[E_COAST] * sensors[s, 0] + sensors[s, 1])
     newest_s = newest_us * 1e-6
     for slot in range(top):
+        if belief[slot, WAKE] > newest_us:
+            continue
         if meta[slot, STATUS] < 0:
+            belief[slot, WAKE] = math.inf  # until a track begins there
             continue
         o = slot * SLAB
         confirmed = meta[slot, STATUS] != TENTATIVE
@@ -269,10 +325,7 @@ def look_1(
         due_now = False
         for s in range(n):
             fresh = fresh or (hit_us[slot, s] >= 0 and hit_us[slot, s] > fresh_us[s])
-            if look_us[slot, s] > due_us[s]:
-                continue
-            if cover[s, C_LOOKS] == 0.0:
-                look_us[slot, s] = sensor_us[s] - np.int64(sensors[s, 0])
+            if cover[s, C_LOOKS] == 0.0 or look_us[slot, s] > due_us[s]:
                 continue
             due_now = True
             period = np.int64(sensors[s, 0])
@@ -291,10 +344,7 @@ def look_1(
                 belief[slot, ODDS] += math.log1p(-rate[slot, s, 2])
                 if hit_us[slot, s] >= 0:
                     stats[s, 1] += 1
-        dt_s = newest_s - belief[slot, DECAYED]
-        if dt_s > DECAY_EVERY_S:
-            belief[slot, ODDS] = decayed_1(belief[slot, ODDS], dt_s, rules[E_SURVIVE_S])
-            belief[slot, DECAYED] = newest_s
+        decay_1(slot, belief, newest_s, rules[E_SURVIVE_S])
         if confirmed:
             meta[slot, STATUS] = CONFIRMED_NOW if fresh else COASTING
         dead = dead_1(slot, slab, newest_us, due_now, meta, belief, rules)
@@ -307,9 +357,13 @@ def look_1(
                     slab, o, newest_us, sites, cover, screens, local, hot, size[slot], rate[slot]
                 )
                 dying += 1
+            leave_1(slot, meta, first, after, cell_of, named, namesake)
             meta[slot, :] = -1
             names[slot, :] = 0
             counts[HINT] = min(counts[HINT], slot)
+            belief[slot, WAKE] = math.inf
+        else:
+            belief[slot, WAKE] = wake_1(slot, meta, hit_us, look_us, sensors, cover, rules, float(newest_us), sensor_us)
     return dying
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from fusion.associate import GRID, HITS, ID, NOWHERE, ODDS, ROW_AT, STATUS, note_1, row_of_1
+from fusion.associate import GRID, HITS, ID, NAMES, ODDS, ROW_AT, STATUS, WAKE, leave_1, note_1, row_of_1
 from fusion.bank import MOST_RECENT, R_FIRST, R_NUMBER
 from fusion.bare import BARE
 from fusion.clutter import S_INDEX
@@ -20,11 +20,12 @@ from fusion.schema import F4, F8, I8
 ENDED = -2  # status of a slot whose track ended within this step: not to be given out before the next
 
 
-@njit(signature("int64", PLOTS, "int64, float64[::1]", *CORE, GRID), cache=True, nogil=True, **BARE)
+@njit(signature("int64", PLOTS, "int64, float64[::1]", *CORE, GRID, NAMES), cache=True, nogil=True, **BARE)
 def take_back_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4,
     first: I8, after: I8, cell_of: I8, near: F8,
+    named: I8, namesake: I8,
 ) -> int:  # fmt: skip
     """Take plot i back from its track. A track that was nothing else ends. Returns 0 where that cannot be done."""
     s = int(sensor[S_INDEX])
@@ -39,10 +40,11 @@ def take_back_1(
         return 0
     if code == 2:
         meta[slot, STATUS] = ENDED
-        cell_of[slot] = NOWHERE
+        leave_1(slot, meta, first, after, cell_of, named, namesake)
         return 1
     note_1(slot, slab, belief, near)
     belief[slot, ODDS] -= plots[i].gain
+    belief[slot, WAKE] = 0.0
     meta[slot, HITS] -= 1
     hit_us[slot, s] = plots[i].hit_us
     return 1
@@ -102,13 +104,14 @@ def forget_1(until_us: int, ring: Rec, ring_n: I8) -> None:
 
 
 @njit(
-    signature("int64", PLOTS, "float64[::1]", *CORE, GRID, PLOTS, "int64[::1], int64", PLOTS, "int64[::1]"),
+    signature("int64", PLOTS, "float64[::1]", *CORE, GRID, NAMES, PLOTS, "int64[::1], int64", PLOTS, "int64[::1]"),
     cache=True,
     nogil=True,
 )
 def reopen_1(
     plots: Rec, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8, rate: F8,
     size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, first: I8, after: I8, cell_of: I8, near: F8,
+    named: I8, namesake: I8,
     ring: Rec, held: I8, wanted: int, whole: Rec,
     origin: I8,
 ) -> int:  # fmt: skip
@@ -152,6 +155,8 @@ def reopen_1(
                 after,
                 cell_of,
                 near,
+                named,
+                namesake,
             )
             == 1
         ):

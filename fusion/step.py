@@ -24,12 +24,16 @@ from fusion.associate import (
     GRASP,
     GRASP_SIGMAS2,
     GRID,
+    GRID_EVERY_US,
+    GRIDDED,
     HINT,
     HITS,
     ID,
     LEFT_OUT,
     MOST_PAIRS,
+    NAMES,
     NEXT_ID,
+    NOWHERE,
     ODDS,
     P_GAIN,
     P_SPEED,
@@ -39,12 +43,14 @@ from fusion.associate import (
     ROW_AT,
     SAME_SCAN,
     SPLIT,
+    STALE,
     STATUS,
     TOP,
     UNSEEN,
-    cluster_1,
+    chain_n,
     enter_1,
     gate_1,
+    name_1,
     note_1,
     row_of_1,
     wide_1,
@@ -52,6 +58,7 @@ from fusion.associate import (
 from fusion.bank import R_NUMBER
 from fusion.bare import BARE
 from fusion.birth import tells_velocity_1
+from fusion.cluster import cluster_1
 from fusion.clutter import (
     OLD_US,
     S_CLAIM,
@@ -95,7 +102,7 @@ def slot_1(counts: I8, meta: I8) -> int:
 
 
 @njit(
-    signature("void", PLOTS, "int64, float64[::1]", *CORE, "int64[::1], float64", GRID),
+    signature("void", PLOTS, "int64, float64[::1]", *CORE, "int64[::1], float64", GRID, NAMES),
     cache=True,
     nogil=True,
     **BARE,
@@ -104,7 +111,7 @@ def begin_1(
     plots: Rec, i: int, sensor: F8, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8, newest_s: float,
     first: I8,
-    after: I8, cell_of: I8, near: F8,
+    after: I8, cell_of: I8, near: F8, named: I8, namesake: I8,
 ) -> None:  # fmt: skip
     """Plot i, which no track explains, starts one. With a full table it starts nothing, and that is counted."""
     slot = slot_1(counts, meta)
@@ -115,6 +122,7 @@ def begin_1(
     t_us = plots[i].t_us
     start_1(slab, slot * SLAB, float(t_us), w, ROW_AT, rules[E_SPEED], sites, table, w)
     meta[slot, :] = -1
+    cell_of[slot] = NOWHERE
     meta[slot, ID] = counts[NEXT_ID]
     counts[NEXT_ID] += 1
     meta[slot, BIRTH] = t_us
@@ -155,6 +163,8 @@ def begin_1(
     )
     note_1(slot, slab, belief, near)
     enter_1(slot, near, t_us, first, after, cell_of)
+    if meta[slot, ADDRESS] >= 0:
+        name_1(slot, meta[slot, ADDRESS], named, namesake)
 
 
 @njit(
@@ -171,7 +181,7 @@ def by_address_1(
     near: F8,
 ) -> None:  # fmt: skip
     """The address fast path: plots that carry the address of a track go there unless physics says no, to the first
-    of several that will have it. `named` and `namesake` chain the tracks that had an address at the start."""
+    of several that will have it. `named` and `namesake` chain the tracks that have an address."""
     for i in range(plots.shape[0]):
         address = plots[i].address
         if address < 0:
@@ -219,7 +229,7 @@ def by_address_1(
 @njit(
     signature(
         "void", PLOTS, "float64[::1], boolean[::1]", *CORE,
-        "int64[::1], int64[::1], float64[:, ::1], int64[::1], float64", GRID, "float64[::1]",
+        "int64[::1], int64[::1], float64[:, ::1], int64[::1], float64", GRID, NAMES, "float64[::1]",
     ),
     cache=True,
     nogil=True, **BARE,
@@ -229,7 +239,7 @@ def absorb_1(
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, chosen: I8, pair_slot: I8,
     pair: F8,
     counts: I8, newest_s: float, first: I8, after: I8,
-    cell_of: I8, near: F8, nis: F8,
+    cell_of: I8, near: F8, named: I8, namesake: I8, nis: F8,
 ) -> None:  # fmt: skip
     """Fuse every plot into the track of its chosen pair; the others start tracks, but for directions."""
     for i in range(plots.shape[0]):
@@ -241,11 +251,12 @@ def absorb_1(
                 begin_1(
                     plots, i, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
                     screens, local, hot, counts,
-                    newest_s, first, after, cell_of, near,
+                    newest_s, first, after, cell_of, near, named, namesake,
                 )  # fmt: skip
             continue
         slot = pair_slot[k]
         o = slot * SLAB
+        nameless = meta[slot, ADDRESS] < 0
         paired = not math.isnan(pair[k, P_SPEED])
         if paired:  # the pair says how fast: start again from the first plot with that
             start_1(slab, o, slab[o + T], slab, o + RING + 1, pair[k, P_SPEED], sites, table, w)
@@ -254,6 +265,7 @@ def absorb_1(
         belief[slot, GRASP] = GRASP_SIGMAS2 * (wide + plots[i].reach * plots[i].reach)
         done, booked, comps = fuse_1(slab, o, float(plots[i].t_us), w, ROW_AT, NO_GATE, sites, table, w)
         note_1(slot, slab, belief, near)
+        enter_1(slot, near, plots[i].t_us, first, after, cell_of)
         if done > 0.0 and not paired:
             nis[0] += booked
             nis[1] += comps
@@ -278,11 +290,13 @@ def absorb_1(
             local,
             hot,
         )
+        if nameless and meta[slot, ADDRESS] >= 0:
+            name_1(slot, meta[slot, ADDRESS], named, namesake)
 
 
 @njit(
     signature(
-        "void", PLOTS, "float64[::1], boolean[::1]", *CORE, "int64[::1], float64", GRID, PLOTS, "int64[::1]",
+        "int64", PLOTS, "float64[::1], boolean[::1]", *CORE, "int64[::1], float64", GRID, NAMES, PLOTS, "int64[::1]",
         "float64[::1], int64[:, ::1], float64[:, ::1]",
     ),
     cache=True,
@@ -292,11 +306,11 @@ def associate_1(
     plots: Rec, sensor: F8, taken: B1, slab: F8, sites: F8, table: F8, meta: I8, belief: F8, hit_us: I8, look_us: I8,
     rate: F8, size: F8, w: F8, rules: F8, cover: F8, screens: F4, local: F8, hot: F4, counts: I8, newest_s: float,
     first: I8,
-    after: I8, cell_of: I8, near: F8, ring: Rec, ring_n: I8,
+    after: I8, cell_of: I8, near: F8, named: I8, namesake: I8, ring: Rec, ring_n: I8,
     nis: F8, pair_of: I8, pair: F8,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Gate, cluster and fuse the plots of a group that no address placed, with those of the same scan they contend
-    with."""
+    with; returns how many of those there were."""
     n = plots.shape[0]
     pair_plot, pair_slot = pair_of[0], pair_of[1]
     held = np.empty(8 * n + 32 if ring_n[R_NUMBER] > 0 else 0, np.int64)
@@ -313,7 +327,7 @@ def associate_1(
         origin = np.empty(n + wanted, np.int64)
         m = reopen_1(
             plots, sensor, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover, screens,
-            local, hot, first, after, cell_of, near, ring, held, wanted, group,
+            local, hot, first, after, cell_of, near, named, namesake, ring, held, wanted, group,
             origin,
         )  # fmt: skip
         group = group[:m]
@@ -333,7 +347,7 @@ def associate_1(
     absorb_1(
         group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover, screens,
         local, hot, chosen, pair_slot,
-        pair, counts, newest_s, first, after, cell_of, near, nis,
+        pair, counts, newest_s, first, after, cell_of, near, named, namesake, nis,
     )  # fmt: skip
     if sensor[S_RADAR] > 0.0:
         remember_1(group, ring, ring_n)
@@ -341,6 +355,7 @@ def associate_1(
         for i in range(group.shape[0]):
             if origin[i] >= 0:
                 plots[origin[i]] = group[i]
+    return int(wanted)
 
 
 @njit(
@@ -416,21 +431,15 @@ def step_1(
     """Fuse the plots of one tick, sorted by (slice, sensor, kind, time); returns the newest measured time.
 
     `numbers` (n, SENSOR) and `sensor_us` (n,) newest measured time, one row a sensor; `stats` (n, 3) hits, misses,
-    innovations; `nis` (n, 4) fading sum and components, and the same of the group in hand; The grid of
-    places (`first`, `after`, `cell_of`) and the chains of addresses (`named`, `namesake`) are made here. `pair_of`
+    innovations; `nis` (n, 4) fading sum and components, and the same of the group in hand. The grid of places (`first`,
+    `after`, `cell_of`) and the chains of addresses (`named`, `namesake`) are brought up to date here. `pair_of`
     (2, m) and `pair` (m, PAIR), m at least MOST_PAIRS a plot and one more, are scratch. `words` are the plots as
     numbers, whose last WORDS go into `names` of the tracks that took them, where they say anything.
     """
-    first[:] = -1
-    named[:] = -1
-    for slot in range(counts[TOP] - 1, -1, -1):
-        if meta[slot, STATUS] < 0:
-            continue
-        enter_1(slot, near, plots[0].t_us, first, after, cell_of)
-        if meta[slot, ADDRESS] >= 0:
-            k = meta[slot, ADDRESS] & (named.shape[0] - 1)
-            namesake[slot] = named[k]
-            named[k] = slot
+    second = (newest_us + GRID_EVERY_US // 2) // GRID_EVERY_US
+    if counts[STALE] > 0 or counts[GRIDDED] != second:
+        chain_n(counts, meta, plots[0].t_us, second, first, after, cell_of, near, named, namesake)
+    reopened = 0
     start = 0
     while start < plots.shape[0]:
         end = group_end_1(plots, start, slice_us)
@@ -451,10 +460,10 @@ def step_1(
             window_us = min(int(SAME_SCAN * sensor[S_PERIOD_US]), REOPEN_US)
             forget_1(max(sensor_us[s], group_us) - window_us, rings[s], rings_n[s])
         if not taken.all():
-            associate_1(
+            reopened += associate_1(
                 group, sensor, taken, slab, sites, table, meta, belief, hit_us, look_us, rate, size, w, rules, cover,
-                screens, local, hot, counts,
-                newest_us * 1e-6, first, after, cell_of, near, rings[s], rings_n[s], nis[s, 2:], pair_of, pair,
+                screens, local, hot, counts, newest_us * 1e-6, first, after, cell_of, near, named, namesake, rings[s],
+                rings_n[s], nis[s, 2:], pair_of, pair,
             )  # fmt: skip
         passed_us = group_us - sensor_us[s]
         known_before = sensor_us[s] > 0
@@ -465,7 +474,7 @@ def step_1(
             for slot in range(counts[TOP]):
                 look_us[slot, s] = max(look_us[slot, s], least_us)
         book_1(group, sensor, meta, slab, max(passed_us, 0) * 1e-6 if known_before else -1.0, stats, nis, hot)
-    for slot in range(counts[TOP]):
+    for slot in range(counts[TOP] if reopened > 0 else 0):
         if meta[slot, STATUS] == ENDED:
             meta[slot, STATUS] = -1
             counts[HINT] = min(counts[HINT], slot)

@@ -21,6 +21,7 @@ from fusion.associate import (
     CATEGORY,
     CLAIM,
     CONFIRMED,
+    DECAYED,
     HEIGHT,
     HITS,
     ID,
@@ -165,7 +166,6 @@ class Tracker:
         self._stats = np.zeros((n, 3), np.int64)  # hits, misses, innovations
         self._hot = np.zeros((n, GRID * GRID, HOT), np.float32)
         self._nis = np.zeros((n, 4))  # sum, degrees of freedom, both fading; and scratch of the group in hand
-        self._buckets = np.empty((2, 1024), np.int64)  # of the grid, of addresses
         self._pairs = np.empty((2, 1), np.int64), np.empty((1, PAIR))  # scratch of association
         self.pressure = Pressure(self._sensors, geoid, self.params.pressure_sigma_m)
 
@@ -211,7 +211,7 @@ class Tracker:
             state=state,
             cov=cov,
             mode=mode,
-            existence=1.0 / (1.0 + np.exp(-bank.belief[slots, ODDS])),
+            existence=self._existence(slots),
             status=meta[:, STATUS].astype(np.int8),
             address=meta[:, ADDRESS].astype(np.int32),
             mode3a=meta[:, MODE3A].astype(np.int32),
@@ -332,16 +332,15 @@ class Tracker:
         self.pressure.observe(batches, now_us)
         plots = plots_of(batches, heads, self._sites, self._geoid, self.pressure.numbers)
         self.registration.observe(plots, now_us)
-        believed = self.registration.believed
-        if not believed.all():
-            plots = take(plots, believed[plots["sensor"]])
-        if len(self.registration.correct(plots)):
-            place_n(plots, self._sites)
+        if not self.registration.idle:
+            plots = take(plots, self.registration.believed[plots["sensor"]])
+            if len(self.registration.correct(plots)):
+                place_n(plots, self._sites)
         return take(plots, order_1(plots, SLICE_US))
 
     def _fuse(self, plots: Rec) -> None:
         landed = plots["on_ground"] == 1
-        if landed.any():
+        if np.logical_or.reduce(landed):
             landed &= self._looks[plots["sensor"], 3] > 0.0  # claims only: they know
             self._landed(plots["address"][landed])
             plots = take(plots, ~landed)
@@ -349,18 +348,24 @@ class Tracker:
             return
         bank = self._bank
         top = int(bank.counts[TOP])
-        if self._buckets.shape[1] < top + len(plots):
-            self._buckets = np.empty((2, 1 << (top + len(plots)).bit_length()), np.int64)
+        bank.make_room(top + len(plots))
         most = MOST_PAIRS * len(plots) + 1
         if len(self._pairs[1]) < most:
             self._pairs = np.empty((2, 2 * most), np.int64), np.empty((2 * most, PAIR))
+        first, after, cell, named, namesake = bank.chains()
         call: tuple[Any, ...] = (
             plots, SLICE_US, self._numbers, bank.slab, self._sites, self._table, *bank.per_track(), self._work,
-            self._rules, *self._known(), bank.counts, self._newest_us, self._sensor_us, self._buckets[0], bank.after,
-            bank.cell, bank.near, bank.recent, bank.recent_n, self._stats, self._nis, self._buckets[1], bank.namesake,
+            self._rules, *self._known(), bank.counts, self._newest_us, self._sensor_us, first, after,
+            cell, bank.near, bank.recent, bank.recent_n, self._stats, self._nis, named, namesake,
             *self._pairs, plots.view(np.int64).reshape(len(plots), -1), bank.names,
         )  # fmt: skip
         self._newest_us = int(step_1(*call))
+
+    def _existence(self, slots: I8) -> F8:
+        """Probabilities up to the newest measured time: a track that nothing was due of has not faded yet."""
+        odds, decayed = self._bank.belief[slots, ODDS], self._bank.belief[slots, DECAYED]
+        passed_s = np.maximum(self._newest_us / US_PER_S - decayed, 0.0)
+        return np.asarray(np.exp(-np.logaddexp(0.0, -odds) - passed_s / self.params.survive_s))
 
     def _fade(self) -> None:
         """What coverage learnt of places fades by measured time, a minute at a time."""
@@ -381,7 +386,7 @@ class Tracker:
         call: tuple[Any, ...] = (
             top, self._newest_us, now_us, self._sensor_us, self._looks, self._numbers, self._sites, *self._known(),
             *bank.per_track(), bank.slab, self._rules, ended, in_view, self._stats, bank.counts,
-            bank.names,
+            bank.names, *bank.chains(),
         )  # fmt: skip
         count = int(look_1(*call))
         for number, seen in zip(ended[:count].tolist(), in_view[:count].tolist(), strict=True):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from fusion.associate import MOST_PAIRS, P_SCORE, PAIR, _outdo_1, assign_1, cluster_1, log_probability_1
+from fusion.associate import MOST_PAIRS, P_SCORE, PAIR, _outdo_1, log_probability_1
+from fusion.cluster import assign_1, cluster_1
 from fusion.schema import F8, I8
 
 

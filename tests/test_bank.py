@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from fusion.associate import GRASP, N_GRASP, NEAR, STATUS, TOP
+from fusion.associate import ADDRESS, GRASP, N_GRASP, NEAR, NOWHERE, STALE, STATUS, TOP, WAKE
 from fusion.bank import Bank
 from fusion.kernels import FAST_WIDE, SLAB, T
-from fusion.schema import US_PER_S, Plots
+from fusion.schema import I8, US_PER_S, Plots
 from fusion.tracker import Tracker
 from tests.sky import RADAR, SENSORS, START_US, claim, clutter, line, play, scan
 
@@ -39,6 +40,54 @@ def test_what_the_gate_asks_is_what_the_tracks_are() -> None:
     other.restore(tracker.snapshot())
     assert not differs(other._bank)
     assert np.array_equal(other._bank.near[other._bank.live()], tracker._bank.near[tracker._bank.live()])
+
+
+def chained(first: I8, after: I8) -> list[int]:
+    """All slots that chains hold; every chain must rise."""
+    found: list[int] = []
+    for start in first[first >= 0].tolist():
+        chain = [start]
+        while (following := int(after[chain[-1]])) >= 0:
+            chain.append(following)
+        assert chain == sorted(chain)
+        found += chain
+    return sorted(found)
+
+
+@pytest.mark.parametrize("until_s", [13.05, 26.05, 30.55, 31.55, 39.05])
+def test_every_track_is_found_by_place_and_address_and_what_ended_by_neither(until_s: float) -> None:
+    """In the middle of a second of measured time, when nothing was chained anew of late."""
+    tracker = play(Tracker(SENSORS), sky(), until_s)
+    bank = tracker._bank
+    first, after, cell, named, namesake = bank.chains()
+    live = bank.live()
+    gone = [slot for slot in chained(first, after) if bank.meta[slot, STATUS] < 0]
+    assert [slot for slot in chained(first, after) if slot not in gone] == live.tolist()
+    assert not gone or bank.counts[STALE] == 1, "what a merger or a landing ended waits for the next step"
+    assert (cell[live] != NOWHERE).all()
+    said = live[bank.meta[live, ADDRESS] >= 0]
+    assert [slot for slot in chained(named, namesake) if bank.meta[slot, STATUS] >= 0] == said.tolist()
+
+
+def test_a_track_that_is_left_alone_is_what_it_would_be_if_it_were_looked_at_every_tick() -> None:
+    left, looked = Tracker(SENSORS), Tracker(SENSORS)
+    scene = sky()
+    asked = 0
+    for tick in range(1, 390):
+        now_us = START_US + tick * 100_000
+        batches = [b for b in scene if now_us - 100_000 < b.rx_us <= now_us]
+        left.step(batches, now_us)
+        looked._bank.belief[:, WAKE] = 0.0
+        looked.step(batches, now_us)
+        top = int(left._bank.counts[TOP])
+        asked += int((left._bank.belief[:top, WAKE] <= left._newest_us + 100_000).sum()) / max(top, 1) < 0.5
+        if tick % 10 == 0:
+            one, other = left.table(now_us), looked.table(now_us)
+            assert one.id.tolist() == other.id.tolist()
+            np.testing.assert_allclose(one.existence, other.existence, atol=0.02)
+            np.testing.assert_allclose(one.state, other.state, rtol=1e-9)
+    assert asked > 300, "most tracks are left alone in most ticks"
+    assert sorted(left.drain_dropped()) == sorted(looked.drain_dropped())
 
 
 def test_a_track_that_was_merged_or_landed_leaves_a_slot_without_names() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from fusion.associate import MOST_PAIRS, P_SCORE, P_SURE, PAIR, STEP_SCRATCH, believe_1, gate_1
+from fusion.associate import MOST_PAIRS, P_SCORE, P_SURE, PAIR, STEP_SCRATCH, gate_1
+from fusion.cluster import believe_1
 from fusion.schema import F8, I8, US_PER_S, Plots
 from fusion.tracker import Tracker
 from tests.lateness import turning
@@ -192,7 +193,7 @@ def pairs_of(tracker: Tracker, batch: Plots) -> int:
     return int(
         gate_1(
             plots, tracker._numbers[RADAR.index], np.zeros(len(plots), np.bool_), bank.slab, SITES, TABLE, bank.meta,
-            bank.belief, bank.hit_us, bank.rate, np.empty(STEP_SCRATCH), tracker._buckets[0], bank.after, bank.cell,
+            bank.belief, bank.hit_us, bank.rate, np.empty(STEP_SCRATCH), bank.first, bank.after, bank.cell,
             bank.near, none[0], none[1], pair, none[2], np.zeros(2, np.int64), tracker._hot,
         )
     )  # fmt: skip
