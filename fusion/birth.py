@@ -7,9 +7,26 @@ import math
 from numba import njit
 
 from fusion.bare import BARE
-from fusion.filters.imm import COV, MEAN, START, TRIANGLE, correct_1, move_1
-from fusion.filters.measure import anchor_1, linearise_1
-from fusion.filters.params import M_A, M_B, M_C, M_H, M_KIND, M_SA, M_SB, M_SC, M_SH, M_SITE, M_SV, M_VE, MODELS
+from fusion.filters.imm import COV, MEAN, START, TRIANGLE, correct_1, fit_1, move_1
+from fusion.filters.measure import linearise_1
+from fusion.filters.params import (
+    M_A,
+    M_B,
+    M_C,
+    M_H,
+    M_KIND,
+    M_RATE,
+    M_SA,
+    M_SB,
+    M_SC,
+    M_SH,
+    M_SITE,
+    M_SV,
+    M_VE,
+    M_VN,
+    M_VU,
+    MODELS,
+)  # fmt: skip
 from fusion.geo import ecef_1, ecef_from_polar_1, ecef_from_range_height_1, normal_1, up_1
 from fusion.schema import F8, PlotKind
 
@@ -25,6 +42,7 @@ EFFECTIVE_EARTH_M = 8_500_000.0  # 4/3 of the radius
 # aircraft, helicopters and fast light aircraft, airliners. Their mixture is close to 1/v: for two plots apart in time
 # it says how much likelier a slow object is than two false plots.
 SCALES = (12.0, 40.0, 100.0, 200.0)
+PAIR_Q_H, PAIR_Q_V = 1.0, 0.3  # m^2/s^3 between two plots, along the ground and vertical
 
 
 @njit("float64(float64[::1], int64, float64[:, ::1])", cache=True, nogil=True, **BARE)
@@ -41,6 +59,14 @@ def height_prior_1(r: F8, ro: int, sites: F8) -> float:
 def tells_velocity_1(r: F8, ro: int) -> bool:
     """True where the plot itself says how the object moves over ground."""
     return int(r[ro + M_KIND]) == POSITION and not math.isnan(r[ro + M_VE])
+
+
+@njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
+def place_only_1(r: F8, ro: int) -> bool:
+    """True where a plot measures place and nothing of velocity."""
+    if int(r[ro + M_KIND]) == POSITION:
+        return math.isnan(r[ro + M_VE]) and math.isnan(r[ro + M_VN]) and math.isnan(r[ro + M_VU])
+    return math.isnan(r[ro + M_RATE])
 
 
 @njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
@@ -183,6 +209,55 @@ def born_all_1(r: F8, ro: int, sites: F8, v_sigma: float, table: F8, s: F8, so: 
                 s[so + COV + TRIANGLE * j + i] = s[so + COV + i]
 
 
+@njit("UniTuple(float64, 2)(float64[::1], int64, float64, float64, int64)", cache=True, nogil=True, **BARE)
+def _apart_1(w: F8, p: int, square: float, dt_s: float, n: int) -> tuple[float, float]:
+    """Log-likelihood and NIS of n components of place dt_s after a birth whose packed covariance is w[p:], with so much
+    more variance of velocity along the ground; the model's mean and its vertical do not depend on that."""
+    m = p - COV + MEAN
+    ux, uy, uz = up_1(w[m], w[m + 1], w[m + 2])
+    far = dt_s * dt_s
+    noise = abs(dt_s) ** 3 / 3.0 * PAIR_Q_H
+    level = far * square + noise
+    steep = (PAIR_Q_V / PAIR_Q_H - 1.0) * noise - far * square
+    return fit_1(
+        (
+            w[p] + far * w[p + 15] + level + steep * ux * ux,
+            w[p + 1] + far * w[p + 16] + steep * ux * uy,
+            w[p + 2] + far * w[p + 17] + steep * ux * uz,
+            w[p + 6] + far * w[p + 18] + level + steep * uy * uy,
+            w[p + 7] + far * w[p + 19] + steep * uy * uz,
+            w[p + 11] + far * w[p + 20] + level + steep * uz * uz,
+        ),
+        w,
+        n,
+    )
+
+
+@njit(
+    "UniTuple(float64, 2)(float64[::1], int64, float64, float64, float64[::1], int64, float64[:, ::1])",
+    cache=True,
+    nogil=True,
+    **BARE,
+)
+def _moving_1(w: F8, so: int, square: float, dt_s: float, r: F8, ro: int, sites: F8) -> tuple[float, float]:
+    """The same for a row that also measures velocity: a whole update, in the place of the second model."""
+    m = so + MEAN
+    p = so + COV
+    spare = p + 2 * TRIANGLE
+    ux, uy, uz = up_1(w[m], w[m + 1], w[m + 2])
+    for i in range(TRIANGLE):
+        w[spare + i] = w[p + i]
+    _add_1(w, spare + 15, spare + 18, spare + 20, -square, ux, uy, uz)
+    w[spare + 15] += square
+    w[spare + 18] += square
+    w[spare + 20] += square
+    for i in range(6):
+        w[m + 6 + i] = w[m + i]
+    move_1(w, m + 6, spare, math.inf, PAIR_Q_H, PAIR_Q_V, dt_s)
+    n = linearise_1(r, ro, sites, w, m + 6, w)
+    return correct_1(w, m + 6, spare, w, n)
+
+
 @njit(
     "UniTuple(float64, 4)(float64[::1], int64, float64, float64[::1], int64, float64[:, ::1], float64[::1], int64)",
     cache=True,
@@ -192,7 +267,7 @@ def born_all_1(r: F8, ro: int, sites: F8, v_sigma: float, table: F8, s: F8, so: 
 def pair_1(
     first: F8, fo: int, dt_s: float, r: F8, ro: int, sites: F8, w: F8, so: int
 ) -> tuple[float, float, float, float]:
-    """How well the row r[ro:] fits dt_s after a first plot first[fo:] without velocity: over the mixture of `SCALES`.
+    """How well the row r[ro:], anchored, fits dt_s after a first plot first[fo:] without velocity: over `SCALES`.
 
     Returns (log-likelihood, smallest NIS, components, velocity sigma in m/s per axis that the pair suggests).
     `w` is the filter's scratch, with room for a state from `so` on.
@@ -200,26 +275,21 @@ def pair_1(
     nearest = math.inf
     n = 0
     best = -math.inf
-    anchor_1(r, ro, w)
     born_1(first, fo, sites, 1.0, w, so)
+    place_only = place_only_1(r, ro)
     m = so + MEAN
-    p = so + COV
-    spare = so + COV + 2 * TRIANGLE  # of another model, for the covariance of one scale
-    ux, uy, uz = up_1(w[m], w[m + 1], w[m + 2])
+    for i in range(3):  # where it is then, whatever its speed
+        w[m + 6 + i] = w[m + i] + dt_s * w[m + 3 + i]
+        w[m + 9 + i] = w[m + 3 + i]
+    n = linearise_1(r, ro, sites, w, m + 6, w)
+    unknown = math.isnan(r[ro + M_VE]) or int(first[fo + M_KIND]) != POSITION
     for k in range(len(SCALES)):
-        for i in range(TRIANGLE):
-            w[spare + i] = w[p + i]
-        square = SCALES[k] * SCALES[k] - 1.0  # more than the 1 m/s that it was born with, along the ground only
-        if math.isnan(r[ro + M_VE]) or int(first[fo + M_KIND]) != POSITION:
-            _add_1(w, spare + 15, spare + 18, spare + 20, -square, ux, uy, uz)
-            w[spare + 15] += square
-            w[spare + 18] += square
-            w[spare + 20] += square
-        for i in range(6):
-            w[m + 6 + i] = w[m + i]
-        move_1(w, m + 6, spare, math.inf, 1.0, 0.3, dt_s)
-        n = linearise_1(r, ro, sites, w, m + 6, w)
-        log_l, nis = correct_1(w, m + 6, spare, w, n)
+        # More than the 1 m/s that it was born with, along the ground only.
+        square = SCALES[k] * SCALES[k] - 1.0 if unknown else 0.0
+        if place_only:
+            log_l, nis = _apart_1(w, so + COV, square, dt_s, n)
+        else:
+            log_l, nis = _moving_1(w, so, square, dt_s, r, ro, sites)
         w[so + k if k < 3 else so + MEAN + 12] = log_l
         best = max(best, log_l)
         nearest = min(nearest, nis)

@@ -127,51 +127,60 @@ def local_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
 
 
 @njit(
+    "UniTuple(float64, 3)(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)",
+    cache=True,
+    nogil=True,
+    **BARE,
+)
+def parts_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> tuple[float, float, float]:
+    """Densities in measurement space at this plot, in one period of a sensor, of false plots and of newcomers, but for
+    the log of a factor that both share, which is the third.
+
+    Newcomers are spread evenly over the sensor's area. Over elevation they are as false plots are: what was not seen
+    before comes over the horizon or off the ground.
+    """
+    if int(r[ro + M_KIND]) != POLAR:
+        return max(sensor[S_CLUTTER], 1e-9), max(sensor[S_NEW], 1e-9), spread_1(r, ro, 1.0, sensor[S_RANGE])
+    b = _bin_1(r[ro + M_A], sensor[S_RANGE])
+    share = (sensor[S_COUNT + b] + IMAGINED * (2.0 * b + 1.0) / (BINS * BINS)) / (sensor[S_TOTAL] + IMAGINED)
+    false = max(sensor[S_CLUTTER], 1e-9) * share * BINS / sensor[S_RANGE]
+    new = max(sensor[S_NEW], 1e-9) * 2.0 * max(r[ro + M_A], 1_000.0) / (sensor[S_RANGE] * sensor[S_RANGE])
+    false += 2.0 * math.pi * local_1(r, ro, sensor, hot, t_us)
+    other = 1.0 / (2.0 * math.pi)
+    if not math.isnan(r[ro + M_C]):
+        span = 2.0 * sensor[S_ELEVATION + b] + IMAGINED_LOW * ELEVATION_SPAN_RAD
+        span /= sensor[S_COUNT + b] + IMAGINED_LOW
+        low = (1.0 - ANYWHERE) / span if abs(r[ro + M_C]) < span else 0.0
+        other *= low + ANYWHERE / BEAM_SPAN_RAD
+    if not math.isnan(r[ro + M_H]):
+        other /= HEIGHT_SPAN_M
+    return false, new, math.log(other)
+
+
+@njit(
     "UniTuple(float64, 2)(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)",
     cache=True,
     nogil=True,
     **BARE,
 )
 def densities_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> tuple[float, float]:
-    """Log-densities in measurement space at this plot, in one period of a sensor: of false plots, and of newcomers.
-
-    Newcomers are spread evenly over the sensor's area. Over elevation they are as false plots are: what was not seen
-    before comes over the horizon or off the ground.
-    """
-    if int(r[ro + M_KIND]) != POLAR:
-        false = spread_1(r, ro, sensor[S_CLUTTER], sensor[S_RANGE])
-        return false, spread_1(r, ro, sensor[S_NEW], sensor[S_RANGE])
-    b = _bin_1(r[ro + M_A], sensor[S_RANGE])
-    share = (sensor[S_COUNT + b] + IMAGINED * (2.0 * b + 1.0) / (BINS * BINS)) / (sensor[S_TOTAL] + IMAGINED)
-    false = math.log(max(sensor[S_CLUTTER], 1e-9) * share * BINS / sensor[S_RANGE])
-    new = math.log(max(sensor[S_NEW], 1e-9) * 2.0 * max(r[ro + M_A], 1_000.0) / (sensor[S_RANGE] * sensor[S_RANGE]))
-    local = local_1(r, ro, sensor, hot, t_us)
-    if local > 0.0:
-        false = math.log(math.exp(false) + 2.0 * math.pi * local)
-    other = -math.log(2.0 * math.pi)
-    if not math.isnan(r[ro + M_C]):
-        span = 2.0 * sensor[S_ELEVATION + b] + IMAGINED_LOW * ELEVATION_SPAN_RAD
-        span /= sensor[S_COUNT + b] + IMAGINED_LOW
-        low = (1.0 - ANYWHERE) / span if abs(r[ro + M_C]) < span else 0.0
-        other += math.log(low + ANYWHERE / BEAM_SPAN_RAD)
-    if not math.isnan(r[ro + M_H]):
-        other -= math.log(HEIGHT_SPAN_M)
-    return false + other, new + other
+    """Log-densities in measurement space at this plot, in one period of a sensor: of false plots, and of newcomers."""
+    false, new, other = parts_1(r, ro, sensor, hot, t_us)
+    return math.log(false) + other, math.log(new) + other
 
 
 @njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True, **BARE)
 def density_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     """Log-density at this plot of all that no track explains: false plots and newcomers together."""
-    false, new = densities_1(r, ro, sensor, hot, t_us)
-    top = max(false, new)
-    return top + math.log(math.exp(false - top) + math.exp(new - top))
+    false, new, other = parts_1(r, ro, sensor, hot, t_us)
+    return math.log(false + new) + other
 
 
 @njit("float64(float64[::1], int64, float64[::1], float32[:, :, ::1], float64)", cache=True, nogil=True, **BARE)
 def newcomer_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     """Log-odds that a plot which no track explains comes from an object, not from clutter."""
-    false, new = densities_1(r, ro, sensor, hot, t_us)
-    return new - false
+    false, new, _ = parts_1(r, ro, sensor, hot, t_us)
+    return math.log(new / false)
 
 
 @njit(

@@ -66,6 +66,7 @@ _R_AIR = 287.05287
 _ISA_EXPONENT = _G0 / (_R_AIR * _LAPSE_K_PER_M)
 _TROPOPAUSE_M = 11_000.0
 _T11_K = _T0_K - _LAPSE_K_PER_M * _TROPOPAUSE_M
+_FLAT = A_M * A_M / (B_M * B_M)
 _P11_HPA = ISA_HPA * math.pow(_T11_K / _T0_K, _ISA_EXPONENT)
 
 
@@ -148,11 +149,9 @@ def up_1(x_m: float, y_m: float, z_m: float) -> tuple[float, float, float]:
 
     Exact on the ellipsoid; 7e-6 rad off at 12 km height: a few cm over the vertical scale of any noise here.
     """
-    ux = x_m / (A_M * A_M)
-    uy = y_m / (A_M * A_M)
-    uz = z_m / (B_M * B_M)
-    n = math.sqrt(ux * ux + uy * uy + uz * uz)
-    return ux / n, uy / n, uz / n
+    uz = z_m * _FLAT
+    one = 1.0 / math.sqrt(x_m * x_m + y_m * y_m + uz * uz)
+    return x_m * one, y_m * one, uz * one
 
 
 @njit("UniTuple(float64, 9)(float64, float64)", cache=True, nogil=True)

@@ -18,7 +18,7 @@ from numba.core.sigutils import normalize_signature
 from numpy.typing import NDArray
 
 from fusion.bare import BARE
-from fusion.birth import born_all_1
+from fusion.birth import born_all_1, place_only_1
 from fusion.filters.imm import (
     COV,
     MEAN,
@@ -31,7 +31,7 @@ from fusion.filters.imm import (
     predict_1,
     update_1,
 )
-from fusion.filters.params import M_KIND, M_RATE, M_VE, M_VN, M_VU, MODELS, ROW
+from fusion.filters.params import M_KIND, MODELS, ROW
 from fusion.geo import up_1
 from fusion.schema import F8, I8, PlotKind
 
@@ -44,13 +44,17 @@ LAG_US = 500_000.0  # the newest checkpoint is this old: most late plots are you
 SPAN_US = 3_000_000.0  # between the older ones
 BACK_US = 3_000_000.0  # so far a plot is compared with the state carried backwards, further with a checkpoint
 
-# Places in a row of the slab. Times are microseconds, exact in a float64.
-N, LOST, V_SIGMA, T, X, WIDE, FAST_WIDE, S = 0, 1, 2, 3, 4, 10, 11, 12
-# A checkpoint: rows before it (-1: not there), its time, then a state (STATE) or mode, mean, covariance of a Gaussian.
+# Places in a row of the slab. Times are microseconds, exact in a float64. AT is where the state stands behind the
+# beginning of the row: it and the two whole checkpoints take turns in three places, as copies of a state are what a
+# plot would wait for.
+N, LOST, V_SIGMA, T, X, WIDE, FAST_WIDE, AT = 0, 1, 2, 3, 4, 10, 11, 12
+# A checkpoint: rows before it (-1: not there), its time, then where its state stands, or mode, mean, covariance of a
+# Gaussian.
 GAUSS = MODELS + 6 + TRIANGLE
-NEWER = S + STATE
-NEW = NEWER + 2 + STATE
-OLD = NEW + 2 + STATE
+NEWER = AT + 1
+NEW = NEWER + 3
+STATES = NEW + 3
+OLD = STATES + 3 * STATE
 OLDER = OLD + 2 + GAUSS
 RING = OLDER + 2 + GAUSS
 ENTRY = 1 + ROW  # time, measurement row
@@ -89,11 +93,23 @@ def signature(returns: str, *parts: object) -> object:
     return parse(f"{returns}()")[1](*arguments)
 
 
+@njit("int64(float64[::1], int64)", cache=True, nogil=True, **BARE)
+def state_at_1(b: F8, o: int) -> int:
+    """Where the state of a track stands."""
+    return o + int(b[o + AT])
+
+
+@njit("int64(float64[::1], int64, int64)", cache=True, nogil=True, **BARE)
+def _whole_1(b: F8, o: int, c: int) -> int:
+    """Where the state of the whole checkpoint b[c:] of a track stands."""
+    return o + int(b[c + 2])
+
+
 @njit("void(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _sum_up_1(b: F8, o: int) -> None:
     """Mean of the mixture; its variance of place along the ground (both axes together) and of velocity, from the
     state."""
-    s = o + S
+    s = state_at_1(b, o)
     for a in range(6):
         m = s + MEAN + a
         b[o + X + a] = b[s] * b[m] + b[s + 1] * b[m + 6] + b[s + 2] * b[m + 12]
@@ -148,7 +164,7 @@ def _capture_1(b: F8, o: int, rows: float, t_us: float, s: F8, so: int) -> None:
     for c in (o + NEWER, o + NEW):
         if b[c] == rows:
             b[c + 1] = t_us
-            _copy_1(b, c + 2, s, so, STATE)
+            _copy_1(b, _whole_1(b, o, c), s, so, STATE)
     for c in (o + OLD, o + OLDER):
         if b[c] == rows:
             _compress_1(b, c, rows, t_us, s, so)
@@ -156,23 +172,29 @@ def _capture_1(b: F8, o: int, rows: float, t_us: float, s: F8, so: int) -> None:
 
 @njit("void(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _newest_1(b: F8, o: int) -> None:
-    """The state becomes the newest checkpoint."""
+    """A copy of the state becomes the newest checkpoint."""
     b[o + NEWER] = b[o + N]
     b[o + NEWER + 1] = b[o + T]
-    _copy_1(b, o + NEWER + 2, b, o + S, STATE)
+    _copy_1(b, _whole_1(b, o, o + NEWER), b, state_at_1(b, o), STATE)
 
 
 @njit("void(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _keep_1(b: F8, o: int) -> None:
-    """Before the state moves on: keep it as the newest checkpoint when the one there is is old enough."""
+    """Before a new state is settled: keep the one there is as the newest checkpoint, when the one before is old enough.
+    It stays where it stands; the new one gets the place of the checkpoint that is given up."""
     if b[o + NEWER] >= 0.0 and b[o + T] - b[o + NEWER + 1] < LAG_US:
         return
     if b[o + NEW] >= 0.0 and (b[o + OLD] < 0.0 or b[o + NEW + 1] - b[o + OLD + 1] > SPAN_US):
         _copy_1(b, o + OLDER, b, o + OLD, 2 + GAUSS)
-        _compress_1(b, o + OLD, b[o + NEW], b[o + NEW + 1], b, o + NEW + 2)
+        _compress_1(b, o + OLD, b[o + NEW], b[o + NEW + 1], b, _whole_1(b, o, o + NEW))
+    free = b[o + NEWER + 2]
     if b[o + NEWER] >= 0.0:
-        _copy_1(b, o + NEW, b, o + NEWER, 2 + STATE)
-    _newest_1(b, o)
+        free = b[o + NEW + 2]
+        _copy_1(b, o + NEW, b, o + NEWER, 3)
+    b[o + NEWER] = b[o + N]
+    b[o + NEWER + 1] = b[o + T]
+    b[o + NEWER + 2] = b[o + AT]
+    b[o + AT] = free
 
 
 @njit("void(float64[::1], int64, int64)", cache=True, nogil=True, **BARE)
@@ -194,11 +216,11 @@ def _make_room_1(b: F8, o: int) -> None:
             _copy_1(b, o + OLDER, b, o + OLD, 2 + GAUSS)
             b[o + OLD] = -1.0
         elif b[o + NEW] > 0.0:
-            _compress_1(b, o + OLDER, b[o + NEW], b[o + NEW + 1], b, o + NEW + 2)
+            _compress_1(b, o + OLDER, b[o + NEW], b[o + NEW + 1], b, _whole_1(b, o, o + NEW))
         else:
             if b[o + NEWER] <= 0.0:  # a flood of plots within LAG_US: they shorten the memory
                 _newest_1(b, o)
-            _compress_1(b, o + OLDER, b[o + NEWER], b[o + NEWER + 1], b, o + NEWER + 2)
+            _compress_1(b, o + OLDER, b[o + NEWER], b[o + NEWER + 1], b, _whole_1(b, o, o + NEWER))
     _drop_1(b, o, int(b[o + OLDER]))
 
 
@@ -207,7 +229,7 @@ def _load_1(b: F8, o: int, k: int, sites: F8, table: F8, w: F8) -> tuple[float, 
     """The newest checkpoint behind at most k rows into w[A:]: (rows before it, its time); (-1, 0) where none is."""
     for c in (o + NEWER, o + NEW):
         if 0.0 <= b[c] <= k:
-            _copy_1(w, A, b, c + 2, STATE)
+            _copy_1(w, A, b, _whole_1(b, o, c), STATE)
             return b[c], b[c + 1]
     for c in (o + OLD, o + OLDER):
         if 0.0 <= b[c] <= k:
@@ -243,7 +265,7 @@ def _roll_1(b: F8, o: int, k: int, until: int, t_us: float, renew: bool, sites: 
 @njit(f"void({TRACK}, float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def _settle_1(b: F8, o: int, t_us: float, s: F8, so: int) -> None:
     """Make s[so:] the track's state."""
-    _copy_1(b, o + S, s, so, STATE)
+    _copy_1(b, state_at_1(b, o), s, so, STATE)
     b[o + T] = t_us
     _sum_up_1(b, o)
 
@@ -261,6 +283,9 @@ def start_1(b: F8, o: int, t_us: float, r: F8, ro: int, v_sigma: float, sites: F
     b[o + V_SIGMA] = v_sigma
     for c in (o + NEWER, o + NEW, o + OLD, o + OLDER):
         b[c] = -1.0
+    b[o + AT] = STATES
+    b[o + NEWER + 2] = STATES + STATE
+    b[o + NEW + 2] = STATES + 2 * STATE
     b[o + RING] = t_us
     _copy_1(b, o + RING + 1, r, ro, ROW)
     born_all_1(b, o + RING + 1, sites, v_sigma, table, w, A)
@@ -341,7 +366,7 @@ def fuse_1(
         _make_room_1(b, o)
     if t_us < b[o + T]:
         return _fuse_late_1(b, o, t_us, r, ro, gate, sites, table, w)
-    predict_1(b, o + S, table, (t_us - b[o + T]) * 1e-6, w, A)
+    predict_1(b, state_at_1(b, o), table, (t_us - b[o + T]) * 1e-6, w, A)
     _, nearest, comps, booked = update_1(w, A, r, ro, sites, w)
     if not nearest <= gate + 2.5 * comps:
         return -1.0, booked, comps
@@ -363,17 +388,15 @@ def fuse_1(
 def score_1(
     b: F8, o: int, t_us: float, r: F8, ro: int, sites: F8, table: F8, w: F8
 ) -> tuple[float, float, float, float]:
-    """How well a plot fits a track at the plot's own time: as `imm.update_1`. The track is not changed.
+    """How well a plot, anchored (measure.anchor_1), fits a track at the plot's own time: as `imm.update_1`. The track
+    is not changed.
 
     A plot a little older than the newest is compared with the state carried backwards, an older one with the newest
     checkpoint before it.
     """
-    if int(r[ro + M_KIND]) == POSITION:
-        place_only = math.isnan(r[ro + M_VE]) and math.isnan(r[ro + M_VN]) and math.isnan(r[ro + M_VU])
-    else:
-        place_only = math.isnan(r[ro + M_RATE])
+    place_only = place_only_1(r, ro)
     base_us = b[o + T]
-    at = o + S
+    at = state_at_1(b, o)
     if t_us < base_us - BACK_US:
         for c in (o + OLDER, o + OLD):
             if b[c] >= 0.0 and b[c + 1] <= t_us:
@@ -383,7 +406,7 @@ def score_1(
         for c in (o + NEW, o + NEWER):
             if b[c] >= 0.0 and b[c + 1] <= t_us:
                 base_us = b[c + 1]
-                at = c + 2
+                at = _whole_1(b, o, c)
     dt_s = (t_us - base_us) * 1e-6
     if place_only:
         if at >= 0:
@@ -440,7 +463,7 @@ def ahead_n(slots: I8, t_us: float, slab: F8, table: F8, out_x: F8, out_p: F8, o
     p = np.empty(TRIANGLE)
     for i in range(slots.shape[0]):
         o = slots[i] * SLAB
-        predict_1(slab, o + S, table, (t_us - slab[o + T]) * 1e-6, s, 0)
+        predict_1(slab, state_at_1(slab, o), table, (t_us - slab[o + T]) * 1e-6, s, 0)
         combine_1(s, 0, x, 0, p, 0)
         for j in range(MODELS):
             out_mode[i, j] = s[j]

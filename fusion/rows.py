@@ -244,14 +244,14 @@ def order_1(found: Rec, slice_us: int) -> I8:
     """Order of the plots by (slice, sensor, kind, time), stable."""
     n = found.shape[0]
     key = np.empty(n, np.int64)
+    least = found[0].t_us // slice_us if n > 0 else 0
     for i in range(n):
-        key[i] = found[i].t_us
-    by_time = np.argsort(key, kind="mergesort")
-    least = key[by_time[0]] // slice_us if n > 0 else 0
+        least = min(least, found[i].t_us // slice_us)
     for i in range(n):
-        plot = found[by_time[i]]
-        key[i] = ((plot.t_us // slice_us - least) * 65_536 + plot.sensor) * 4 + plot.kind
-    return by_time[np.argsort(key, kind="mergesort")]
+        plot = found[i]
+        number = plot.t_us // slice_us - least
+        key[i] = ((number * 65_536 + plot.sensor) * 4 + plot.kind) * slice_us + plot.t_us % slice_us
+    return np.argsort(key, kind="mergesort")
 
 
 def take(plots: Rec, which: I8 | B1) -> Rec:

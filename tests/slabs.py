@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fusion.filters.imm import imm_table
+from fusion.filters.imm import STATE, imm_table
 from fusion.filters.params import ImmParams
-from fusion.kernels import SCRATCH, SLAB, Rec, T, X, ahead_n, fuse_1, start_1, undo_1
+from fusion.kernels import SCRATCH, SLAB, Rec, T, X, ahead_n, fuse_1, start_1, state_at_1, undo_1
 from fusion.pressure import Pressure
 from fusion.rows import head_of, plots_of
 from fusion.schema import F8, Plots, SensorSpec
@@ -57,6 +57,12 @@ class Lone:
         x, p, mode = np.empty((1, 6)), np.empty((1, 6, 6)), np.empty((1, 3))
         ahead_n(AHEAD, t_us, self.b, TABLE, x, p, mode)
         return x[0], p[0]
+
+    @property
+    def state(self) -> F8:
+        """The filter's state (STATE,) at the newest plot."""
+        at = state_at_1(self.b, 0)
+        return self.b[at : at + STATE]
 
     @property
     def mean(self) -> F8:

@@ -11,6 +11,7 @@ import pytest
 
 from fusion.bank import Bank
 from fusion.filters.imm import STATE, WORK, predict_1, update_1
+from fusion.filters.measure import anchor_1
 from fusion.filters.params import M_RATE, M_SRATE, ROW
 from fusion.kernels import (
     LOST,
@@ -24,7 +25,6 @@ from fusion.kernels import (
     SLAB,
     N,
     Rec,
-    S,
     before_1,
     score_1,
 )
@@ -45,13 +45,13 @@ def claims(seconds: list[float], path: Path = AWAY, seed: int = 1) -> Rec:
 def test_a_track_filters_as_the_filter_alone() -> None:
     rows = claims([0.0, 0.7, 2.1, 5.0, 5.3])
     track = Lone().start(rows[0])
-    state, w, ahead = track.b[S : S + STATE].copy(), np.empty(WORK), np.empty(STATE)
+    state, w, ahead = track.state.copy(), np.empty(WORK), np.empty(STATE)
     for before, plot in itertools.pairwise(rows):
         predict_1(state, 0, TABLE, (plot["t_us"] - before["t_us"]) * 1e-6, ahead, 0)
         nis = update_1(ahead, 0, plot["row"].copy(), 0, SITES, w)[3]
         state = ahead.copy()
         assert track.fuse(plot) == (1.0, nis, 6.0)
-        assert (track.b[S : S + STATE] == state).all()
+        assert (track.state == state).all()
     assert track.t_us == rows[-1]["t_us"]
 
 
@@ -108,6 +108,7 @@ def test_the_score_of_a_plot_is_near_what_fusing_it_finds_and_changes_nothing(la
     last_s = (track.t_us - START_US) / US_PER_S
     plot = rows_of([radar_plots(FLAT, [place(AWAY, last_s - late_s)], [last_s - late_s], rng, 0.0)])[0]
     before, w = track.b.copy(), np.empty(SCRATCH)
+    anchor_1(plot["row"].copy(), 0, w)
     _, nearest, comps, nis = score_1(track.b, 0, float(plot["t_us"]), plot["row"].copy(), 0, SITES, TABLE, w)
     assert track.b.tobytes() == before.tobytes()
     done, booked, same = track.fuse(plot)

@@ -50,41 +50,77 @@ def _stay_1(table: F8, dt_s: float) -> tuple[float, float, float]:
     return math.exp(-dt / table[STAY]), math.exp(-dt / table[STAY + 1]), math.exp(-dt / table[STAY + 2])
 
 
+@njit("UniTuple(float64, 4)(float64, float64, float64, int64)", cache=True, nogil=True, **BARE)
+def _shares_1(f0: float, f1: float, f2: float, j: int) -> tuple[float, float, float, float]:
+    """What flows into model j in all, and the shares of the three in it."""
+    total = f0 + f1 + f2
+    if total <= 0.0:  # nothing does (dt = 0 and a mode of no probability): keep the model as it is
+        return total, 1.0 if j == 0 else 0.0, 1.0 if j == 1 else 0.0, 1.0 if j == 2 else 0.0
+    return total, f0 / total, f1 / total, f2 / total  # the inverse of what next to nothing flows into is infinite
+
+
+@njit(
+    "void(float64[::1], int64, float64[::1], int64, UniTuple(float64, 9), float64, float64, float64)",
+    cache=True,
+    nogil=True,
+    **BARE,
+)
+def _blend_1(s: F8, p: int, out: F8, k: int, shares: tuple[float, ...], dd: float, ee: float, de: float) -> None:
+    """One entry of the three mixed covariances at out[k:], from those at s[p:]. With d and e from the first mean to the
+    others the spread of the means is a (b + c) dd^T + c (a + b) ee^T - b c (de^T + ed^T), b and c shares of the others.
+    """
+    p0, p1, p2 = s[p], s[p + TRIANGLE], s[p + 2 * TRIANGLE]
+    for j in range(MODELS):
+        a, b, c = shares[3 * j], shares[3 * j + 1], shares[3 * j + 2]
+        apart = b * (a + c) * dd + c * (a + b) * ee - b * c * de
+        out[k + TRIANGLE * j] = a * p0 + b * p1 + c * p2 + apart
+
+
 @njit("void(float64[::1], int64, float64[::1], float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def mix_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
     """IMM mixing of the state s[so:] over |dt_s| into out[oo:], another place: each model's start from all three
     (Blom and Bar-Shalom 1988)."""
     stay0, stay1, stay2 = _stay_1(table, dt_s)
-    for j in range(MODELS):
-        f0 = s[so] * (stay0 if j == 0 else (1.0 - stay0) * table[LEAVE + j])
-        f1 = s[so + 1] * (stay1 if j == 1 else (1.0 - stay1) * table[LEAVE + 3 + j])
-        f2 = s[so + 2] * (stay2 if j == 2 else (1.0 - stay2) * table[LEAVE + 6 + j])
-        total = f0 + f1 + f2
-        out[oo + j] = total
-        m = oo + MEAN + 6 * j
-        k = oo + COV + TRIANGLE * j
-        if total <= 0.0:  # nothing flows here (dt = 0 and a mode of no probability): keep the model as it is
-            for a in range(6):
-                out[m + a] = s[so + MEAN + 6 * j + a]
-            for a in range(TRIANGLE):
-                out[k + a] = s[so + COV + TRIANGLE * j + a]
-            continue
-        w0 = f0 / total
-        w1 = f1 / total
-        w2 = f2 / total
-        for a in range(6):
-            out[m + a] = w0 * s[so + MEAN + a] + w1 * s[so + MEAN + 6 + a] + w2 * s[so + MEAN + 12 + a]
-        c = 0
-        for a in range(6):
-            d0 = w0 * (s[so + MEAN + a] - out[m + a])
-            d1 = w1 * (s[so + MEAN + 6 + a] - out[m + a])
-            d2 = w2 * (s[so + MEAN + 12 + a] - out[m + a])
-            for b in range(a, 6):
-                e = out[m + b]
-                within = w0 * s[so + COV + c] + w1 * s[so + COV + TRIANGLE + c] + w2 * s[so + COV + 2 * TRIANGLE + c]
-                apart = d0 * (s[so + MEAN + b] - e) + d1 * (s[so + MEAN + 6 + b] - e) + d2 * (s[so + MEAN + 12 + b] - e)
-                out[k + c] = within + apart
-                c += 1
+    f0, f1, f2 = s[so], s[so + 1], s[so + 2]
+    go0, go1, go2 = f0 * (1.0 - stay0), f1 * (1.0 - stay1), f2 * (1.0 - stay2)
+    t0, a0, b0, c0 = _shares_1(f0 * stay0, go1 * table[LEAVE + 3], go2 * table[LEAVE + 6], 0)
+    t1, a1, b1, c1 = _shares_1(go0 * table[LEAVE + 1], f1 * stay1, go2 * table[LEAVE + 7], 1)
+    t2, a2, b2, c2 = _shares_1(go0 * table[LEAVE + 2], go1 * table[LEAVE + 5], f2 * stay2, 2)
+    shares = (a0, b0, c0, a1, b1, c1, a2, b2, c2)
+    out[oo], out[oo + 1], out[oo + 2] = t0, t1, t2
+    m, n = so + MEAN, oo + MEAN
+    d0, e0 = s[m + 6] - s[m], s[m + 12] - s[m]
+    d1, e1 = s[m + 7] - s[m + 1], s[m + 13] - s[m + 1]
+    d2, e2 = s[m + 8] - s[m + 2], s[m + 14] - s[m + 2]
+    d3, e3 = s[m + 9] - s[m + 3], s[m + 15] - s[m + 3]
+    d4, e4 = s[m + 10] - s[m + 4], s[m + 16] - s[m + 4]
+    d5, e5 = s[m + 11] - s[m + 5], s[m + 17] - s[m + 5]
+    for i in range(6):
+        x0, x1, x2 = s[m + i], s[m + 6 + i], s[m + 12 + i]
+        for j in range(MODELS):
+            out[n + 6 * j + i] = shares[3 * j] * x0 + shares[3 * j + 1] * x1 + shares[3 * j + 2] * x2
+    p, k = so + COV, oo + COV
+    _blend_1(s, p + 0, out, k + 0, shares, d0 * d0, e0 * e0, 2.0 * d0 * e0)
+    _blend_1(s, p + 1, out, k + 1, shares, d0 * d1, e0 * e1, d0 * e1 + e0 * d1)
+    _blend_1(s, p + 2, out, k + 2, shares, d0 * d2, e0 * e2, d0 * e2 + e0 * d2)
+    _blend_1(s, p + 3, out, k + 3, shares, d0 * d3, e0 * e3, d0 * e3 + e0 * d3)
+    _blend_1(s, p + 4, out, k + 4, shares, d0 * d4, e0 * e4, d0 * e4 + e0 * d4)
+    _blend_1(s, p + 5, out, k + 5, shares, d0 * d5, e0 * e5, d0 * e5 + e0 * d5)
+    _blend_1(s, p + 6, out, k + 6, shares, d1 * d1, e1 * e1, 2.0 * d1 * e1)
+    _blend_1(s, p + 7, out, k + 7, shares, d1 * d2, e1 * e2, d1 * e2 + e1 * d2)
+    _blend_1(s, p + 8, out, k + 8, shares, d1 * d3, e1 * e3, d1 * e3 + e1 * d3)
+    _blend_1(s, p + 9, out, k + 9, shares, d1 * d4, e1 * e4, d1 * e4 + e1 * d4)
+    _blend_1(s, p + 10, out, k + 10, shares, d1 * d5, e1 * e5, d1 * e5 + e1 * d5)
+    _blend_1(s, p + 11, out, k + 11, shares, d2 * d2, e2 * e2, 2.0 * d2 * e2)
+    _blend_1(s, p + 12, out, k + 12, shares, d2 * d3, e2 * e3, d2 * e3 + e2 * d3)
+    _blend_1(s, p + 13, out, k + 13, shares, d2 * d4, e2 * e4, d2 * e4 + e2 * d4)
+    _blend_1(s, p + 14, out, k + 14, shares, d2 * d5, e2 * e5, d2 * e5 + e2 * d5)
+    _blend_1(s, p + 15, out, k + 15, shares, d3 * d3, e3 * e3, 2.0 * d3 * e3)
+    _blend_1(s, p + 16, out, k + 16, shares, d3 * d4, e3 * e4, d3 * e4 + e3 * d4)
+    _blend_1(s, p + 17, out, k + 17, shares, d3 * d5, e3 * e5, d3 * e5 + e3 * d5)
+    _blend_1(s, p + 18, out, k + 18, shares, d4 * d4, e4 * e4, 2.0 * d4 * e4)
+    _blend_1(s, p + 19, out, k + 19, shares, d4 * d5, e4 * e5, d4 * e5 + e4 * d5)
+    _blend_1(s, p + 20, out, k + 20, shares, d5 * d5, e5 * e5, 2.0 * d5 * e5)
 
 
 @njit("UniTuple(float64, 5)(float64, float64)", cache=True, nogil=True, **BARE)
@@ -259,6 +295,41 @@ def update_1(s: F8, so: int, r: F8, ro: int, sites: F8, w: F8) -> tuple[float, f
     return best + math.log(total), nearest, float(n), booked
 
 
+@njit("UniTuple(float64, 2)(UniTuple(float64, 6), float64[::1], int64)", cache=True, nogil=True, **BARE)
+def fit_1(place: tuple[float, ...], w: F8, n: int) -> tuple[float, float]:
+    """As `correct_1` for n components of place alone, of a model whose covariance of place is given, packed; nothing is
+    updated."""
+    p00, p01, p02, p11, p12, p22 = place
+    y0 = 0.0
+    y1 = 0.0
+    y2 = 0.0
+    nis = 0.0
+    volume = 1.0
+    for o in range(0, LIN * n, LIN):
+        h0 = w[o + 1]
+        h1 = w[o + 2]
+        h2 = w[o + 3]
+        g0 = p00 * h0 + p01 * h1 + p02 * h2
+        g1 = p01 * h0 + p11 * h1 + p12 * h2
+        g2 = p02 * h0 + p12 * h1 + p22 * h2
+        var = max(h0 * g0 + h1 * g1 + h2 * g2, 0.0) + w[o + 5]
+        nu = w[o + 4] - h0 * y0 - h1 * y1 - h2 * y2
+        volume *= var
+        one = 1.0 / var
+        nis += nu * nu * one
+        k0, k1, k2 = g0 * one, g1 * one, g2 * one
+        y0 += k0 * nu
+        y1 += k1 * nu
+        y2 += k2 * nu
+        p00 -= k0 * g0
+        p01 -= k0 * g1
+        p02 -= k0 * g2
+        p11 -= k1 * g1
+        p12 -= k1 * g2
+        p22 -= k2 * g2
+    return -0.5 * (n * LOG_2PI + math.log(volume) + nis), nis
+
+
 @njit(
     "UniTuple(float64, 4)(float64[::1], int64, float64[::1], float64, float64[::1], int64, float64[:, ::1], "
     "float64[::1])",
@@ -272,11 +343,11 @@ def glance_1(
     """How well a row r[ro:] that measures place only fits the state s[so:] carried over dt_s: as `update_1`, but the
     state is not touched.
 
-    The models are not mixed first, which the likelihood of a mixture does not need, and only the 3 x 3 covariance of
-    place is carried: a tenth of the work of an update, for the many pairs that association looks at.
+    `anchor_1` of the same row came before, once for all states. The models are not mixed first, which the likelihood of
+    a mixture does not need, and only the 3 x 3 covariance of place is carried: a tenth of the work of an update, for
+    the many pairs that association looks at.
     """
     stay0, stay1, stay2 = _stay_1(table, dt_s)
-    anchor_1(r, ro, w)
     best = -math.inf
     nearest = math.inf
     n = 0
@@ -301,33 +372,7 @@ def glance_1(
         p12 = s[p + 7] + a * (s[p + 10] + s[p + 13]) + aa * s[p + 19] + q * uy * uz
         p22 = s[p + 11] + 2.0 * a * s[p + 14] + aa * s[p + 20] + q_h + q * uz * uz
         n = linearise_1(r, ro, sites, w, _X, w)
-        y0 = 0.0
-        y1 = 0.0
-        y2 = 0.0
-        nis = 0.0
-        volume = 1.0
-        for o in range(0, LIN * n, LIN):
-            h0 = w[o + 1]
-            h1 = w[o + 2]
-            h2 = w[o + 3]
-            g0 = p00 * h0 + p01 * h1 + p02 * h2
-            g1 = p01 * h0 + p11 * h1 + p12 * h2
-            g2 = p02 * h0 + p12 * h1 + p22 * h2
-            var = max(h0 * g0 + h1 * g1 + h2 * g2, 0.0) + w[o + 5]
-            nu = w[o + 4] - h0 * y0 - h1 * y1 - h2 * y2
-            volume *= var
-            one = 1.0 / var
-            nis += nu * nu * one
-            y0 += g0 * one * nu
-            y1 += g1 * one * nu
-            y2 += g2 * one * nu
-            p00 -= g0 * one * g0
-            p01 -= g0 * one * g1
-            p02 -= g0 * one * g2
-            p11 -= g1 * one * g1
-            p12 -= g1 * one * g2
-            p22 -= g2 * one * g2
-        log_l = -0.5 * (n * LOG_2PI + math.log(volume) + nis)
+        log_l, nis = fit_1((p00, p01, p02, p11, p12, p22), w, n)
         w[_LOG + j] = log_l + math.log(max(weight, LEAST_WEIGHT))
         w[_NIS + j] = nis
         best = max(best, w[_LOG + j])
