@@ -9,10 +9,12 @@ import time
 import numpy as np
 import pytest
 
+from fusion import tracker as module
+from fusion.registration import Registration
 from fusion.schema import PlotKind
 from fusion.tracker import Tracker
 from tests.bench import __main__ as bench
-from tests.bench import bench_asterix, bench_beast, quality, speed
+from tests.bench import bench_asterix, bench_beast, bench_stages, quality, speed
 from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.scenes import ORIGIN, WINDOW_US, Scene, scene
 from tests.bench.table import NOT_RUN, OURS, Table
@@ -154,3 +156,11 @@ def _run(sky: Scene) -> Tracker:
 
 def test_raw_frames_are_measured_beside_another_decoder() -> None:
     assert min(bench_beast.measure(aircraft=20, seconds=2)) > 100.0
+
+
+def test_the_stages_of_a_step_are_timed_and_left_as_they_were(sky: Scene) -> None:
+    step, observe = vars(module)["step_1"], Registration.observe
+    found = bench_stages.measure(sky.first(6.0), 2.0)
+    assert list(found) == [*bench_stages.STAGES, bench_stages.REST]
+    assert all(us > 0.0 for us in found.values())
+    assert vars(module)["step_1"] is step and Registration.observe is observe

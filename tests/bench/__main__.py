@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from tests.bench import bench_asterix, bench_beast, bench_filter, bench_ledger, quality, speed, table
+from tests.bench import bench_asterix, bench_beast, bench_filter, bench_ledger, bench_stages, quality, speed, table
 from tests.bench.peers.choice import PERFECT, makers
 from tests.bench.quality import Judged
 from tests.bench.scenes import WINDOW_US, Scene, scene
@@ -73,6 +73,13 @@ def _show(out: Table, name: str, column: str, got: speed.Speed) -> None:
     out.put(f"{name}: plots per CPU-second", column, got.plots_per_cpu_s)
     out.put(f"{name}: tracks at the end", column, got.tracks)
     out.put(f"{name}: step of 0.1 s, p50 / p99, ms", column, f"{got.p50_ms:.1f} / {got.p99_ms:.1f}")
+
+
+def stages(out: Table) -> None:
+    """Where the time of a step goes."""
+    for size in SIZES[1:]:
+        for stage, us in bench_stages.measure(scene(size.objects, size.seconds), size.warm_s).items():
+            out.put(f"{size.objects:,} objects: {stage}, us per plot", OURS, us, ".2f")
 
 
 def mixed(out: Table) -> None:
@@ -173,8 +180,8 @@ def _judged(out: Table, got: Judged) -> None:
 
 
 PARTS = {
-    "speed": speeds, "mixed": mixed, "stream": lines, "memory": memory, "filter": filters, "ledger": ledgers,
-    "beast": beasts, "asterix": asterix, "quality": qualities,
+    "speed": speeds, "stages": stages, "mixed": mixed, "stream": lines, "memory": memory, "filter": filters,
+    "ledger": ledgers, "beast": beasts, "asterix": asterix, "quality": qualities,
 }  # fmt: skip
 
 
