@@ -140,8 +140,10 @@ def run(
     log.setup(log_level.value, log_style.value)
     with _refusals():
         from adapters import config as configuration
+        from adapters import memory
         from adapters.store import JournalError
 
+        memory.give_back()
         configuration.load_broker(config)  # a wrong folder is refused at once, not after a minute of compiling
         _prepare(log.get("run").info)
         from adapters.live import RunOptions, run_live
