@@ -91,6 +91,10 @@ class Reader:
         self._process.kill()
         self._process.communicate()
 
+    def stop(self) -> None:
+        """Read no more."""
+        self._process.kill()
+
     def next(self) -> dict[str, Any]:
         """The next event; fails where none comes in time."""
         assert self._process.stdout is not None
