@@ -10,10 +10,10 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from adapters.broker import BrokerSettings, Incoming
+from adapters.broker import BrokerSettings, Incoming, NotConnected
 from adapters.formats import picture
 from adapters.mqtt import Connection
 from adapters.wire import dump, load_json, rfc3339
@@ -211,7 +211,8 @@ class Show:
         try:
             while not self._stop.is_set():
                 if connection.connected and not self.silent:
-                    await self._publish(connection, time.time(), turn)
+                    with suppress(NotConnected):  # a test may take the broker away between two words
+                        await self._publish(connection, time.time(), turn)
                 while not connection.inbox.empty():
                     incoming = connection.inbox.get_nowait()
                     await self._answer(connection, incoming)
