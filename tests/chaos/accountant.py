@@ -16,6 +16,7 @@ from fusion.schema import Alert
 from tests.chaos.sky import Flight
 
 NEAR_M = 3_000.0  # an alert is of a flight this near; the next one is 25 km away
+WRONG_US = 3_000_000  # so far behind may the host's clock be at a start, and alerts are told by it
 RESET = "picture reset"  # a cold start closes what is open by name, and raises again what is still true
 
 
@@ -47,7 +48,7 @@ def flight_of(alert: Alert, flights: Sequence[Flight]) -> Flight | None:
     """The flight that was there."""
     for flight in flights:
         lat, lon = flight.at(alert.t_us)
-        lived = flight.from_us <= alert.t_us <= flight.until_us + 30_000_000
+        lived = flight.from_us - WRONG_US <= alert.t_us <= flight.until_us + 30_000_000
         if lived and geo.inverse_1(lat, lon, alert.lat_rad, alert.lon_rad)[0] < NEAR_M:
             return flight
     return None
