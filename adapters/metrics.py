@@ -317,6 +317,17 @@ def _limits(limits: TrackerLimits) -> Iterable[Metric]:
     )
     for name, text, value in numbers:
         yield CounterMetricFamily(f"vedette_{name}", text, value=value)
+    text = "What the alignment of radars to each other left out for its limits."
+    left_out = CounterMetricFamily("vedette_alignment_left_out", text, labels=["class"])
+    alignment = limits.alignment
+    for what, count in (("plots", alignment.plots), ("unchained", alignment.unchained), ("pairs", alignment.pairs)):
+        left_out.add_metric([what], count)
+    yield left_out
+    text = "Radars, and couples of radars that overlap, which are never compared: there are more than are aligned."
+    never = GaugeMetricFamily("vedette_alignment_never", text, labels=["class"])
+    for what, count in (("radars", alignment.radars), ("couples", alignment.couples)):
+        never.add_metric([what], count)
+    yield never
 
 
 def _recording(now: Recording) -> Iterable[Metric]:

@@ -134,11 +134,14 @@ def _enter_1(links: F8, heads: I8, t_us: float, over_us: float, first: I8, after
             first[k] = 4 * c + which
 
 
-@njit(signature("int64", HELDS, f"int64[::1], int64, float64, {_V}, int64, {_L}, {_H}"), cache=True, nogil=True)
-def follow_1(plots: Rec, order: I8, most: int, period_us: float, site: F8, number: int, links: F8, heads: I8) -> int:
+@njit(signature("int64", HELDS, f"int64[::1], int64, float64, {_V}, int64, {_L}, {_H}, int64[::1]"), cache=True,
+      nogil=True)  # fmt: skip
+def follow_1(
+    plots: Rec, order: I8, most: int, period_us: float, site: F8, number: int, links: F8, heads: I8, left_out: I8
+) -> int:  # fmt: skip
     """Put plots of one radar, in order of time, to its chains (CHAINS, LINKS, LINK), heads (CHAINS, HEAD), the nearest
     first; what fits none begins one. Only the first `most` plots are looked at. `number`: of the next chain; the one
-    after is returned.
+    after is returned. `left_out` (1,) grows by the plots that found no chain and no room for one.
     """
     n = min(order.size, most)
     if n == 0:
@@ -180,6 +183,7 @@ def follow_1(plots: Rec, order: I8, most: int, period_us: float, site: F8, numbe
         if mine < 0:
             mine = _room_1(links, heads, over_us, alone_us)
             if mine < 0:
+                left_out[0] += 1
                 continue
             heads[mine, H_COUNT], heads[mine, H_NUMBER] = 0, number
             heads[mine, H_ADDRESS] = heads[mine, H_CODE] = -1
@@ -274,8 +278,8 @@ def couple_1(
     links_a: F8, heads_a: I8, site_a: F8, a: int, links_b: F8, heads_b: I8, site_b: F8, b: int, since_us: float,
     until_us: float, out: F8, room: int,
 ) -> int:  # fmt: skip
-    """Pairs of the plots of radar a measured in [since, until) with the chains of radar b, written to `out`, at most
-    `room`; returns how many."""
+    """Pairs of the plots of radar a measured in [since, until) with the chains of radar b; the first `room` of them are
+    written to `out`. Returns how many there are."""
     count = 0
     q, rough, at = np.empty(COUPLE), np.empty(COUPLE), np.empty(4)
     for c in range(CHAINS):
@@ -292,7 +296,7 @@ def couple_1(
                 continue
             e, n = rough[Q_Y] * math.sin(rough[Q_Y + 1]), rough[Q_Y] * math.cos(rough[Q_Y + 1])
             for d in range(CHAINS):
-                if heads_b[d, H_COUNT] < LONG or count == room:
+                if heads_b[d, H_COUNT] < LONG:
                     continue
                 other = links_b[d, heads_b[d, H_NEWEST]]
                 if abs(e - other[L_E]) > 2.0 * WINDOW_M or abs(n - other[L_N]) > 2.0 * WINDOW_M:
@@ -304,12 +308,14 @@ def couple_1(
                     continue
                 if not _beside_1(links_b, heads_b, d, link[L_T], q, at):
                     continue
+                count += 1
+                if count > room:
+                    continue
                 q[Q_T], q[Q_A], q[Q_B] = link[L_T], float(a), float(b)
                 q[Q_COUPLE] = float(heads_a[c, H_NUMBER] * NUMBERS + heads_b[d, H_NUMBER])
                 q[Q_CHAIN] = float(heads_a[c, H_NUMBER])
                 q[Q_Y], q[Q_Y + 1] = at[0] - q[Q_Y], wrap_pi_1(at[1] - q[Q_Y + 1])
                 q[Q_R] += at[2]
                 q[Q_R + 2] += at[3]
-                out[count] = q
-                count += 1
+                out[count - 1] = q
     return count

@@ -59,6 +59,17 @@ _V, _M = "float64[::1]", "float64[:, ::1]"
 
 
 @dataclass(frozen=True, slots=True)
+class AlignmentLimits:
+    """What the alignment of radars to each other left out for its limits, since its start."""
+
+    radars: int = 0  # beyond the first sixteen: never compared
+    couples: int = 0  # of radars that overlap, neither among the six nearest of the other: never compared
+    plots: int = 0  # beyond those that one turn looks at
+    unchained: int = 0  # plots that found no chain and no room for one
+    pairs: int = 0  # of a plot and a chain, beyond those of one comparison, or forgotten while they still counted
+
+
+@dataclass(frozen=True, slots=True)
 class Aligned:
     """One radar against the others: bias (range m, azimuth rad), its sigmas, and the sigmas of the differences that it
     rests on; how many plots and couples of chains; when the newest pair was measured; whether ADS-B measured one that
@@ -223,8 +234,12 @@ class Mutual:
     def __init__(self, radars: Sequence[SensorSpec], sites: F8) -> None:
         self._specs = {spec.index: spec for spec in radars[:RADARS_MOST]}
         self._sites = sites
-        near = {s: self._near(s) for s in self._specs}  # who is chosen by another compares with it too
+        over = {s: self._overlapping(s) for s in self._specs}
+        near = {s: over[s][:PARTNERS] for s in self._specs}  # who is chosen by another compares with it too
         self._partners = {s: tuple(p for p in self._specs if p in near[s] or s in near[p]) for s in self._specs}
+        apart = sum(len(over[s]) - len(self._partners[s]) for s in self._specs) // 2
+        self._never = len(radars) - len(self._specs), apart
+        self._left_out = np.zeros(3, np.int64)  # plots of a turn, plots without a chain, pairs
         self._links: dict[int, F8] = {}
         self._heads: dict[int, I8] = {}
         self._number = 0  # of the next chain of any of them
@@ -247,7 +262,11 @@ class Mutual:
             self._heads[s] = np.zeros((CHAINS, HEAD), np.int64)
         period_us = self._specs[s].period_s * US_PER_S
         links, heads = self._links[s], self._heads[s]
-        self._number = follow_1(plots, order, PLOTS_MOST, period_us, self._sites[s], self._number, links, heads)
+        self._left_out[0] += max(len(order) - PLOTS_MOST, 0)
+        unchained = self._left_out[1:2]
+        self._number = follow_1(
+            plots, order, PLOTS_MOST, period_us, self._sites[s], self._number, links, heads, unchained
+        )
         self._newest_us[s] = max(self._newest_us[s], float(plots["t_us"][order[-1]]))
         for partner in self._partners[s]:
             if partner in self._links and (s in alone or partner in alone):
@@ -293,6 +312,11 @@ class Mutual:
                 self.known[s] = held[s]  # no pairs any more: what was known stays, with its age
         return True
 
+    @property
+    def limits(self) -> AlignmentLimits:
+        """What was left out so far."""
+        return AlignmentLimits(*self._never, *self._left_out.tolist())
+
     def snapshot(self) -> dict[str, object]:
         """Everything needed to go on."""
         return {
@@ -302,6 +326,7 @@ class Mutual:
             "newest_us": dict(self._newest_us),
             "done_us": dict(self._done_us),
             "pairs": self._pairs.copy(),
+            "left_out": self._left_out.copy(),
             "plain": (self._aligned_us, self.spread, dict(self.known)),
         }
 
@@ -311,17 +336,18 @@ class Mutual:
         self._heads = {s: heads.copy() for s, heads in state["heads"].items()}
         self._number, self._newest_us = state["number"], dict(state["newest_us"])
         self._done_us, self._pairs = dict(state["done_us"]), state["pairs"].copy()
+        self._left_out = state["left_out"].copy()
         self._aligned_us, self.spread, known = state["plain"]
         self.known = dict(known)
 
     # ------------------------------------------------------------- inside
 
-    def _near(self, s: int) -> tuple[int, ...]:
-        """The radars that one chooses of those that overlap with it, nearest first, at most `PARTNERS`."""
+    def _overlapping(self, s: int) -> tuple[int, ...]:
+        """The radars that overlap with one, nearest first."""
         apart = {p: float(np.linalg.norm(self._sites[p, :3] - self._sites[s, :3])) for p in self._specs if p != s}
         reach = self._specs[s].range_max_m
         near = [p for p in apart if apart[p] < reach + self._specs[p].range_max_m]
-        return tuple(sorted(near, key=lambda p: (apart[p], p))[:PARTNERS])
+        return tuple(sorted(near, key=lambda p: (apart[p], p)))
 
     def _tied(self, since_us: float, anchors: Mapping[int, tuple[F8, F8]]) -> B1:
         """(sensors,) those that pairs since a time tie to an anchor, if only through others."""
@@ -358,4 +384,7 @@ class Mutual:
             since_us, until_us, out, len(out),
         )  # fmt: skip
         if count:
-            self._pairs = np.concatenate([self._pairs, out[:count]])[-PAIRS_MOST:]
+            pairs = np.concatenate([self._pairs, out[:count]])
+            self._pairs, gone = pairs[-PAIRS_MOST:], pairs[:-PAIRS_MOST]
+            counted_us = float(pairs[:, Q_T].max()) - MEMORY_S * US_PER_S
+            self._left_out[2] += max(count - len(out), 0) + int((gone[:, Q_T] >= counted_us).sum())

@@ -24,7 +24,7 @@ from fusion.biasfit import GAIN, N_CLAIMS, N_PAIRS, OFFSET, T_NEW, TAU, TURN, du
 from fusion.consistency import Consistency, Fault
 from fusion.filters.params import M_A, M_B, M_C, M_SA, M_SB, M_SC
 from fusion.kernels import Rec
-from fusion.mutual import Aligned, Mutual
+from fusion.mutual import Aligned, AlignmentLimits, Mutual
 from fusion.radarbias import AZIMUTH, CLOCK, ELEVATION, RANGE, RadarBias, RegistrationParams
 from fusion.schema import CLAIM, F8, I8, INDEPENDENT, US_PER_S, PlotKind, SensorSpec
 from fusion.sensorbias import SensorBias
@@ -156,6 +156,11 @@ class Registration:
     def report(self) -> tuple[SensorBias | None, ...]:
         """One per radar, in order of index of all sensors; None for what is no radar or has no known place."""
         return tuple(self._one(spec) for spec in self._sensors)
+
+    @property
+    def limits(self) -> AlignmentLimits:
+        """What the alignment of radars to each other left out so far."""
+        return self._mutual.limits
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that can change a later answer."""

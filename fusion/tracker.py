@@ -49,6 +49,7 @@ from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import Rec
+from fusion.mutual import AlignmentLimits
 from fusion.pressure import Pressure
 from fusion.registration import Registration, RegistrationParams
 from fusion.rows import head_of, order_1, place_n, plots_of, take
@@ -122,6 +123,7 @@ class TrackerLimits:
     refused: int  # plots that could have started a track in a table that was full
     pairs_left_out: int  # pairs of plot and track beyond the best sixteen of a plot
     clusters_split: int  # clusters too large for the best joint explanation
+    alignment: AlignmentLimits = field(default_factory=AlignmentLimits)  # of radars to each other
 
 
 class Tracker:
@@ -257,7 +259,8 @@ class Tracker:
     def limits(self) -> TrackerLimits:
         """How often a limit was reached."""
         counts = self._bank.counts
-        return TrackerLimits(int(counts[REFUSED]), int(counts[LEFT_OUT]), int(counts[SPLIT]))
+        left_out = int(counts[REFUSED]), int(counts[LEFT_OUT]), int(counts[SPLIT])
+        return TrackerLimits(*left_out, self.registration.limits)
 
     def pass_over(self, ids: int) -> None:
         """Give out no track number of the next so many: somebody may have seen them on other objects."""

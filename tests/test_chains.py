@@ -57,11 +57,12 @@ class Followed:
     def __init__(self, site: np.ndarray, period_s: float) -> None:
         self.site, self.period_us, self.number = site, period_s * US_PER_S, 0
         self.links, self.heads = np.full((CHAINS, LINKS, LINK), np.nan), np.zeros((CHAINS, HEAD), np.int64)
+        self.left_out = np.zeros(1, np.int64)
 
     def hear(self, plots: Rec) -> None:
         order = np.argsort(plots["t_us"], kind="stable")
         self.number = follow_1(
-            plots, order, 512, self.period_us, self.site, self.number, self.links, self.heads
+            plots, order, 512, self.period_us, self.site, self.number, self.links, self.heads, self.left_out
         )  # fmt: skip
 
     @property
@@ -82,6 +83,7 @@ def test_an_aircraft_among_clutter_is_one_chain_and_clutter_none() -> None:
         radar.hear(np.concatenate([false, seen(SITES[0], flight(t_s), t_s)]))
     assert radar.heads[:, H_COUNT].max() == 8
     assert radar.long == 1
+    assert radar.left_out[0] == 0
 
 
 def test_a_full_table_keeps_what_has_a_way() -> None:
@@ -92,6 +94,7 @@ def test_a_full_table_keeps_what_has_a_way() -> None:
         false["row"][:, M_A], false["row"][:, M_B] = luck.uniform(2e4, 2e5, 400), luck.uniform(0.0, 6.28, 400)
         radar.hear(np.concatenate([seen(SITES[0], flight(t_s), t_s), false]))
     assert radar.heads[:, H_COUNT].max() >= 4
+    assert radar.left_out[0] > 400, "what found no room is counted"
 
 
 @pytest.mark.parametrize("height_m", [300.0, 9_000.0])
@@ -136,6 +139,11 @@ def test_pairs_of_two_true_radars_differ_by_nothing_and_of_a_wrong_one_by_its_bi
         assert count == 1  # of the plots of 43 s; that of 53 s is not asked for
         assert abs(out[0, Q_Y] - range_m) < 1.0 and abs(out[0, Q_Y + 1] - azimuth_rad) < 1e-5
         assert not np.isnan(out[:count]).any()
+        none = np.empty((0, COUPLE))
+        there = couple_1(
+            slow.links, slow.heads, SITES[0], 0, fast.links, fast.heads, SITES[1], 1, 35e6, 50e6, none, 0
+        )  # fmt: skip
+        assert there == 1, "what there is no room for is counted all the same"
 
 
 def test_without_height_elevation_serves() -> None:

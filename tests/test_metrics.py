@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters import http, metrics
 from adapters.metrics import GIVEN_UP, Metrics
+from fusion.mutual import AlignmentLimits
 from fusion.record import Incident, Member
 from fusion.schema import US_PER_S, Counters, Health
 from fusion.sensorbias import SensorBias
@@ -64,7 +65,7 @@ def busy() -> Metrics:
     m.alert_transition("low-slow-near", 1, "raised")
     m.open_alerts({("low-slow-near", 1): 1})
     m.incidents(2, 3, 4, 5)
-    m.limits(TrackerLimits(refused=5, pairs_left_out=6, clusters_split=7))
+    m.limits(TrackerLimits(refused=5, pairs_left_out=6, clusters_split=7, alignment=AlignmentLimits(1, 2, 3, 4, 5)))
     m.memory((8, 9, 10, 11), {"overload": 12})
     m.database_failed()
     for told in reactions():
@@ -126,6 +127,14 @@ def test_the_limits_of_the_tracker_are_counted_and_start_at_zero() -> None:
     for made, expected in ((Metrics(), [0, 0, 0]), (busy(), [5, 6, 7])):
         seen = samples(made.render())
         assert [seen[f"vedette_{name}_total",] for name in names] == expected
+
+
+def test_what_the_alignment_of_radars_leaves_out_is_counted_and_starts_at_zero() -> None:
+    for made, never, expected in ((Metrics(), [0, 0], [0, 0, 0]), (busy(), [1, 2], [3, 4, 5])):
+        seen = samples(made.render())
+        assert [seen["vedette_alignment_never", what] for what in ("radars", "couples")] == never
+        left_out = [seen["vedette_alignment_left_out_total", what] for what in ("plots", "unchained", "pairs")]
+        assert left_out == expected
 
 
 def test_the_accounting_that_is_scraped_balances() -> None:

@@ -10,7 +10,16 @@ import pytest
 
 from fusion.chains import COUPLE, Q_A, Q_B, Q_CHAIN, Q_COUPLE, Q_G, Q_H, Q_R, Q_T, Q_VH, Q_Y
 from fusion.geo import ecef_from_polar, geodetic, polar, site_table
-from fusion.mutual import LEAST_PAIRS, PARTNERS, PRIOR_AZIMUTH_RAD, PRIOR_RANGE_M, Mutual, align_1
+from fusion.mutual import (
+    LEAST_PAIRS,
+    PARTNERS,
+    PRIOR_AZIMUTH_RAD,
+    PRIOR_RANGE_M,
+    RADARS_MOST,
+    AlignmentLimits,
+    Mutual,
+    align_1,
+)
 from fusion.registration import RegistrationParams
 from fusion.sensorbias import SensorBias
 from tests.biased import T0_US, Radar, Run, Sky, radar
@@ -173,6 +182,28 @@ def test_a_radar_whose_neighbours_have_nearer_ones_is_aligned_all_the_same() -> 
     chosen = mutual._partners[PARTNERS + 1]
     assert len(chosen) == PARTNERS
     assert all(PARTNERS + 1 in mutual._partners[k] for k in chosen)
+
+
+def test_what_is_left_out_is_counted() -> None:
+    """More radars than are aligned, more plots than a turn looks at, more pairs than are kept."""
+    many = [radar(k, 54.5 + 0.05 * (k % 3), 23.5 + 0.08 * (k // 3), 5.0, 3) for k in range(RADARS_MOST + 2)]
+    crowded = Mutual([r.spec for r in many], site_table([r.spec for r in many])).limits
+    assert crowded.radars == 2
+    whole, compared = RADARS_MOST * (RADARS_MOST - 1) // 2, RADARS_MOST * PARTNERS
+    assert whole - compared <= crowded.couples <= whole - compared // 2, "each is compared with six, by its own choice"
+
+    def limits(n: int, clutter: float, until_s: float) -> AlignmentLimits:
+        first, other = pair_of_radars()
+        radars = [replace(first, clutter=clutter), other]
+        run = Run(Sky(n=n, claims=False), radars, until_s)
+        run.through()
+        return run.registration.limits
+
+    assert limits(20, 20.0, 30.0) == AlignmentLimits()
+    cluttered, crowded = limits(20, 2_000.0, 30.0), limits(250, 20.0, 90.0)
+    assert cluttered.plots > 0 and cluttered.unchained > 0
+    assert crowded.pairs > 0
+    assert cluttered.radars == cluttered.couples == crowded.plots == 0
 
 
 def test_a_snapshot_goes_on_to_the_bit() -> None:
