@@ -21,11 +21,9 @@ from fusion.filters.params import ROW
 from fusion.kernels import ENV, FAST_WIDE, LOST, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, score_1, signature
 from fusion.schema import B1, F4, F8, I8
 
-# Columns of `meta`, int64 per slot.
-ID, BIRTH, CONFIRMED, UPDATE, ARRIVED, STATUS, ADDRESS, MODE3A, MODE3A_US, CATEGORY, CLAIM, RADAR, HEIGHT, HITS = range(
-    14
-)
-META = 14
+# Columns of `meta`, int64 per slot; the last is 1 for what was confirmed before anything claimed to be it.
+ID, BIRTH, CONFIRMED, UPDATE, ARRIVED, STATUS, ADDRESS, MODE3A, MODE3A_US, CATEGORY, CLAIM, RADAR, HEIGHT = range(13)
+HITS, FOUND, META = 13, 14, 15
 # Columns of `belief`, float64 per slot: log-odds of existence, log-probability of `Tracks.unseen`, time of the last
 # decay (s), velocity known from the first plot on (1) or not (0), square of the distance (m2) at which another plot of
 # the same scan could have been the one it took, measured time (us) before which no look, no decay and no limit of age
@@ -34,8 +32,7 @@ ODDS, UNSEEN, DECAYED, FAST, GRASP, WAKE = range(6)
 BELIEF = 6
 # Columns of `near`, what the gate asks of every track around a plot, side by side: time, place, velocity, spread of
 # both (kernels.WIDE, FAST_WIDE), GRASP. A copy: `note_1` after every change of a track.
-N_T, N_X, N_V, N_WIDE, N_FAST, N_GRASP = 0, 1, 4, 7, 8, 9
-NEAR = 10
+N_T, N_X, N_V, N_WIDE, N_FAST, N_GRASP, NEAR = 0, 1, 4, 7, 8, 9, 10
 NOWHERE = -1  # cell of a track that has ended
 GRID = "int64[::1], int64[::1], int64[::1], float64[:, ::1]"  # first, after, cell_of, near
 NAMES = "int64[::1], int64[::1]"  # named, namesake: tracks by address
@@ -57,6 +54,7 @@ GRASP_SIGMAS2 = 12.0  # squared sigmas of place within which two plots contend f
 CODE_BONUS = 3.0  # equal Mode 3/A codes
 CODE_PENALTY = 8.0  # different ones: garbled, or just changed
 WEAK = 0.5  # how much a doubtful track yields to a sure one: this times log existence
+KEPT = 0.05  # ... but its own plot, which no other track wants, does not start another beside it: it has this much
 FIRST_SEEN = 0.8  # probability of detection before a sensor has looked at a track
 LEAST_SEEN = 0.1  # and at least, where there is a plot after all
 MOST_PAIRS = 16  # tracks that one plot may contend for
@@ -261,7 +259,8 @@ def weigh_1(
     s = int(sensor[S_INDEX])
     seen = max(rate[slot, s, 2], LEAST_SEEN) if rate[slot, s, 2] >= 0.0 else FIRST_SEEN
     gain = ll - false_plots + math.log(seen)
-    score = gain + WEAK * log_probability_1(belief[slot, ODDS]) + code_1(plots, i, sensor, slot, meta)
+    least = KEPT * gain if sensor[S_RADAR] > 0.0 else -math.inf  # a claim makes no track of what radar hardly saw
+    score = max(gain + WEAK * log_probability_1(belief[slot, ODDS]), least) + code_1(plots, i, sensor, slot, meta)
     if sensor[S_RADAR] > 0.0 and abs(t_us - hit_us[slot, s]) < SAME_SCAN * sensor[S_PERIOD_US]:
         score -= SAME_SCAN_PENALTY
     pair[n, P_SCORE] = score

@@ -18,6 +18,7 @@ from fusion.associate import (
     CLAIM,
     CONFIRMED,
     COUNTS,
+    FOUND,
     HEIGHT,
     HINT,
     HITS,
@@ -119,6 +120,7 @@ class Bank:
             meta[column] = max(meta[column], other[column])
         for column in (BIRTH, CONFIRMED):
             meta[column] = min(meta[column], other[column])
+        meta[FOUND] = max(meta[FOUND], other[FOUND])
         for column in (ADDRESS, MODE3A, CATEGORY):
             if meta[column] < 0:
                 meta[column] = other[column]

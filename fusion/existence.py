@@ -1,4 +1,4 @@
-"""How sure we are that a track is an object: hits, misses, decay, status, and tracks that are one object.
+"""How sure we are that a track is an object: hits, misses, decay, status.
 
 Every track carries the log-odds of its existence (integrated PDA: Musicki, Evans and Stankovic 1994). A plot adds the
 log of how much likelier it is from this object than from clutter; an expected look of a sensor without one subtracts
@@ -21,15 +21,13 @@ from fusion.associate import (
     CLAIM,
     CONFIRMED,
     DECAYED,
+    FOUND,
     HEIGHT,
     HINT,
     HITS,
     ID,
     MODE3A,
     MODE3A_US,
-    N_T,
-    N_V,
-    N_X,
     NAMES,
     ODDS,
     RADAR,
@@ -44,10 +42,10 @@ from fusion.associate import (
 from fusion.bare import BARE
 from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR, S_RANGE, heat_1
 from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, view_1
-from fusion.filters.params import M_C, M_H, MODELS
+from fusion.filters.params import M_C, M_H
 from fusion.geo import polar_1
 from fusion.hits import book_1, expected_1, learn_local_1
-from fusion.kernels import ENV, PLOTS, POLAR, SLAB, Rec, T, X, ahead_n, signature
+from fusion.kernels import ENV, PLOTS, POLAR, SLAB, Rec, T, X, signature
 from fusion.schema import B1, F4, F8, I8, TrackStatus
 from fusion.screening import SCREEN
 
@@ -62,7 +60,8 @@ CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[
 FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
 MOSTLY = 0.6  # part of its declared Pd from which a sensor is not blind somewhere
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
-STARVED = 2.5  # periods of a radar without a plot: neighbours miss one look, seldom two
+FEW = 2  # plots of a published track that may still be two false ones
+SLOW_MPS = 100.0  # drones and most of what flies low; airliners and jets are faster
 DECAY_EVERY_S = 0.5  # existence fades in steps of this at least: over its mean life of minutes nobody can tell
 # A track is looked at when something is due of it (WAKE), not every tick. A sensor that is behind the newest by less
 # than LAG_MOST_US is taken to stay so; one further behind is asked again after that.
@@ -71,8 +70,9 @@ REST_MOST_US = 2_500_000.0  # nothing is left alone for longer
 OLD_S, OLD_NEW_S = 20.0, 40.0  # a track that is silent for so long is looked at closely, and ends where it is tentative
 
 # Numbers of existence as one row for compiled code; TrackerParams holds them with their reasons.
-E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_COAST, E_SIGMA, E_SPEED, E_CLAIM_S = range(10)
-RULES = 10
+(
+    E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_COAST, E_SIGMA, E_SPEED, E_CLAIM_S, E_DELETE_FEW,
+) = range(11)  # fmt: skip
 
 
 @njit("float64(float64, float64, float64)", cache=True, nogil=True, **BARE)
@@ -205,6 +205,14 @@ def mark_1(
     elif meta[slot, HITS] >= 2 and belief[slot, ODDS] >= rules[E_CONFIRM]:
         meta[slot, STATUS] = CONFIRMED_NOW
         meta[slot, CONFIRMED] = plot.rx_us
+        meta[slot, FOUND] = 1 if meta[slot, CLAIM] < 0 else 0
+
+
+@njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
+def slow_1(slab: F8, o: int) -> bool:
+    """Is a track slower than SLOW_MPS, by its mean?"""
+    vx, vy, vz = slab[o + X + 3], slab[o + X + 4], slab[o + X + 5]
+    return bool(vx * vx + vy * vy + vz * vz < SLOW_MPS * SLOW_MPS)
 
 
 @njit("boolean(int64, float64[::1], int64, boolean, int64[:, ::1], float64[:, ::1], float64[::1])",
@@ -213,14 +221,16 @@ def dead_1(slot: int, slab: F8, newest_us: int, due_now: bool, meta: I8, belief:
     """Does this track end: unlikely, too wide, forgotten, or of claims that fell silent?"""
     confirmed = meta[slot, STATUS] != TENTATIVE
     age_s = (newest_us - meta[slot, UPDATE]) * 1e-6
-    if belief[slot, ODDS] < (rules[E_DELETE] if confirmed else rules[E_DELETE_NEW]):
+    least = rules[E_DELETE_FEW] if meta[slot, HITS] <= FEW else rules[E_DELETE]
+    if belief[slot, ODDS] < (least if confirmed else rules[E_DELETE_NEW]):
         return True
     if not confirmed:
         return bool(age_s > OLD_NEW_S)
     looked = age_s > 5.0 and (due_now or age_s > OLD_S)
     if looked and wide_1(slab, slot * SLAB, age_s) > rules[E_SIGMA] * rules[E_SIGMA]:
         return True
-    return bool(age_s > rules[E_CLAIM_S] and meta[slot, CLAIM] == meta[slot, UPDATE])
+    silent = age_s > rules[E_CLAIM_S] and meta[slot, CLAIM] == meta[slot, UPDATE]
+    return bool(silent and (meta[slot, FOUND] != 1 or not slow_1(slab, slot * SLAB)))
 
 
 @njit("void(float64[::1], int64, int64[::1], int64, float64[:, ::1], float64[:, ::1], float32[:, :, ::1])",
@@ -365,101 +375,3 @@ def look_1(
         else:
             belief[slot, WAKE] = wake_1(slot, meta, hit_us, look_us, sensors, cover, rules, float(newest_us), sensor_us)
     return dying
-
-
-@njit(
-    "float64(float64[::1], float64[::1], float64[:, ::1], float64[:, ::1], int64)",
-    cache=True,
-    nogil=True,
-    **BARE,
-)
-def distance_1(xa: F8, xb: F8, pa: F8, pb: F8, o: int) -> float:
-    """Squared Mahalanobis distance of two states' places (o = 0) or velocities (o = 3)."""
-    a = pa[o, o] + pb[o, o]
-    b = pa[o, o + 1] + pb[o, o + 1]
-    c = pa[o, o + 2] + pb[o, o + 2]
-    d = pa[o + 1, o + 1] + pb[o + 1, o + 1]
-    e = pa[o + 1, o + 2] + pb[o + 1, o + 2]
-    f = pa[o + 2, o + 2] + pb[o + 2, o + 2]
-    dx = xa[o] - xb[o]
-    dy = xa[o + 1] - xb[o + 1]
-    dz = xa[o + 2] - xb[o + 2]
-    ca = d * f - e * e
-    cb = c * e - b * f
-    cc = b * e - c * d
-    det = a * ca + b * cb + c * cc
-    if det <= 0.0:
-        return math.inf
-    cd = a * f - c * c
-    ce = b * c - a * e
-    cf = a * d - b * b
-    square = dx * dx * ca + dy * dy * cd + dz * dz * cf + 2.0 * (dx * dy * cb + dx * dz * cc + dy * dz * ce)
-    return float(square / det)
-
-
-@njit("boolean(int64, int64, int64[:, ::1], int64[:, ::1], float64[:, ::1])", cache=True, nogil=True, **BARE)
-def apart_1(sa: int, sb: int, meta: I8, hit_us: I8, sensors: F8) -> bool:
-    """True where two tracks cannot be one object: other addresses, other codes, or both fed by one radar, as each
-    object of a group is; of two tracks of one object, one starves."""
-    if meta[sa, ADDRESS] >= 0 and meta[sb, ADDRESS] >= 0 and meta[sa, ADDRESS] != meta[sb, ADDRESS]:
-        return True
-    if meta[sa, MODE3A] >= 0 and meta[sb, MODE3A] >= 0 and meta[sa, MODE3A] != meta[sb, MODE3A]:
-        return True
-    silent = meta[sa, ADDRESS] < 0 and meta[sb, ADDRESS] < 0 and meta[sa, MODE3A] < 0 and meta[sb, MODE3A] < 0
-    apart = STARVED if silent else 0.5  # what says who it is flies alone: the other is its own garbled replies
-    for s in range(hit_us.shape[1]):
-        both = sensors[s, 2] > 0.0 and hit_us[sa, s] >= 0 and hit_us[sb, s] >= 0
-        if both and abs(hit_us[sa, s] - hit_us[sb, s]) < apart * sensors[s, 0]:
-            return True
-    return False
-
-
-@njit(
-    "int64(int64[::1], float64, float64[::1], float64[:, ::1], float64[::1], int64[:, ::1], int64[:, ::1], "
-    "float64[:, ::1], float64, float64, int64[:, ::1])",
-    cache=True,
-    nogil=True,
-)
-def twins_1(
-    live: I8, t_us: float, slab: F8, near: F8, table: F8, meta: I8, hit_us: I8, sensors: F8, near_m: float, gate: float,
-    pairs: I8,
-) -> int:  # fmt: skip
-    """Pairs (keep, drop) of tracks that are one object at t_us: close in place and velocity, and never seen apart."""
-    m = live.shape[0]
-    place = np.empty((m, 3))
-    for i in range(m):
-        at = near[live[i]]
-        dt_s = (t_us - at[N_T]) * 1e-6
-        for k in range(3):
-            place[i, k] = at[N_X + k] + dt_s * at[N_V + k]
-    order = np.argsort(place[:, 0].copy(), kind="mergesort")
-    gone = np.zeros(m, np.bool_)
-    two = np.empty(2, np.int64)
-    x = np.empty((2, 6))
-    p = np.empty((2, 6, 6))
-    mode = np.empty((2, MODELS))
-    count = 0
-    for ia in range(m):
-        a = order[ia]
-        for ib in range(ia + 1, m):
-            b = order[ib]
-            if gone[a] or place[b, 0] - place[a, 0] > near_m:
-                break
-            if gone[b] or abs(place[b, 1] - place[a, 1]) > near_m or abs(place[b, 2] - place[a, 2]) > near_m:
-                continue
-            sa = live[a]
-            sb = live[b]
-            if apart_1(sa, sb, meta, hit_us, sensors):
-                continue
-            two[0] = sa
-            two[1] = sb
-            ahead_n(two, t_us, slab, table, x, p, mode)
-            if distance_1(x[0], x[1], p[0], p[1], 0) > gate or distance_1(x[0], x[1], p[0], p[1], 3) > gate:
-                continue
-            older = meta[sa, ID] < meta[sb, ID]
-            pairs[count, 0] = sa if older else sb
-            pairs[count, 1] = sb if older else sa
-            count += 1
-            gone[a] = True
-            gone[b] = True
-    return count

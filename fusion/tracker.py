@@ -44,7 +44,7 @@ from fusion.associate import (
 from fusion.bank import MOST_TRACKS, Bank
 from fusion.clutter import GRID, HOT, S_CLUTTER, SENSOR, numbers_of
 from fusion.coverage import Coverage
-from fusion.existence import look_1, twins_1
+from fusion.existence import look_1
 from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
@@ -69,6 +69,7 @@ from fusion.schema import (
 )
 from fusion.step import step_1
 from fusion.terrain import Grid
+from fusion.twins import twins_1
 
 SLICE_US = 250_000  # plots this close in time are associated together
 MERGE_EVERY_US = US_PER_S
@@ -85,6 +86,7 @@ class TrackerParams:
     registration: RegistrationParams = field(default_factory=RegistrationParams)
     p_confirm: float = 0.95  # existence at which a track is published: one false track in twenty at that moment
     p_delete: float = 0.01  # existence below which a published track ends: four looks missed by a radar that sees it
+    p_delete_few: float = 0.05  # ... of two plots, which may be two false ones: a look less
     p_delete_new: float = 0.0005  # and an unpublished one: survives one missed look, not two
     p_most: float = 0.9999  # existence never counts as surer: about six missed looks must end any track
     gain_most: float = 9.0  # log-likelihood ratio one plot can add: no single plot proves an object
@@ -443,5 +445,6 @@ def _rules(p: TrackerParams) -> F8:
             p.sigma_most_m,
             p.new_speed_mps,
             p.claim_silence_s,
+            odds(p.p_delete_few),
         ]
     )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from fusion.associate import MOST_PAIRS, P_SCORE, P_SURE, PAIR, STEP_SCRATCH, gate_1
+from fusion.associate import MOST_PAIRS, ODDS, P_SCORE, P_SURE, PAIR, STEP_SCRATCH, gate_1
 from fusion.cluster import believe_1
 from fusion.schema import F8, I8, US_PER_S, Plots
 from fusion.tracker import Tracker
@@ -103,6 +103,36 @@ def test_drones_of_a_group_keep_their_numbers(across_mps: float, detection: floa
     said = f"{changed} changes of number; held {held} of {6 * len(SEEDS) * 23}"
     assert held > 0.93 * 6 * len(SEEDS) * 23, said
     assert changed <= most, said
+
+
+@pytest.mark.parametrize("gap_m", [500.0, 900.0])
+def test_who_is_missed_for_a_while_is_not_taken_for_his_neighbour(gap_m: float) -> None:
+    """Two drones abreast. One is missed four times, and grows so unsure that the other is within a few sigmas of it."""
+    number = held = 0
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        paths = [line(70_000.0, 60_000.0 + gap_m * k, 600.0, -40.0, 25.0) for k in range(2)]
+        batches = [b for t in range(0, int(UNTIL_S), 5) for b in scan(RADAR, paths[:1], t, rng)]
+        batches += [b for t in range(0, int(UNTIL_S), 5) if not 80 <= t < 100 for b in scan(RADAR, paths[1:], t, rng)]
+        batches += [b for t in range(0, int(UNTIL_S), 5) for b in clutter(RADAR, t, rng, 15)]
+        some, had = changes(watched(batches), paths)
+        number, held = number + some, held + had
+    assert number == 0, f"{number} changes of number"
+    assert held == 2 * len(SEEDS) * 23
+
+
+def test_a_plot_that_no_other_track_wants_goes_to_the_doubtful_one_that_it_fits() -> None:
+    """Where clutter is learnt to be dense, a first plot is worth little. Were its track too weak to take the second,
+    this would begin another, come to nothing as the first did, and be learnt as clutter too, and so on for ever."""
+    rng, drone = np.random.default_rng(5), line(60_000.0, 40_000.0, 600.0, 40.0, 20.0)
+    tracker = play(Tracker(SENSORS), scan(RADAR, [drone], 0.0, rng), 3.0)
+    assert tracker.counts["tentative"] == 1
+    tracker._bank.belief[0, ODDS] = -15.0
+    (second,) = scan(RADAR, [drone], 5.0, rng)
+    assert pairs_of(tracker, second) == 1
+    tracker.step([second], START_US + 6 * US_PER_S)
+    assert tracker.counts["tentative"] == 1, "one track of two plots"
+    assert tracker._bank.belief[0, ODDS] > -15.0
 
 
 def mingling(path: Path, more_mps: F8) -> Path:

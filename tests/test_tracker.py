@@ -68,6 +68,28 @@ def test_a_claim_that_joins_a_radar_track_takes_it_over_without_doubling() -> No
     assert (early.address.tolist(), late.address.tolist()) == ([-1], [0x123456])
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_claims_that_fall_silent_do_not_end_what_radar_found_and_cannot_see_now(seed: int) -> None:
+    """A slow object that radar followed flies behind the horizon. Whether somebody spoke for it or not, it coasts."""
+
+    leaves = line(118_500, 12_000, 300, 45, 4)
+
+    def lasts_s(spoken: bool) -> float:
+        rng = np.random.default_rng(seed)
+        batches = [b for t in range(0, 60, 5) for b in scan(RADAR, [leaves], t, rng)]
+        batches += [b for t in range(0, 200, 5) for b in clutter(RADAR, t, rng, 5)]  # the radar is on
+        if spoken:
+            batches += [claim(leaves, float(t), 0x4000AB, rng) for t in range(45, 65)]
+        tracker, batches, last_s = Tracker(SENSORS), sorted(batches, key=lambda b: (b.rx_us, b.sensor)), 0.0
+        for second in range(1, 200):
+            tracker.step([b for b in batches if end(second - 1.0) < b.rx_us <= end(second)], end(second))
+            near = misses_m(tracker.table(end(second)), place(leaves, second)) < 5_000.0
+            last_s = float(second) if near.any() else last_s
+        return last_s
+
+    assert lasts_s(True) >= lasts_s(False) + 10.0
+
+
 def test_late_plots_are_fused_at_their_own_time() -> None:
     rng, path = np.random.default_rng(3), line(-20_000, 50_000, 2_000, 70, -10)
     batches = [b for t in range(0, 60, 5) for b in scan(RADAR, [path], t, rng)]
