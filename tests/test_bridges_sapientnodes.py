@@ -135,6 +135,24 @@ def test_who_is_not_named_is_refused_and_who_has_not_registered_is_not_heard() -
     assert not told.plots
 
 
+def test_one_bad_message_of_a_registered_node_costs_that_message_alone() -> None:
+    registration, seen, late = said(
+        {"registration": REGISTRATION},
+        {"detection_report": {**IDS, "range_bearing": SEEN}},
+        {"timestamp": "9999-01-01T00:00:00Z", "detection_report": {**IDS, "range_bearing": SEEN}},
+    )
+
+    async def scene(port: int, told: Told) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(registration)
+        await answer(reader)
+        writer.write(b"\x02\x00\x00\x00\xff\xff" + late + seen)
+        await until(lambda: told.plots == ["R1"])
+        writer.close()
+
+    assert asyncio.run(played(scene)).refused == {"malformed": 1, "bad-time": 1}
+
+
 def test_a_node_that_falls_silent_or_is_one_too_many_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sapientnodes, "DEAF_S", 0.5)
     monkeypatch.setattr(sapientnodes, "MOST_CONNECTIONS", 1)

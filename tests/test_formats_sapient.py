@@ -235,3 +235,25 @@ def test_injured_messages_are_counted_and_nothing_else_comes_out() -> None:
     assert set(reasons) <= {"malformed", "missing-field", "wrong-schema", "out-of-range", "not-finite", "bad-time"}
     assert reasons["malformed"] > 100
     assert json.dumps(reasons)
+
+
+@pytest.mark.parametrize("seconds", [2**62, -(2**62), 0])
+def test_a_time_that_is_none_is_refused_however_far_it_lies(seconds: int) -> None:
+    message = sapient.read(payloads({"range_bearing": SEEN})[0])
+    message.timestamp.seconds = seconds
+    with pytest.raises(Invalid, match="bad-time"):
+        sapient.plot(message, RADAR, NOW_US)
+
+
+def test_what_another_of_us_plays_is_not_taken_for_the_sky() -> None:
+    for said in ({"simulated": True}, {"mode": "exercise"}):
+        with pytest.raises(Invalid, match="played"):
+            sapient.plot(sapient.detection(OURS, told(**said)), TRACKER, NOW_US)
+    with pytest.raises(Invalid, match="played"):
+        sapient.plot(sapient.detection(OURS, told(), replayed=True), TRACKER, NOW_US)
+
+
+def test_units_are_those_of_numbers() -> None:
+    (mode,) = read(sapient.registration(OURS, NOW_US, 5.0))["registration"]["mode_definition"]
+    units = {one["type"]: one["units"] for one in mode["detection_definition"][0]["detection_report"]}
+    assert (units["border_distance_m"], units["course_deg"], units["callsign"]) == ("m", "deg", "none")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
@@ -21,7 +22,8 @@ from adapters.formats.sapient import Node
 from fusion.schema import Invalid, SensorSpec
 
 MOST_CONNECTIONS = 64
-MOST_WAITING = 10_000  # messages between two looks; past that nothing is read, and the sender's own limit holds
+# Between two looks; past one of them nothing is read, and the sender's own limit holds.
+MOST_WAITING, MOST_WAITING_OCTETS = 10_000, 8 << 20
 
 
 @dataclass(slots=True)
@@ -30,7 +32,8 @@ class _Caught:
 
     messages: list[tuple[int, bytes]] = field(default_factory=list)
     states: dict[str, tuple[str, str]] = field(default_factory=dict)  # of sensors
-    faults: list[str] = field(default_factory=list)
+    octets: int = 0  # of these messages
+    faults: Counter[str] = field(default_factory=Counter)
     room: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -58,10 +61,9 @@ class Nodes:
             while True:
                 await asyncio.sleep(TOGETHER_S)
                 found = Heard()
-                taken, self._caught.messages = self._caught.messages, []
-                faults, self._caught.faults = self._caught.faults, []
+                taken, self._caught.messages, self._caught.octets = self._caught.messages, [], 0
+                found.refused, self._caught.faults = self._caught.faults, Counter()
                 self._caught.room.set()
-                found.refused.update(faults)
                 for rx_us, payload in taken:
                     found.pieces += 1
                     ear.take(payload, rx_us, found)
@@ -79,13 +81,13 @@ class Nodes:
         self._open += 1
         try:
             if self._open > MOST_CONNECTIONS:
-                self._caught.faults.append("too-many-nodes")
+                self._caught.faults["too-many-nodes"] += 1
                 return
             await self._hear(reader, writer)
         except (OSError, TimeoutError) as error:
             why = spoken(error) if str(error) else f"nothing came for {DEAF_S:.0f} s"
         except Invalid as fault:
-            self._caught.faults.append(fault.reason)
+            self._caught.faults[fault.reason] += 1
             why = str(fault)
         finally:
             self._open -= 1
@@ -105,12 +107,18 @@ class Nodes:
             waiting += octets
             for payload in sapient.split(waiting):
                 await self._take(payload, writer)
-            if len(self._caught.messages) > MOST_WAITING:
+            if len(self._caught.messages) > MOST_WAITING or self._caught.octets > MOST_WAITING_OCTETS:
                 self._caught.room.clear()
                 await self._caught.room.wait()
 
     async def _take(self, payload: bytes, writer: asyncio.StreamWriter) -> None:
-        message = sapient.read(payload)
+        try:
+            message = sapient.read(payload)
+        except Invalid as fault:
+            if not any(one is writer for one in self._here.values()):
+                raise
+            self._caught.faults[fault.reason] += 1  # of who is registered one bad message costs that message alone
+            return
         name, kind = message.node_id.lower(), message.WhichOneof("content")
         spec = self._nodes.get(name)
         if kind == "registration":
@@ -128,3 +136,4 @@ class Nodes:
             self._caught.states[spec.id] = sapient.state_of(message)
         else:
             self._caught.messages.append((now_us(), payload))
+            self._caught.octets += len(payload)

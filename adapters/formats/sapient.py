@@ -44,7 +44,7 @@ from sapient_msg.bsi_flex_335_v2_0.velocity_pb2 import SPEED_UNITS_MS
 
 from adapters.rows import Told
 from adapters.ulids import alert_id, object_id, of_ulid, ulid
-from adapters.wire import Decoded, stand
+from adapters.wire import EARLIEST_US, LATEST_US, Decoded, stand
 from fusion.schema import Alert, Invalid, PlotKind, SensorKind, SensorSpec
 
 ICD = "BSI Flex 335 v2.0"
@@ -54,6 +54,7 @@ _HEAD = 4
 # Errors of a place are in the units of its numbers, degrees: of a sigma this is good to a hundredth.
 DEGREE_M = 111_320.0
 UNBELIEVED_M = 50_000.0  # a sigma beyond: somebody wrote metres where degrees belong
+_MARKS = ("SIMULATED.", "EXERCISE.", "REPLAY.")  # what begins so is not of the sky
 LOST = "lost"  # state of an object that is no more
 # The classes of Flex 335 that ours are; a class that has none there is told by our own word.
 _CLASSES = {
@@ -152,6 +153,12 @@ def _seconds(value: float) -> Registration.Duration:
     return Registration.Duration(units=Registration.TIME_UNITS_SECONDS, value=value)
 
 
+def _unit(name: str) -> str:
+    """That of a number, the last part of its name; the standard wants a word for all else too."""
+    end = name.rpartition("_")[2]
+    return end if end in ("m", "s", "deg", "mps") else "none"
+
+
 def registration(node: Node, us: int, status_every_s: float) -> SapientMessage:
     """The first word: a fusion node that reports tracks, and takes no task."""
     where = Registration.LocationType(
@@ -166,7 +173,7 @@ def registration(node: Node, us: int, status_every_s: float) -> SapientMessage:
         if lower and lower not in kinds[upper]:
             kinds[upper].append(lower)
     classes = Registration.DetectionClassDefinition(
-        confidence_definition=Registration.CONFIDENCE_DEFINITION_SINGLE_CLASS,
+        confidence_definition=Registration.CONFIDENCE_DEFINITION_MULTI_CLASS,
         class_definition=[
             Registration.ClassDefinition(
                 type=upper, sub_class=[Registration.SubClass(type=lower, level=1) for lower in lowers]
@@ -180,7 +187,7 @@ def registration(node: Node, us: int, status_every_s: float) -> SapientMessage:
         detection_class_definition=[classes],
         detection_report=[
             Registration.DetectionReport(
-                category=Registration.DETECTION_REPORT_CATEGORY_OBJECT, type=name, units=name.rpartition("_")[2]
+                category=Registration.DETECTION_REPORT_CATEGORY_OBJECT, type=name, units=_unit(name)
             )
             for name in _INFO
         ],
@@ -241,8 +248,8 @@ def goodbye(node: Node, us: int) -> SapientMessage:
 
 def marks(simulated: bool, mode: str, replayed: bool) -> tuple[str, ...]:
     """What keeps anything played from passing for real."""
-    marked = (("SIMULATED.", simulated), ("EXERCISE.", mode == "exercise"), ("REPLAY.", replayed))
-    return tuple(word for word, true in marked if true)
+    true = (simulated, mode == "exercise", replayed)
+    return tuple(word for word, so in zip(_MARKS, true, strict=True) if so)
 
 
 def _place(lat_deg: float, lon_deg: float, height_m: float | None = None) -> Location:
@@ -404,13 +411,17 @@ def plot(message: SapientMessage, spec: SensorSpec, rx_us: int) -> Decoded:
     A height above the geoid is not taken: whose geoid is not said. `state` lost is no plot, and no fault.
 
     Raises:
-        Invalid: missing-field, out-of-range, wrong-schema (a coordinate system or datum that is not ours to turn:
-            UTM, magnetic, of a platform).
+        Invalid: missing-field, bad-time, out-of-range, played (another of us says so in its words), wrong-schema (a
+            coordinate system or datum that is not ours to turn: UTM, magnetic, of a platform).
     """
     report = message.detection_report
     if not message.HasField("timestamp"):
         raise Invalid("missing-field", "timestamp")
     t_us = message.timestamp.seconds * 1_000_000 + message.timestamp.nanos // 1_000
+    if not EARLIEST_US <= t_us < LATEST_US:  # it may be beyond 64 bits
+        raise Invalid("bad-time", "not between the years 2000 and 2100")
+    if message.additional_information.startswith(_MARKS):
+        raise Invalid("played", message.additional_information[:60])
     columns: dict[str, float]
     if report.HasField("location"):
         kind, columns = PlotKind.POSITION, _position(report.location)
