@@ -190,6 +190,11 @@ def test_an_alert_that_a_new_connection_does_not_bring_again_is_closed_once_it_h
     held.expire(NOW_US + SETTLE_US)
     assert held.alert_number == seen, "still time to be told again"
     held.expire(NOW_US + US_PER_S + SETTLE_US)
+    assert held.alert_number == seen, "the service is not heard: nobody knows"
+    for state in ("offline", "starting", "live"):
+        held.take(f"{BASE}status", status.encode(status.StatusInfo(NAMES.site, NOW_US, state, 5)), True, NOW_US)
+        assert held.alert_number == seen
+        held.expire(NOW_US + US_PER_S + SETTLE_US)
     (gone,) = held.alert_changes(seen).alerts
     assert (gone.id, gone.state, gone.close_reason) == (RAISED.id, "closed", NO_LONGER_HELD)
     assert held.alerts() == (other,)

@@ -32,6 +32,13 @@ pytestmark = pytest.mark.alone
 OURS = sapient.Node(sapient.node_of(NAMES.site), NAMES.site)
 
 
+def watching(state: str = "live") -> Listener:
+    """A listener that has heard how the service is."""
+    to = listener()
+    hear(to, "status", statuses.encode(statuses.StatusInfo(NAMES.site, now_us(), state, 5)))
+    return to
+
+
 @asynccontextmanager
 async def telling(to: Listener, port: int, played: bool = False) -> AsyncIterator[SapientOutlet]:
     out = SapientOutlet(("127.0.0.1", port), OURS, 0.05, played)
@@ -44,7 +51,7 @@ async def telling(to: Listener, port: int, played: bool = False) -> AsyncIterato
 
 
 def test_we_register_and_then_tell_tracks_alerts_and_their_ends() -> None:
-    to, raised = listener(), samples.alarm()
+    to, raised = watching(), samples.alarm()
     for counter in (1, 2, 17):
         hear(to, f"track/5:{counter}", track_payload(counter, now_us()))
 
@@ -84,7 +91,7 @@ def test_we_register_and_then_tell_tracks_alerts_and_their_ends() -> None:
 
 
 def test_after_a_lost_connection_what_ended_is_ended_and_the_rest_told_anew() -> None:
-    to, raised = listener(), samples.alarm()
+    to, raised = watching(), samples.alarm()
     for counter in (1, 2):
         hear(to, f"track/5:{counter}", track_payload(counter, now_us()))
     say(to, raised)
@@ -129,7 +136,7 @@ def test_who_refuses_us_or_does_not_answer_hears_nothing_and_we_say_why(monkeypa
 
 
 def test_what_is_played_is_kept_back_unless_it_is_asked_for() -> None:
-    to = listener()
+    to = watching()
     payload = track_payload(1, now_us())
     hear(to, "track/5:1", payload[:-1] + b',"simulated":true}')
 
@@ -146,6 +153,76 @@ def test_what_is_played_is_kept_back_unless_it_is_asked_for() -> None:
     with Peer() as peer:
         assert "1 of a simulation, exercise or replay kept back" in asyncio.run(play(peer, False))
         asyncio.run(play(peer, True))
+
+
+def test_nothing_is_told_before_it_is_known_whether_it_is_played() -> None:
+    to = listener()
+    hear(to, "track/5:1", track_payload(1, now_us()))
+    say(to, samples.alarm())
+
+    async def play(peer: Peer) -> None:
+        async with telling(to, peer.port) as out:
+            await until(lambda: out.connects == 1 and out.sent >= 2)
+            await asyncio.sleep(0.3)
+            assert (out.sent, out._shown, out._open) == (2, {}, {})
+            hear(to, "status", statuses.encode(statuses.StatusInfo(NAMES.site, now_us(), "replay", 5)))
+            await until(lambda: out.kept_back >= 2)
+            assert not out._shown
+
+    with Peer() as peer:
+        asyncio.run(play(peer))
+
+
+def test_what_was_told_as_real_is_ended_when_a_replay_begins() -> None:
+    to, raised = watching(), samples.alarm()
+    hear(to, "track/5:1", track_payload(1, now_us()))
+    say(to, raised)
+
+    async def play(peer: Peer) -> None:
+        async with telling(to, peer.port) as out:
+            await until(lambda: bool(out._shown and out._open))
+            hear(to, "status", statuses.encode(statuses.StatusInfo(NAMES.site, now_us(), "replay", 5)))
+            hear(to, "track/5:1", track_payload(1, now_us()))
+            say(to, replace(raised, state="closed", close_reason="landed"))
+            await until(lambda: not out._shown and not out._open)
+            lost = clear = False
+            while not (lost and clear):
+                await asyncio.to_thread(peer.next, "node_id")
+                lost |= peer.seen[-1].get("detection_report", {}).get("state") == "lost"
+                clear |= peer.seen[-1].get("alert", {}).get("status") == "ALERT_STATUS_CLEAR"
+
+    with Peer() as peer:
+        asyncio.run(play(peer))
+    assert not [message for message in peer.seen if "additional_information" in message]
+
+
+def test_an_end_that_may_not_have_come_is_said_again() -> None:
+    to, raised = watching(), samples.alarm()
+    hear(to, "track/5:1", track_payload(1, now_us()))
+    say(to, raised)
+
+    async def play(peer: Peer) -> None:
+        async with telling(to, peer.port) as out:
+            await until(lambda: bool(out._shown and out._open))
+            hear(to, "track/5:1", b"")
+            say(to, replace(raised, state="closed", close_reason="landed"))
+            await until(lambda: not out._shown and not out._open)
+            await asyncio.to_thread(peer.cut)
+            await until(lambda: out.connects == 2)
+            while [len(found) for found in ended(peer)] != [2, 2]:
+                await asyncio.to_thread(peer.next, "node_id")
+
+    def ended(peer: Peer) -> tuple[list[str], list[str]]:
+        reports = [message.get("detection_report", {}) for message in peer.seen]
+        alerts = [message.get("alert", {}) for message in peer.seen]
+        return (
+            [one["report_id"] for one in reports if one.get("state") == "lost"],
+            [one["alert_id"] for one in alerts if one.get("status") == "ALERT_STATUS_CLEAR"],
+        )
+
+    with Peer() as peer:
+        asyncio.run(play(peer))
+        assert [len(set(found)) for found in ended(peer)] == [1, 1]
 
 
 def test_what_keeps_the_picture_from_being_good_is_told() -> None:

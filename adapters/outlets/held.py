@@ -5,7 +5,7 @@ its own time: a slow reader costs nothing here, and finds the newest state inste
 
 Nothing is kept that is no more: a track goes when it is said to have ended, when a whole picture does not name it, or
 when nothing was said of it for `EXPIRY_US`; an alert goes when it is closed, or when the broker does not hold it any
-more after a new connection.
+more after a new connection on which the service is at work.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ MOST_SENSORS = 200
 MOST_GONE = 50_000  # tracks that ended, and transitions, kept for readers: who is further behind starts anew
 EXPIRY_US = 15 * US_PER_S  # of what the service repeats every 5 s, as at the broker
 SETTLE_US = 10 * US_PER_S  # after a connection: by then retained messages are here, and a service has told them again
+AT_WORK = ("live", "replay")
 OTHERS = "others"
 MOST_REASONS = 30
 NO_LONGER_HELD = "no longer held by the broker"
@@ -80,6 +81,7 @@ class Held:
         self.refused: Counter[str] = Counter()
         self.health: dict[str, Health] = {}
         self.status: status.StatusInfo | None = None
+        self._status_here = False  # said on this connection
         self._health_rx_us: dict[str, int] = {}
         self._tracks: dict[str, _Held] = {}  # the newest change last
         self._alerts: dict[str, Alert] = {}
@@ -96,7 +98,7 @@ class Held:
 
     def connected(self, now_us: int) -> None:
         """A new connection: alerts that it does not bring again are closed when it has settled."""
-        self._since_us = now_us
+        self._since_us, self._status_here = now_us, False
         self._unheard = dict.fromkeys(self._alerts)
         self._whole = _Whole()
 
@@ -114,7 +116,7 @@ class Held:
             elif kind == "sensor":
                 self._sensor(rest.removesuffix("/health"), payload, rx_us)
             elif name == "status":
-                self.status = status.decode(payload)
+                self.status, self._status_here = status.decode(payload), True
                 self.number += 1
             else:
                 raise Invalid("unknown-topic", topic[:80])
@@ -130,7 +132,8 @@ class Held:
         for sensor in [sensor for sensor, rx_us in self._health_rx_us.items() if rx_us < old_us]:
             del self._health_rx_us[sensor], self.health[sensor]
             self.number += 1
-        if 0 <= self._since_us <= now_us - SETTLE_US:
+        # A broker that lost its memory beside a service that is away: nobody knows then that an alert has ended.
+        if 0 <= self._since_us <= now_us - SETTLE_US and self.watched:
             self._since_us = -1
             for name in list(self._unheard):
                 self._close(name, now_us)
@@ -280,6 +283,11 @@ class Held:
                 break
             found.append(said)
         return AlertChanges(self.alert_number, False, tuple(reversed(found)))
+
+    @property
+    def watched(self) -> bool:
+        """The service said on this connection that it is at work: an alert that is not here then is not open."""
+        return self._status_here and self.status is not None and self.status.state in AT_WORK
 
     @property
     def settled(self) -> bool:

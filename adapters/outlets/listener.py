@@ -22,7 +22,8 @@ SAY_EVERY_S = 10.0
 LOOK_EVERY_S = 1.0
 # Acknowledged by the hundred: a backlog of retained messages must not keep an outlet from its clients.
 MOST_AT_ONCE = 200
-_TOPICS = (("track/+", 0), ("picture-delta", 0), ("alert/+", 1), ("sensor/+/health", 0), ("status", 1))
+# The status first: it says whether all the rest is played.
+_TOPICS = (("status", 1), ("track/+", 0), ("picture-delta", 0), ("alert/+", 1), ("sensor/+/health", 0))
 
 
 class Bell:

@@ -3,7 +3,8 @@
 The other side is a fusion node above us or a message handler that nodes connect to. A track that changed is a detection
 report once every `every_s`, an alert goes at once, and how the service is every five seconds. After a lost connection
 everything that is open is said anew, and what ended meanwhile is ended: a track by the state "lost" at its last place,
-an alert by CLEAR. What is played is kept back unless it is asked for: the format has no field for it, only words.
+an alert by CLEAR. What is played is kept back unless it is asked for: the format has no field for it, only words. So
+nothing is told before the service has said whether it plays, and what becomes played is ended.
 
 Of what the other side says, the answer to the registration counts, and refusals are told. Tasks are passed over.
 """
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +34,11 @@ STATUS_EVERY_S = 5.0
 PATIENCE_S = 10.0  # for a connection, for the answer to a registration, and until what we say is taken
 MOST_UNSENT_OCTETS = 1 << 20
 READ_OCTETS = 1 << 16
+# What was sent and not confirmed by then has a dead connection; ends that were said so shortly before it was lost may
+# not have come, and are said again.
+UNCONFIRMED_S, AGAIN_S = 30.0, 60.0
+MOST_ENDS = 20_000
+KEPT_BACK = "not told any more: an exercise or a replay has begun"
 AT_ONCE = 100  # tracks between two looks whether an alert wants to leave
 
 
@@ -89,6 +97,8 @@ class SapientOutlet:
         self._number, self._alert_number = 0, 0
         self._shown: dict[str, Told] = {}  # tracks that the other side has, as they were told last
         self._open: dict[str, Alert] = {}
+        self._ends: dict[str, tuple[float, bytes]] = {}  # of either, when it was said; the newest last
+        self._lost_s = math.inf  # when the last connection was lost
         self._well: tuple[bool, str] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[str] | None = None
@@ -121,7 +131,7 @@ class SapientOutlet:
                     log.get("out").warning("no way to the SAPIENT peer", to=self._place, why=self.problem)
             finally:
                 self._close()
-            now_s = loop.time()
+            now_s = self._lost_s = loop.time()
             await asyncio.sleep(pauses.next_s(now_s, now_s - since_s, random.random()))
 
     async def _register(self) -> None:
@@ -129,6 +139,8 @@ class SapientOutlet:
         async with asyncio.timeout(PATIENCE_S):
             reader, self._writer = await asyncio.open_connection(*self._place, ssl=self._tls)
         self._writer.transport.set_write_buffer_limits(MOST_UNSENT_OCTETS)
+        plain = self._writer.get_extra_info("socket")
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1_000 * UNCONFIRMED_S))
         self._reading = asyncio.create_task(self.peer.listen(reader), name="sapient-reading")
         await self._say([sapient.frame(sapient.registration(self._node, now_us(), STATUS_EVERY_S))])
         accepted = asyncio.create_task(self.peer.accepted.wait())
@@ -144,22 +156,26 @@ class SapientOutlet:
             raise ConnectionResetError(why)
 
     async def _tell_on(self, listener: Listener) -> None:
-        loop = asyncio.get_running_loop()
+        loop, held = asyncio.get_running_loop(), listener.held
         self._number, self._alert_number, self._well = 0, 0, None
         next_s, status_s = loop.time(), loop.time()
+        await self._say([octets for said_s, octets in self._ends.values() if said_s >= self._lost_s - AGAIN_S])
         while True:
             self._check()
+            known = held.status is not None
             if loop.time() >= status_s:
                 status_s = max(status_s + STATUS_EVERY_S, loop.time())
                 await self._status(listener)
-            await self._alerts(listener)
+            if known:
+                await self._alerts(listener)
             if loop.time() >= next_s:
                 next_s = max(next_s + self._every_s, loop.time())
-                await self._tracks(listener)
+                if known:
+                    await self._tracks(listener)
             # A word of the alerts comes at once, all else when it is time.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(next_s, status_s) - loop.time())):
-                    await listener.alerted(self._alert_number)
+                    await (listener.alerted(self._alert_number) if known else listener.changed(held.number))
 
     async def _status(self, listener: Listener) -> None:
         words = troubles(listener.held, listener.connection.connected)
@@ -178,19 +194,39 @@ class SapientOutlet:
             gone = [one for name, one in self._open.items() if name not in there]
             said += [replace(one, state="closed", close_reason=NO_LONGER_HELD) for one in gone]
         frames = []
-        for one in said:
+        for new in said:
+            one, before = new, self._open.get(new.id)
             if self._is_kept_back(one.simulated, one.mode, held):
-                continue
+                if before is None:
+                    continue
+                one = replace(before, state="closed", close_reason=new.close_reason or KEPT_BACK)
             try:
-                frames.append(sapient.frame(sapient.alert(self._node, one, now_us(), held.replayed)))
+                octets = sapient.frame(sapient.alert(self._node, one, now_us(), self._played and held.replayed))
             except Invalid:
                 self.left_out += 1
                 continue
+            frames.append(octets)
             if one.state == "closed":
                 self._open.pop(one.id, None)
+                self._end(one.id, octets)
             else:
                 self._open[one.id] = one
+                self._ends.pop(one.id, None)
         await self._say(frames)
+
+    def _end(self, name: str, octets: bytes) -> None:
+        """Remember how it was ended, in case it has not come."""
+        self._ends.pop(name, None)
+        self._ends[name] = (asyncio.get_running_loop().time(), octets)
+        while len(self._ends) > MOST_ENDS:
+            del self._ends[next(iter(self._ends))]
+
+    def _lost(self, name: str, held: Held) -> bytes:
+        """The last word of a track that was told."""
+        last, replayed = self._shown.pop(name), self._played and held.replayed
+        octets = sapient.frame(sapient.detection(self._node, last, replayed, now_us()))
+        self._end(name, octets)
+        return octets
 
     def _is_kept_back(self, simulated: bool, mode: str, held: Held) -> bool:
         kept = not self._played and bool(sapient.marks(simulated, mode, held.replayed))
@@ -205,13 +241,13 @@ class SapientOutlet:
         if found.whole:
             there = {told.id: None for told in found.changed}
             gone = [name for name in self._shown if name not in there]
-        for name in gone:
-            last = self._shown.pop(name)
-            await self._say([sapient.frame(sapient.detection(self._node, last, held.replayed, now_us()))])
+        await self._say([self._lost(name, held) for name in gone])
         for first in range(0, len(found.changed), AT_ONCE):
             frames = []
             for told in found.changed[first : first + AT_ONCE]:
                 if self._is_kept_back(told.simulated, told.mode, held):
+                    if told.id in self._shown:
+                        frames.append(self._lost(told.id, held))
                     continue
                 try:
                     frames.append(sapient.frame(sapient.detection(self._node, told, held.replayed)))
@@ -219,6 +255,7 @@ class SapientOutlet:
                     self.left_out += 1
                     continue
                 self._shown[told.id] = told
+                self._ends.pop(told.id, None)
             await self._say(frames)
             if held.alert_number != self._alert_number:
                 await self._alerts(listener)
