@@ -51,8 +51,8 @@ def _graphics(colour: str, name: str, grounded: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _mark(simulated: bool, replayed: bool) -> str:
-    return "SIM " if simulated else "REPLAY " if replayed else ""
+def _mark(said: Told | Alert, replayed: bool) -> str:
+    return "SIM " if said.simulated else "REPLAY " if replayed else "EXERCISE " if said.mode == "exercise" else ""
 
 
 def track(told: Told, alerted: bool = False, replayed: bool = False) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def track(told: Told, alerted: bool = False, replayed: bool = False) -> dict[str
     """
     if told.lat_deg is None or told.lon_deg is None:
         raise Invalid("missing-field", f"place of track {told.id}")
-    name = _mark(told.simulated, replayed) + (told.callsign or told.id)
+    name = _mark(told, replayed) + (told.callsign or told.id)
     colour = "alert" if alerted else "doubt" if told.contradicted else "civil" if told.cooperative else "own"
     said: dict[str, Any] = msgspec.to_builtins(told)
     packet: dict[str, Any] = {
@@ -98,7 +98,7 @@ def alert(said: Alert, replayed: bool = False) -> dict[str, Any]:
         return gone(f"alert.{said.id}")
     if not (math.isfinite(said.lat_rad) and math.isfinite(said.lon_rad)):
         raise Invalid("missing-field", f"place of alert {said.id}")
-    name = f"{_mark(said.simulated, replayed)}Alert {said.track}"
+    name = f"{_mark(said, replayed)}Alert {said.track}"
     data = {
         "id": said.id, "state": said.state, "severity": said.severity, "rule": said.rule, "track": said.track,
         "near_state": said.near_state, "raised_time": rfc3339(said.raised_us), "identity": said.identity,

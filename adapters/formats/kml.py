@@ -64,14 +64,14 @@ def _point(lat: float, lon: float, height_m: float | None) -> str:
     return f"<Point><altitudeMode>{mode}</altitudeMode><coordinates>{lon:.6f},{lat:.6f}{height}</coordinates></Point>"
 
 
-def _mark(simulated: bool, replayed: bool) -> str:
-    return "SIM " if simulated else "REPLAY " if replayed else ""
+def _mark(said: Told | Alert, replayed: bool) -> str:
+    return "SIM " if said.simulated else "REPLAY " if replayed else "EXERCISE " if said.mode == "exercise" else ""
 
 
 def _track(told: Told, alerted: bool, replayed: bool) -> str:
     if told.lat_deg is None or told.lon_deg is None:
         raise Invalid("missing-field", f"place of track {told.id}")
-    name = _mark(told.simulated, replayed) + (told.callsign or told.id)
+    name = _mark(told, replayed) + (told.callsign or told.id)
     style = "alert" if alerted else "doubt" if told.contradicted else "civil" if told.cooperative else "own"
     heading = (
         f"<Style><IconStyle><heading>{told.course_deg:.1f}</heading></IconStyle></Style>" if told.course_deg else ""
@@ -105,7 +105,7 @@ def _alert(said: Alert, replayed: bool) -> str:
         "identity_by": said.identity_by, "acknowledged_by": said.acknowledged_by, "mode": said.mode,
         "simulated": said.simulated or None,
     }  # fmt: skip
-    name = f"{_mark(said.simulated, replayed)}Alert {said.track}, severity {said.severity}"
+    name = f"{_mark(said, replayed)}Alert {said.track}, severity {said.severity}"
     return (
         f'<Placemark id="alert.{_text(said.id)}"><name>{_text(name)}</name><description>{_text(said.sentence)}'
         f"</description><TimeStamp><when>{rfc3339(said.t_us)}</when></TimeStamp><styleUrl>#alert</styleUrl>{_data(data)}"

@@ -121,7 +121,7 @@ def _as_map(
             from adapters.outlets.web import Web
 
             where = place_of(listen, "--listen")
-            outlet = Web(*where, kml_pages(*where) if name == "kml" else czml_pages())
+            outlet = Web(*where, kml_pages() if name == "kml" else czml_pages())
         code = listening(name, config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)
 

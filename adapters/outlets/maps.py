@@ -53,15 +53,14 @@ def as_czml(listener: Listener) -> bytes:
     return czml.encode(packets, listener.site)
 
 
-def kml_pages(host: str, port: int) -> tuple[Page, ...]:
-    """`/picture.kml`, and `/vedette.kml`, which makes a viewer ask for it again and again."""
-    where = f"http://{f'[{host}]' if ':' in host else host}:{port}/picture.kml"
+def kml_pages() -> tuple[Page, ...]:
+    """`/picture.kml`, and `/vedette.kml`, which makes a viewer ask for it again and again where it asked for this."""
     media = "application/vnd.google-earth.kml+xml"
 
-    def again(listener: Listener) -> bytes:
-        return kml.link(where, REFRESH_S, listener.site)
+    def again(listener: Listener, ours: str) -> bytes:
+        return kml.link(f"{ours}/picture.kml", REFRESH_S, listener.site)
 
-    return (Page("/picture.kml", media, as_kml), Page("/vedette.kml", media, again))
+    return (Page("/picture.kml", media, as_kml), Page("/vedette.kml", media, as_kml, again))
 
 
 def czml_pages() -> tuple[Page, ...]:

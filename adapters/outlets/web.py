@@ -30,11 +30,13 @@ Make = Callable[[Listener], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one path answers. `make` is called at most once a second, however many ask."""
+    """What one path answers. `make` is called at most once a second, however many ask; a short answer that names the
+    address under which we were asked, http://HOST:PORT, is made by `naming` each time."""
 
     path: str
     media: str
     make: Make
+    naming: Callable[[Listener, str], bytes] | None = None
 
 
 class Web:
@@ -61,8 +63,10 @@ class Web:
                 await asyncio.Event().wait()
 
     def _answering(self, page: Page, listener: Listener) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(_request: Request) -> Response:
+        async def answer(request: Request) -> Response:
             self.answers += 1
+            if page.naming is not None:
+                return Response(page.naming(listener, str(request.base_url).rstrip("/")), media_type=page.media)
             now_s = asyncio.get_running_loop().time()
             made_s, body = self._made.get(page.path, (-math.inf, b""))
             if now_s - made_s >= REFRESH_S / 2.0:
