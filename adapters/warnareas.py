@@ -49,6 +49,10 @@ def _place(path: Path, number: int, feature: Any, code: str, words: str) -> Plac
         raise ConfigError(str(path), key, "is no feature with a geometry and properties", "give polygons") from None
     if found.geom_type not in ("Polygon", "MultiPolygon") or found.is_empty or not found.is_valid:
         raise ConfigError(str(path), key, f"is no valid polygon: {shapely.is_valid_reason(found)}", "repair it")
+    west, south, east, north = found.bounds
+    if min(west + 180.0, 180.0 - east, south + 90.0, 90.0 - north) < 0.0:
+        cure = "write it in degrees of WGS84, longitude first"
+        raise ConfigError(str(path), f"{key}.geometry", "is not in degrees of longitude and latitude", cure)
     for wanted, said_of in ((code, value), (words, name)):
         if not isinstance(said_of, str | int) or isinstance(said_of, bool) or not str(said_of).strip():
             cure = "name the property with --area-code and --area-name"

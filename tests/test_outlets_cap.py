@@ -148,6 +148,65 @@ def test_what_the_object_can_reach_is_inside_and_nothing_much_beyond(turn_deg: f
     assert polygon(changed(row, lat_deg=None), reach) is None
 
 
+@pytest.mark.parametrize("course_deg", [90.0, 270.0, None])
+def test_what_reaches_across_the_180th_meridian_is_cut_there(course_deg: float | None) -> None:
+    row = told(lat_deg=65.0, lon_deg=-179.95 if course_deg == 270.0 else 179.95, course_deg=course_deg, speed_mps=50.0)
+    shape = polygon(row, Reach())
+    assert shape is not None
+    assert shape.is_valid
+    assert len(shapely.get_parts(shape)) == 2
+    for azimuth in (90.0, 270.0) if course_deg is None else (course_deg,):
+        end = Geodesic.WGS84.Direct(65.0, row.lon_deg, azimuth, 25_000.0)
+        assert shape.contains(shapely.Point(end["lon2"], end["lat2"]))
+    assert not shape.contains(shapely.Point(0.0, 65.0))
+    drafter = Drafter(WANTED)
+    (draft,) = due(drafter, picture(lat_deg=65.0, lon_deg=row.lon_deg))
+    assert verdicts([cap.encode(draft)]) == ["fine"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sigma_horizontal_m": 1e8}, {"sigma_horizontal_m": 3e6}, {"speed_mps": 1e5}, {"lat_deg": 89.9},
+                {"lat_deg": -84.0}, {"lat_deg": -90.0, "course_deg": None}],
+)  # fmt: skip
+def test_what_reaches_very_far_or_to_a_pole_is_a_polygon_too(changes: dict[str, Any]) -> None:
+    row = told(**{"var_east_m2": None, **changes})
+    shape = polygon(row, Reach())
+    assert shape is not None
+    assert shape.is_valid
+    assert shape.covers(shapely.Point(row.lon_deg, row.lat_deg))
+
+
+def test_what_has_no_place_is_not_cleared() -> None:
+    drafter = Drafter(WANTED)
+    assert len(due(drafter, picture())) == 1
+    assert due(drafter, picture(lat_deg=None, lon_deg=None), 70.0) == []
+
+
+def test_a_replay_clears_nothing_that_was_real_and_only_a_service_at_work_clears() -> None:
+    drafter = Drafter(replace(WANTED, status="Actual"))
+    assert due(drafter, picture())[0].status == "Actual"
+    held = picture(None)
+    for state in ("replay", "starting", "catching-up", "offline"):
+        held.take(BASE + "status", statuses.encode(statuses.StatusInfo(NAMES.site, T_US, state, 5)), True, T_US)
+        assert due(drafter, held) == [], state
+    assert [draft.level for draft in due(drafter, picture(None))] == ["clear"]
+
+
+def test_a_draft_that_a_person_changed_and_those_of_another_site_stand(tmp_path: Path) -> None:
+    for wanted, name in ((replace(WANTED, site="elsewhere"), "1" * 16), (WANTED, RAISED.id)):
+        CapFiles(Drafter(wanted), tmp_path)._write(list(Drafter(wanted).due(picture(), True, T_US)))
+        text = (tmp_path / f"{RAISED.id}.1.xml").read_text().replace(RAISED.id, name)
+        (tmp_path / f"{RAISED.id}.1.xml").unlink()
+        (tmp_path / f"{name}.1.xml").write_text(text)
+    theirs = b"<?xml version='1.0'?><!-- by hand --><alert/>"
+    (tmp_path / f"{RAISED.id}.2.xml").write_bytes(theirs)
+    files = CapFiles(Drafter(WANTED), tmp_path)
+    (new,) = files._drafter.due(picture(None), True, T_US)
+    assert (new[0], new[1], new[2].level) == (RAISED.id, 3, "clear")
+    files._write([new])
+    assert (tmp_path / f"{RAISED.id}.2.xml").read_bytes() == theirs
+
+
 def test_the_folder_is_the_memory_and_holds_every_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Connection, "connected", True)
     to = listener()
@@ -186,6 +245,7 @@ def test_a_file_of_areas_is_read_or_refused_with_the_cure(tmp_path: Path) -> Non
     assert (place.words, place.code, place.shape.area) == ("A", ("EMMA_ID", "LT1"), pytest.approx(1.0))
     for features in (
         [], [feature(knot, EMMA_ID="1", name="A")], [feature(square, name="A")],
+        [feature(json.loads(shapely.to_geojson(shapely.box(5e5, 6e6, 6e5, 61e5))), EMMA_ID="1", name="A")],
         [feature(square, EMMA_ID=True, name="A")], [feature(None, EMMA_ID="1", name="A")], [7],
         [feature({"type": "Point", "coordinates": [1, 2]}, EMMA_ID="1", name="A")],
     ):  # fmt: skip

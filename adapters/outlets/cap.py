@@ -18,13 +18,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from adapters import log
 from adapters.broker import now_us
 from adapters.formats import cap
 from adapters.formats.cap import Area, Draft, Level, Sent, Status
 from adapters.outlets.geojson import replace_file
-from adapters.outlets.held import Held
+from adapters.outlets.held import NO_LONGER_HELD, Held
 from adapters.outlets.listener import Listener
 from adapters.outlets.reach import Reach, polygon
 from adapters.rows import Told
@@ -57,7 +58,6 @@ class Wanted:
     site: str
     sender: str
     status: Status = "Test"
-    language: str = "en"
     sender_name: str = ""
     red_s: float = 300.0  # to the border: an alarm needs two minutes to be heard, and a person two to be indoors
     least_severity: int = 2  # alerts as severe as that, or more
@@ -84,9 +84,19 @@ class Drafter:
 
     def remember(self, name: str, count: int, draft: Draft) -> None:
         """One that was written before, in the order in which they were."""
-        found = self._written.setdefault(name, _Written())
-        found.count, found.last = count, None if is_end(draft) else draft
+        self.taken(name, count)
+        found = self._written[name]
+        found.last = None if is_end(draft) else draft
         found.sent = [] if is_end(draft) else [*found.sent, draft.id]
+
+    def taken(self, name: str, count: int) -> None:
+        """A number that is not to be given again, whatever stands under it: a person may have written there."""
+        found = self._written.setdefault(name, _Written())
+        found.count = max(found.count, count)
+
+    def incident(self, name: str) -> str:
+        """What all drafts of an alert have in common."""
+        return f"vedette.{self._wanted.site}.{name}"
 
     def due(self, held: Held, connected: bool, t_us: int) -> Iterator[tuple[str, int, Draft]]:
         """(alert, number of its draft, draft) of what is to be written now."""
@@ -97,9 +107,10 @@ class Drafter:
                 yield from self.ended(said.id, "No warning is needed.", said.identity, t_us)
             elif told is not None:  # else it coasted away: its last draft stands until it expires
                 yield from self._of(said, told, held.replayed, t_us)
-        # Without the service nobody knows that an alert has ended.
-        for name in [name for name, one in self._written.items() if one.last is not None and name not in there]:
-            if connected and held.status is not None:
+        # Without the service nobody knows that an alert has ended, and a replay knows nothing of the sky.
+        open_ones = [(name, one.last) for name, one in self._written.items() if one.last is not None]
+        for name, last in open_ones:
+            if name not in there and connected and held.watched and (last.status == "Test" or not held.replayed):
                 yield from self.ended(name, "", "", t_us)
 
     def ended(self, name: str, why: str, identity: str, t_us: int) -> Iterator[tuple[str, int, Draft]]:
@@ -125,7 +136,7 @@ class Drafter:
         return name, one.count, draft
 
     def _sent(self, name: str, count: int, t_us: int) -> Sent:
-        return Sent(self._wanted.sender, f"vedette.{self._wanted.site}.{name}.{count}", t_us)
+        return Sent(self._wanted.sender, f"{self.incident(name)}.{count}", t_us)
 
     def _is_wanted(self, said: Alert) -> bool:
         wanted = self._wanted
@@ -135,7 +146,10 @@ class Drafter:
     def _of(self, said: Alert, told: Told, replayed: bool, t_us: int) -> Iterator[tuple[str, int, Draft]]:
         """What the alert deserves now; nothing where nothing new is to be said."""
         before = self._written.get(said.id, _Written())
-        areas = self._areas(told)
+        shape = polygon(told, self._wanted.reach)
+        if shape is None:
+            return  # nobody knows where it is: what was said stands until it expires
+        areas = self._areas(shape)
         if not areas:
             yield from self.ended(said.id, "It can reach no area of ours any more.", "", t_us)
             return
@@ -144,10 +158,10 @@ class Drafter:
             self._sent(said.id, before.count + 1, t_us),
             status_of(self._wanted.status, said, replayed),
             "Alert" if before.last is None else "Update",
-            f"vedette.{self._wanted.site}.{said.id}",
+            self.incident(said.id),
             tuple(before.sent[-MOST_REFERENCES:]),
             level,
-            self._wanted.language,
+            "en",  # as the sentences of alerts are
             self._wanted.sender_name,
             " ".join((*marks(said, replayed), said.sentence)),
             t_us + round(LASTS_S * US_PER_S),
@@ -157,17 +171,14 @@ class Drafter:
         if before.last is None or _is_news(before.last, draft, told):
             yield self._next(said.id, draft)
 
-    def _areas(self, told: Told) -> tuple[Area, ...]:
-        """What it can reach: its polygon, or the user's areas that this touches."""
-        shape = polygon(told, self._wanted.reach)
-        if shape is None:
-            return ()
+    def _areas(self, shape: BaseGeometry) -> tuple[Area, ...]:
+        """What it can reach, as a polygon or two, or the user's areas that this touches."""
         if self._wanted.places:
             touched = [place for place in self._wanted.places if place.shape.intersects(shape)]
             return tuple(Area(place.words, (), (place.code,)) for place in touched)
         minutes = self._wanted.reach.seconds / 60.0
         words = f"where the object can be within {minutes:.0f} minutes"
-        return (Area(words, (cap.ring_of(shape.exterior.coords),)),)
+        return (Area(words, tuple(cap.ring_of(part.exterior.coords) for part in shapely.get_parts(shape))),)
 
 
 def is_end(draft: Draft) -> bool:
@@ -224,12 +235,16 @@ class CapFiles:
         return f"{self.written} drafts written to {self._folder}{wrong}; none was sent"
 
     def _recall(self) -> None:
-        """What is in the folder already, in the order of its numbers."""
+        """What is in the folder already, in the order of its numbers; drafts of other sites are not ours to end."""
         self._folder.mkdir(parents=True, exist_ok=True)
         named = [(path, match) for path in self._folder.iterdir() if (match := _FILE.fullmatch(path.name))]
+        for _, match in named:
+            self._drafter.taken(match[1], int(match[2]))
         for path, match in sorted(named, key=lambda pair: (pair[1][1], int(pair[1][2])))[:MOST_FILES]:
             try:
-                self._drafter.remember(match[1], int(match[2]), cap.decode(path.read_bytes()))
+                draft = cap.decode(path.read_bytes())
+                if draft.incident == self._drafter.incident(match[1]):
+                    self._drafter.remember(match[1], int(match[2]), draft)
             except Invalid as fault:
                 self.refused += 1
                 log.get("out").warning("a draft cannot be read", file=str(path), why=fault.reason)
@@ -237,17 +252,24 @@ class CapFiles:
     async def serve(self, listener: Listener) -> None:
         """Raises OSError where the folder cannot be written."""
         while True:
-            found = listener.held.alert_changes(self._number)
-            self._number = found.number
-            for said in found.alerts if not found.whole else ():
-                if said.state == "closed":
-                    ends = self._drafter.ended(said.id, said.close_reason, said.identity, self._now())
-                    await asyncio.to_thread(self._write, list(ends))
-            due = list(self._drafter.due(listener.held, self._settled(listener), self._now()))
-            await asyncio.to_thread(self._write, due)
+            if listener.held.status is not None:  # else nobody knows whether it is played
+                await asyncio.to_thread(self._write, self._due(listener))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
-                    await listener.alerted(self._number)
+                    if listener.held.status is None:
+                        await listener.changed(listener.held.number)
+                    else:
+                        await listener.alerted(self._number)
+
+    def _due(self, listener: Listener) -> list[tuple[str, int, Draft]]:
+        found = listener.held.alert_changes(self._number)
+        self._number = found.number
+        due = list[tuple[str, int, Draft]]()
+        for said in found.alerts if not found.whole else ():
+            # That the broker does not hold it any more is no word of the service: `due` looks whether there is one.
+            if said.state == "closed" and said.close_reason != NO_LONGER_HELD:
+                due += self._drafter.ended(said.id, said.close_reason, said.identity, self._now())
+        return due + list(self._drafter.due(listener.held, self._settled(listener), self._now()))
 
     @staticmethod
     def _settled(listener: Listener) -> bool:

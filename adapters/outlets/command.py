@@ -301,7 +301,6 @@ def cap(
     sender: Annotated[str, typer.Option(help="Who sends, as CAP wants it: warnings@example.org.")],
     status: Annotated[str, typer.Option(help="Status: Test, Exercise, Draft, Actual.")] = "Test",
     sender_name: Annotated[str, typer.Option(help="Name of the sender for people.")] = "",
-    language: Annotated[str, typer.Option(help="Language of what is written: en, lt.")] = "en",
     red_s: Annotated[
         float, typer.Option("--red-within", min=0.0, help="Seconds to the border from which it is red.")
     ] = 300.0,
@@ -346,21 +345,28 @@ def cap(
         claimed = next((one for one in STATUSES if one == status), None)
         if claimed is None:
             raise ConfigError("command line", "--status", f"{status!r} is none", f"take one of {', '.join(STATUSES)}")
+        concerned = tuple(one.upper() for one in state or ())
+        if not all(re.fullmatch("[A-Z]{2}", one) for one in concerned):
+            raise ConfigError("command line", "--state", "is no code of two letters", "write for example LT")
         where, _ = chosen(config, broker, site)
         places = load(areas, area_code, area_name) if areas is not None else ()
         wanted = Wanted(
             where,
             sender,
             claimed,
-            language,
             sender_name,
             red_s,
             severity,
-            tuple(state or ()),
+            concerned,
             Reach(reach_s, turn_deg),
             places,
         )
-        outlet = CapFiles(Drafter(wanted), folder)
+        try:
+            outlet = CapFiles(Drafter(wanted), folder)
+        except OSError as error:
+            raise ConfigError(
+                "command line", "--folder", f"{folder}: {error.strerror}", "check path and rights"
+            ) from None
         code = listening("cap", config, broker, site, outlet.serve, outlet.words)
     raise typer.Exit(code)
 
