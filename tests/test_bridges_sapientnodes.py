@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import typer
 from sapient_msg_pydantic.bsi_flex_335_v2_0.sapient_message import SapientMessage as Checked
 
-from adapters.bridges import sapientnodes
+from adapters.bridges import receivers, sapientnodes
 from adapters.bridges.common import Heard
 from adapters.bridges.sapientnodes import Nodes
 from adapters.formats import sapient
@@ -171,6 +173,24 @@ def test_a_node_that_falls_silent_or_is_one_too_many_is_let_go(monkeypatch: pyte
         await until(lambda: told.states[-1] == ("R1", "off"))
 
     asyncio.run(played(scene))
+
+
+def test_an_address_that_cannot_be_listened_at_is_refused_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_broker(source: AsyncIterator[Heard], *_: object) -> int:
+        async def hear() -> None:
+            async for _ in source:
+                pass
+
+        asyncio.run(hear())
+        return 0
+
+    monkeypatch.setattr(receivers, "pass_on", without_broker)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(typer.Exit) as ended:
+        receivers.sapient(listen=f"127.0.0.1:{taken.getsockname()[1]}", radar=[f"{NODE}=R1"])
+    assert ended.value.exit_code == 2
+    assert "--listen" in capsys.readouterr().err
 
 
 def test_our_own_outlet_is_such_a_node() -> None:

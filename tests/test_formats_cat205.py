@@ -116,9 +116,10 @@ def blank(n: int, **given: Any) -> Bearings:
 
 
 def test_bearings_become_plots_and_positions_do_not() -> None:
-    reports = blank(7, kind=[2, 5, 1, 3, 4, 2, 2], bearing_rad=np.radians([73.25, 360, 1, 1, 1, np.nan, 5]))
+    bearings = [73.25, 360, 1, 1, 1, np.nan, 5, 655.35]
+    reports = blank(8, kind=[2, 5, 1, 3, 4, 2, 2, 2], bearing_rad=np.radians(bearings))
     decoded = cat205.plots(reports, FINDER, RX_US)
-    assert decoded.rejected == {"no-bearing": 3, "missing-field": 1}
+    assert decoded.rejected == {"no-bearing": 3, "missing-field": 1, "out-of-range": 1}
     assert decoded.batch.kind is PlotKind.BEARING
     assert np.degrees(decoded.batch.azimuth_rad) == pytest.approx([73.25, 0.0, 5.0], abs=1e-9)
     assert decoded.batch.t_us.tolist() == [RX_US - 500_000] * 3

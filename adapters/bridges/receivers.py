@@ -165,7 +165,11 @@ def sapient(
             source = Nodes(Node(node_of(site), site), nodes).heard(*address(listen, "--listen"))
         else:
             source = from_tcp(*address(connect), sensors[0], Sapient(nodes), *sensors[1:])
-        code = pass_on(source, sensors, broker, site)
+        try:
+            code = pass_on(source, sensors, broker, site)
+        except OSError as error:
+            cure = "choose a free address of this machine"
+            raise ConfigError("command line", "--listen", f"{listen}: {error.strerror}", cure) from None
     raise typer.Exit(code)
 
 

@@ -131,7 +131,7 @@ def encode(reports: Bearings, most: int = MOST_OCTETS) -> list[bytes]:
 
 def plots(reports: Bearings, spec: SensorSpec, rx_us: int, boot: int = -1, seq: int = -1) -> Decoded:
     """Bearings of one finder. What is none falls by reason: `no-bearing` (a position, the end of a detection), and
-    `missing-field` (no bearing said, no time).
+    `missing-field` (no bearing said, no time), `out-of-range` (a bearing beyond the circle).
 
     How sure a bearing is is not said in any unit: that stands in the service's sensors.toml.
 
@@ -141,7 +141,12 @@ def plots(reports: Bearings, spec: SensorSpec, rx_us: int, boot: int = -1, seq: 
     r = reports
     other = (r.kind != BEARING) & (r.kind != SENSOR_DATA)
     left, rejected = fallen(
-        (("no-bearing", other), ("missing-field", np.isnan(r.bearing_rad) | (r.day_us < 0))), len(r)
+        (
+            ("no-bearing", other),
+            ("missing-field", np.isnan(r.bearing_rad) | (r.day_us < 0)),
+            ("out-of-range", r.bearing_rad > 2.0 * np.pi + 1e-9),
+        ),
+        len(r),
     )
     columns: dict[str, NDArray[Any]] = {
         "azimuth_rad": r.bearing_rad[left] % (2.0 * np.pi),
