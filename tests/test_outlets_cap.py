@@ -198,12 +198,14 @@ def test_a_draft_that_a_person_changed_and_those_of_another_site_stand(tmp_path:
         text = (tmp_path / f"{RAISED.id}.1.xml").read_text().replace(RAISED.id, name)
         (tmp_path / f"{RAISED.id}.1.xml").unlink()
         (tmp_path / f"{name}.1.xml").write_text(text)
-    theirs = b"<?xml version='1.0'?><!-- by hand --><alert/>"
+    ours = (tmp_path / f"{RAISED.id}.1.xml").read_bytes()
+    theirs = ours.replace(WANTED.sender.encode(), b"Civil protection")  # no sender that CAP knows
     (tmp_path / f"{RAISED.id}.2.xml").write_bytes(theirs)
     files = CapFiles(Drafter(WANTED), tmp_path)
     (new,) = files._drafter.due(picture(None), True, T_US)
     assert (new[0], new[1], new[2].level) == (RAISED.id, 3, "clear")
     files._write([new])
+    assert (files.refused, files.written) == (1, 1)
     assert (tmp_path / f"{RAISED.id}.2.xml").read_bytes() == theirs
 
 

@@ -103,9 +103,7 @@ def encode(draft: Draft) -> bytes:
     Raises:
         Invalid: `malformed`: a sender or an identifier that CAP does not allow; `out-of-range`: a ring that is none.
     """
-    for sent in (draft.id, *draft.references):
-        if not (_WORD.fullmatch(sent.sender) and _WORD.fullmatch(sent.identifier)):
-            raise Invalid("malformed", "identifier or sender")
+    _check_named(draft)
     root = ElementTree.Element("alert", {"xmlns": NAMESPACE})
     for name, text in (
         ("identifier", draft.id.identifier),
@@ -159,6 +157,12 @@ def _info(root: ElementTree.Element, draft: Draft) -> None:
         _pairs(one, "geocode", area.codes)
 
 
+def _check_named(draft: Draft) -> None:
+    for sent in (draft.id, *draft.references):
+        if not (_WORD.fullmatch(sent.sender) and _WORD.fullmatch(sent.identifier)):
+            raise Invalid("malformed", "identifier or sender")
+
+
 def _check(ring: Sequence[tuple[float, float]]) -> None:
     inside = all(abs(lat) <= 90.0 and abs(lon) <= 180.0 for lat, lon in ring)  # false of NaN too
     if len(ring) < 4 or ring[0] != ring[-1] or not inside:
@@ -182,7 +186,9 @@ def decode(payload: bytes) -> Draft:
     if root.tag != f"{{{NAMESPACE}}}alert":
         raise Invalid("wrong-schema", root.tag[:80])
     try:
-        return _draft(root)
+        draft = _draft(root)
+        _check_named(draft)  # who goes on from it has to name it
+        return draft
     except (KeyError, StopIteration) as error:
         raise Invalid("missing-field", str(error)) from None
     except ValueError as error:
