@@ -4,7 +4,9 @@ A broker that took a message may die with it, and no setting of a broker cures t
 keeps each until the service's watermark (`in/{sensor}/watermark`) covers its number, and sends again what it does not
 cover for longer than it usually takes: at most `window` messages at once, after a pause that doubles while
 nothing moves. Before the first watermark of this start there may be no service at all: then the pause is the longest.
-What arrives twice falls at the service by (sensor, boot, seq).
+What lies before the first number of a watermark does not wait for a standstill: the service goes on without it, and
+would never ask. The newest of it goes first, since a watermark grows downwards from there; its pauses double until it
+does. What arrives twice falls at the service by (sensor, boot, seq).
 
 Room is bounded: the oldest message of the sensor that holds most falls, counted as `fell`; what is older than `keep_s`
 falls too, since the service would find it too late for anything. This file knows no clock and no broker.
@@ -40,12 +42,36 @@ class _Kept:
     last_s: float  # ... and last
 
 
+def _turn(item: _Kept) -> tuple[float, int, int]:
+    """Who was sent again longest ago, or never, is first; then the newest: one that the service refuses blocks none."""
+    return item.last_s if item.last_s > item.first_s else 0.0, -item.number[0], -item.number[1]
+
+
+@dataclass(slots=True)
+class _Pace:
+    """When it is a turn's time, and how long until the one after."""
+
+    pause_s: float = 0.0
+    due_s: float = 0.0
+
+    def begin(self, now_s: float, pause_s: float) -> None:
+        self.pause_s, self.due_s = pause_s, now_s + pause_s
+
+    def take(self, now_s: float, most_pause_s: float) -> bool:
+        if now_s < self.due_s:
+            return False
+        self.due_s = now_s + self.pause_s
+        self.pause_s = min(2.0 * self.pause_s, most_pause_s)
+        return True
+
+
 @dataclass(slots=True)
 class _Sensor:
     boot: int = -1  # of the newest message
     kept: deque[_Kept] = field(default_factory=deque)  # in order of sending
-    pause_s: float = 0.0
-    due_s: float = 0.0
+    first: Number = (-1, 0)  # of the newest watermark: the service goes on without what is before it
+    after: _Pace = field(default_factory=_Pace)  # of what a watermark will reach
+    before: _Pace = field(default_factory=_Pace)  # of what it has passed over
 
 
 class Unfused:
@@ -91,7 +117,10 @@ class Unfused:
             self._count -= len(mine.kept) - len(rest)
             self._bytes += sum(len(k.message.payload) for k in rest) - sum(len(k.message.payload) for k in mine.kept)
             mine.kept = rest
-            self._moved(mine, now_s)
+            mine.after.begin(now_s, self._pause_s())
+        if boot == mine.boot and mine.first != (boot, first_seq):  # it began, or came down to what was sent again
+            mine.first = boot, first_seq
+            mine.before.begin(now_s, self._pause_s())
 
     def due(self, now_s: float) -> list[Outgoing]:
         """What is to be sent again now, in order of sensor and number."""
@@ -101,20 +130,31 @@ class Unfused:
             while mine.kept and now_s - mine.kept[0].first_s > self.params.keep_s:
                 self._drop(mine)
                 self.fell += 1
-            if not mine.kept or now_s < mine.due_s:
-                continue
-            old = [item for item in mine.kept if now_s - item.last_s >= self.params.patience_s]
-            for item in sorted(old[: self.params.window], key=lambda item: item.number):
-                item.last_s = now_s
-                messages.append(item.message)
-            mine.due_s = now_s + mine.pause_s
-            mine.pause_s = min(2.0 * mine.pause_s, self.params.most_pause_s)
+            if mine.kept:
+                messages += self._due_of(mine, now_s)
         self.again += len(messages)
         return messages
 
+    def _due_of(self, mine: _Sensor, now_s: float) -> list[Outgoing]:
+        before = mine.before.take(now_s, self.params.most_pause_s)
+        after = mine.after.take(now_s, self.params.most_pause_s)
+        if not (before or after):
+            return []
+        old = [item for item in mine.kept if now_s - item.last_s >= self.params.patience_s]
+        passed = sorted((item for item in old if item.number < mine.first), key=_turn)
+        ahead = [item for item in old if item.number >= mine.first]
+        chosen = passed[: self.params.window] if before else []
+        chosen += ahead[: self.params.window - len(chosen)] if after else []
+        for item in chosen:
+            item.last_s = now_s
+        return [item.message for item in sorted(chosen, key=lambda item: item.number)]
+
     def _moved(self, mine: _Sensor, now_s: float) -> None:
-        mine.pause_s = self.params.patience_s if self.is_heard else self.params.most_pause_s
-        mine.due_s = now_s + mine.pause_s
+        mine.after.begin(now_s, self._pause_s())
+        mine.before.begin(now_s, self._pause_s())
+
+    def _pause_s(self) -> float:
+        return self.params.patience_s if self.is_heard else self.params.most_pause_s
 
     def _drop(self, mine: _Sensor) -> None:
         gone = mine.kept.popleft()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,28 @@ def test_what_the_service_never_heard_of_is_sent_again_though_later_ones_are_fus
     assert [m.payload for m in kept.due(105.0)] == [message(n).payload for n in (0, 1, 2, 5)]
     kept.heard(106.0, "R1", 7, 5, 0)
     assert len(kept) == 0
+
+
+def test_what_a_watermark_passed_over_is_sent_again_while_the_stream_goes_on() -> None:
+    """The service began in the middle of a stream that never rests: a watermark that moves is no answer to the rest."""
+    kept, fused, first = Unfused(PARAMS), set[int](), 30
+    for number in range(30):
+        kept.sent("R1", (7, number), message(number), 100.0)
+    told: dict[int, list[int]] = {}
+    for second in range(1, 50):
+        kept.sent("R1", (7, 29 + second), message(29 + second), 100.0 + second)
+        fused.add(29 + second)
+        while first - 1 in fused:
+            first -= 1
+        kept.heard(100.5 + second, "R1", 7, 29 + second, first)
+        if again := seqs(kept.due(100.6 + second)):
+            told[second] = again
+            fused |= {number for number in again if number != 20}  # which it refuses
+    assert list(told.items())[:4] == [(4, [26, 27, 28, 29]), (8, [22, 23, 24, 25]), (12, [18, 19, 20, 21]),
+                                      (16, [14, 15, 16, 17])]  # fmt: skip
+    assert fused >= set(range(30)) - {20}
+    gaps = [b - a for a, b in itertools.pairwise(told)]
+    assert max(gaps) <= PARAMS.most_pause_s + 1 and gaps[-1] >= PARAMS.most_pause_s  # and no storm of what is refused
 
 
 def test_nothing_is_sent_again_while_watermarks_keep_up() -> None:
