@@ -71,12 +71,14 @@ def test_a_time_of_day_is_the_last_one_that_was() -> None:
     ("wrong", "says"),
     [
         ({"place": "near Vilnius"}, "place"),
-        ({"place": "95, 25"}, "lat_deg"),
+        ({"place": "95, 25"}, "latitude is"),
+        ({"place": "54.6, 200"}, "longitude"),
         ({"time": "five"}, "time"),
         ({"time": "24:00"}, "time"),
         ({"bearing": "north"}, "bearing"),
-        ({"bearing": "400"}, "bearing_deg"),
-        ({"words": ""}, "not a sighting"),
+        ({"bearing": "400"}, "bearing: 0 to 360"),
+        ({"words": ""}, "write what was seen"),
+        ({"words": "\u202e\n"}, "write what was seen"),
         ({"sensor": "R1"}, "no source"),
         ({"operator": " "}, "name"),
         ({"words": "x" * 5_000}, "not a sighting"),
@@ -87,6 +89,12 @@ def test_what_is_wrong_is_said_and_not_sent(wrong: dict[str, str], says: str) ->
     found = at(heard).post("/sighting", json={**TYPED, **wrong})
     assert found.status_code == 400
     assert says in found.json()["detail"]
+    assert heard.published == []
+
+
+def test_bytes_that_are_no_text_are_refused_and_no_fault_of_ours() -> None:
+    heard = Heard({"ok": True})
+    assert at(heard).post("/sighting", content=b'{"sensor": "\xff"}').status_code == 400
     assert heard.published == []
 
 

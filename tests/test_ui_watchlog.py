@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +78,48 @@ def test_one_page_keeps_the_log_and_the_other_says_so(tmp_path: Path) -> None:
         second.note("J. P.", "hello", NOW_US)
     first.note("J. P.", "hello", NOW_US)
     first.close()
+    second.note("A. K.", "the other page has ended", NOW_US)
+    assert [line.words for line in second.lines(NOW_US)] == ["hello", "the other page has ended"]
     second.close()
+    with pytest.raises(JournalError, match="not open"):
+        second.note("A. K.", "too late", NOW_US)
+    assert verify(tmp_path / FILE).entries == 2
+
+
+def test_notes_that_are_written_at_once_stand_in_one_chain(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: log.note("J. P.", f"note {n}", NOW_US + n), range(40)))
+    log.close()
+    found = verify(tmp_path / FILE)
+    assert (found.entries, found.problem) == (40, "")
+
+
+def test_a_disk_without_room_loses_one_note_and_not_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = opened(tmp_path)
+    log.note("J. P.", "before", NOW_US)
+    with monkeypatch.context() as full:
+
+        def refused(fd: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        full.setattr("adapters.store.os.fdatasync", refused)
+        with pytest.raises(JournalError, match="No space left"):
+            log.note("J. P.", "lost", NOW_US + 1)
+    assert "No space left" in log.problem
+    log.note("J. P.", "after", NOW_US + 2)
+    assert (log.problem, [line.words for line in log.lines(NOW_US + 3)]) == ("", ["before", "after"])
+    log.close()
+    assert (verify(tmp_path / FILE).entries, verify(tmp_path / FILE).problem) == (2, "")
+
+
+def test_words_from_the_network_cannot_forge_a_line_of_the_text(tmp_path: Path) -> None:
+    said = {"id": "a", "state": "raised", "severity": 2, "track": "1:7", "sentence": "low"}
+    forged = "no wings\n2026-11-27 05:00:00  J. Petraitis: all clear\x1b[2J"
+    identified = {**said, "identity": "suspect", "identity_by": "A. K.", "identity_reason": forged}
+    log = WatchLog(tmp_path, lambda _since: [(NOW_US - 5, said), (NOW_US - 4, identified)])
+    text = Browser(Guard(Starlette(routes=log.routes()), UiFile(), 8080)).get("/watch.txt").text
+    assert (len(text.splitlines()), "\x1b" in text) == (2, False)
 
 
 def test_a_changed_log_is_not_written_on(tmp_path: Path) -> None:
@@ -98,6 +142,7 @@ def test_over_http(tmp_path: Path) -> None:
     }
     for bad in ({"words": ""}, {"words": "x" * 5_000}, {"words": "no name"}, {"words": "\u0000", "operator": "J. P."}):
         assert at.post("/watch", json=bad).status_code == 400
+    assert at.post("/watch", content=b'{"words": "\xff", "operator": "J. P."}').status_code == 400
     told = at.get("/watch").json()
     assert [(line["who"], line["words"], line["note"]) for line in told["lines"]] == [("J. P.", "fog", True)]
     assert at.get("/watch.txt").text.endswith("J. P.: fog\n")

@@ -131,7 +131,7 @@ class Page:
                 -1, verb, asked.alert_id, name, asked.reason, asked.identity, b"", "", asked.incident_id, asked.to
             )
             command.decode(command.encode(given), verb, 0)  # what the door of the service refuses, we do not send
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return as_json({"ok": False, "detail": "not a command"}, 400)
         except Invalid as error:
             return as_json({"ok": False, "detail": f"{error.reason}: {error}"}, 400)

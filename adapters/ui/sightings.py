@@ -34,7 +34,7 @@ class _Typed(msgspec.Struct):
     sensor: Annotated[str, Meta(max_length=64)]
     place: Annotated[str, Meta(max_length=80)]
     time: Annotated[str, Meta(max_length=20)]
-    words: Annotated[str, Meta(min_length=1, max_length=500)]
+    words: Annotated[str, Meta(max_length=500)]
     bearing: Annotated[str, Meta(max_length=20)] = ""
     reporter: Annotated[str, Meta(max_length=64)] = ""
     operator: Annotated[str, Meta(max_length=64)] = ""
@@ -58,11 +58,18 @@ def message(typed: _Typed, now_us: int) -> dict[str, Any]:
     bearing = typed.bearing.strip().rstrip("°")
     if bearing and not _BEARING.fullmatch(bearing):
         raise Invalid("out-of-range", "bearing: write degrees from true north: 95")
+    lat_deg, lon_deg = float(place[1]), float(place[2])
+    if abs(lat_deg) > 90 or abs(lon_deg) > 180:
+        raise Invalid("out-of-range", "place: latitude is -90 to 90, longitude -180 to 180: 54.60, 25.40")
+    if bearing and float(bearing) > 360:
+        raise Invalid("out-of-range", "bearing: 0 to 360 degrees from true north: 95")
+    if not sighting.printable(typed.words):
+        raise Invalid("out-of-range", "words: write what was seen or heard")
     t_us = now_us - now_us % DAY_US + (hour * 3_600 + minute * 60 + second) * US_PER_S
     if t_us > now_us + AHEAD_US:
         t_us -= DAY_US
     said: dict[str, Any] = {"schema": sighting.SCHEMA, "sensor": typed.sensor, "id": f"page-{secrets.token_hex(6)}"}
-    said |= {"time": rfc3339(t_us), "lat_deg": float(place[1]), "lon_deg": float(place[2]), "words": typed.words}
+    said |= {"time": rfc3339(t_us), "lat_deg": lat_deg, "lon_deg": lon_deg, "words": typed.words}
     said |= {"bearing_deg": float(bearing)} if bearing else {}
     said |= {"reporter": typed.reporter} if typed.reporter.strip() else {}
     return said
@@ -92,8 +99,8 @@ class Sightings:
                 return told(False, "a report needs the name of who types it", 400)
             payload = dump(message(typed, now_us))
             sighting.decode(payload, spec, now_us)  # what the door of the service refuses, we do not send
-        except msgspec.DecodeError:
-            return told(False, "not a sighting", 400)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return told(False, "not a sighting, or more than 500 characters of words", 400)
         except Invalid as error:
             return told(False, error.detail or error.reason, 400)
         try:

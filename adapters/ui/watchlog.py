@@ -7,9 +7,10 @@ both); what happened to alerts is read from that journal. Nothing in it is ever 
 from __future__ import annotations
 
 import fcntl
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -62,20 +63,25 @@ class WatchLog:
     """Notes of one data folder, and `happened(since_us)`: the alerts as they changed, in order of time."""
 
     def __init__(self, folder: Path, happened: Callable[[int], Sequence[tuple[int, dict[str, Any]]]]) -> None:
-        self._journal = AlertJournal(folder / FILE)
+        self._path = folder / FILE
+        self._journal = AlertJournal(self._path)
         self._happened = happened
         self._notes: list[Line] = []
         self._lock: TextIO | None = None
+        self._writing = threading.Lock()  # two persons write at once: each line must hold the hash of the one before
+        self._wanted = False  # opened, and not closed since
         self.problem = "the watch log is not open"
 
     def open(self) -> None:
-        """Take the file; where it cannot be had, notes are refused with the reason and everything else goes on."""
-        path = self._journal.path
+        """Take the file; where it cannot be had, notes are refused with the reason and everything else goes on. The
+        next note tries again: another page may have ended, a disk may have room."""
+        self._release()
+        self._wanted = True
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = path.with_suffix(".lock").open("w", encoding="utf-8")
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = self._path.with_suffix(".lock").open("w", encoding="utf-8")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._journal.open()
+            self._journal = AlertJournal(self._path).open()
             self._notes = [note for payload in self._journal.entries() if (note := _read(payload)) is not None]
             self.problem = ""
         except BlockingIOError:
@@ -86,7 +92,12 @@ class WatchLog:
             log.get("ui").warning("no watch log", problem=self.problem)
 
     def close(self) -> None:
-        """Give the file free."""
+        """Give the file free; notes are refused from here on."""
+        with self._writing:
+            self._wanted, self.problem = False, "the watch log is not open"
+            self._release()
+
+    def _release(self) -> None:
         self._journal.close()
         if self._lock is not None:
             self._lock.close()
@@ -101,16 +112,24 @@ class WatchLog:
         ]
 
     def note(self, who: str, words: str, now_us: int) -> None:
-        """Write one down; it is on the disk when this returns.
+        """Write one down; it is on the disk when this returns. Threads take turns.
 
         Raises:
             JournalError: it could not be written.
         """
-        if self.problem:
-            raise JournalError(self.problem)
         said = {"schema": SCHEMA, "time": rfc3339(now_us), "operator": who, "words": words}
-        self._journal.append([msgspec.json.encode(said)])
-        self._notes.append(Line(now_us, who, words, note=True))
+        with self._writing:
+            if self.problem and self._wanted:
+                self.open()
+            if self.problem:
+                raise JournalError(self.problem)
+            try:
+                self._journal.append([msgspec.json.encode(said)])
+            except (JournalError, OSError) as error:
+                self.problem = f"the watch log cannot be kept: {error}"
+                raise JournalError(self.problem) from error
+            self._notes = [note for note in self._notes if note.t_us >= now_us - 2 * SPAN_S * US_PER_S]
+            self._notes.append(Line(now_us, who, words, note=True))
 
     def lines(self, now_us: int) -> list[Line]:
         """What was written and what happened in the last `SPAN_S`, in order of time, the newest `LINES_MAX`."""
@@ -135,20 +154,24 @@ class WatchLog:
             return told(False, f"your role is {person.role}", 403)
         try:
             asked = _NOTE.decode(await body_of(request) or b"")
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return told(False, "not a note: it has 1 to 1,000 characters", 400)
         who, words = printable(person.name or asked.operator), printable(asked.words)
         if not who or not words:
             return told(False, "a note needs words and the name of who writes it", 400)
         try:
             await run_in_threadpool(self.note, who, words, _now_us())
-        except (JournalError, ValueError) as error:
+        except JournalError as error:
             return told(False, str(error), 503)
         return told(True, "written down")
 
 
 def changes(messages: Sequence[tuple[int, dict[str, Any]]]) -> Iterator[Line]:
     """What happened to alerts, out of their messages in order of time."""
+    return (replace(line, who=printable(line.who), words=printable(line.words)) for line in _changes(messages))
+
+
+def _changes(messages: Sequence[tuple[int, dict[str, Any]]]) -> Iterator[Line]:
     before: dict[str, dict[str, Any]] = {}
     for t_us, said in messages:
         name, was = str(said.get("id", "")), before.get(str(said.get("id", "")), {})
