@@ -90,6 +90,17 @@ def test_who_has_no_name_is_asked_and_escape_acknowledges_nothing(broker: Mosqui
     assert [said["operator"] for _, said in show.said] == ["Ona"]
 
 
+def test_a_name_that_the_service_would_refuse_is_asked_for_again(broker: Mosquitto, show: Show) -> None:
+    async def act(top: Top, pilot: Pilot[None]) -> None:
+        await pilot.press("a")
+        await until(pilot, lambda: any("a name has 1 to 64" in str(n.message) for n in top._notifications))
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(top.focused, Input))
+
+    watch(broker, act, operator="J\x1b[2J")
+    assert show.said == []
+
+
 def test_low_and_slow_only_names_full_of_markup_and_a_lost_broker(broker: Mosquitto, show: Show) -> None:
     async def act(top: Top, pilot: Pilot[None]) -> None:
         show.names[0] = "[red]x[/]"

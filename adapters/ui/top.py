@@ -15,9 +15,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Static
 
+from adapters.formats import command
 from adapters.ui.glance import Glance
 from adapters.ui.listener import Listener, NoAnswer
-from fusion.schema import Command
+from fusion.schema import Command, Invalid
 
 LOOK_S = 0.5
 NAME_MOST = 64
@@ -144,10 +145,15 @@ class Top(App[None]):
             self.run_worker(self._acknowledge(alert))
 
     async def _acknowledge(self, alert: str) -> None:
+        given = Command(-1, "acknowledge", alert, self._operator)
         try:
-            answer = await self._listener.say(Command(-1, "acknowledge", alert, self._operator))
+            command.decode(command.encode(given), given.verb, 0)  # what the door of the service refuses, we do not send
+            answer = await self._listener.say(given)
             ok, detail = bool(answer.get("ok")), str(answer.get("detail", ""))
         except NoAnswer as error:
             ok, detail = False, str(error)
+        except Invalid:
+            self._operator = ""  # and the next key asks for it
+            ok, detail = False, f"a name has 1 to {NAME_MOST} characters that can be printed"
         words = f"Acknowledge: {'done' if ok else 'NOT done'}{f', {detail}' if detail else ''}"
         self.notify(words, severity="information" if ok else "error", markup=False)
