@@ -152,10 +152,10 @@ def test_what_somebody_saw_is_reported_where_the_pointer_is(page: Page, show: Sh
     page.locator("#ask-bearing").fill("400")
     page.locator("#ask-words").fill("like a moped")
     page.locator("#ask-words").press("Enter")
-    expect(page.locator("#toast")).to_contain_text("NOT taken, bearing_deg")
+    expect(page.locator("#toast")).to_contain_text("NOT taken, bearing: 0 to 360")
     page.keyboard.press("g")
+    expect(page.locator("#ask-words")).to_have_value("like a moped")
     page.locator("#ask-bearing").fill("95")
-    page.locator("#ask-words").fill("like a moped")
     page.locator("#ask-words").press("Enter")
     expect(page.locator("#toast")).to_contain_text("Sighting: taken, joined 1:90000")
     (said,) = fired(show, "sighting")
@@ -166,8 +166,10 @@ def test_what_somebody_saw_is_reported_where_the_pointer_is(page: Page, show: Sh
 def test_a_note_in_the_watch_log_is_read_by_who_comes_after(page: Page, browser: Browser, ui: Ui) -> None:
     page.keyboard.press("w")
     page.locator("#watch-words").fill("R2 is moved <b>north</b> at noon")
-    page.locator("#watch-words").press("Enter")
+    page.locator("#watch-form").evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")  # Enter, twice
     expect(page.locator("#watch-lines")).to_contain_text("J. PetraitisR2 is moved <b>north</b> at noon")
+    expect(page.locator("#watch-words")).to_have_value("")
+    expect(page.locator("#watch-lines .note")).to_have_count(1)
     page.keyboard.press("Escape")
     with tab(browser, ui.url, name="A. Kalnins") as (other, _):
         other.locator("#log").click()

@@ -18,6 +18,8 @@ export class Orders {
     this.replaying = replaying;
     this.base = base;
     this.person = { name: "", role: "admin" };
+    /** @type {Record<string, string>} what was typed of a sighting that was not taken: nobody types it twice */
+    this.draft = {};
   }
 
   /** Who gives the order; asked once where the server does not know. @returns {Promise<string>} "": nobody */
@@ -94,15 +96,17 @@ export class Orders {
     const said = await ask("What was seen or heard", [
       { name: "place", label: "Place: latitude, longitude in degrees (of the object, or of the observer with a bearing)", needed: true, value: `${lat_deg.toFixed(5)}, ${lon_deg.toFixed(5)}` },
       { name: "time", label: "Time, UTC (05:00 or 05:00:30)", needed: true, value: new Date().toISOString().slice(11, 19) },
-      { name: "bearing", label: "Bearing from the observer, degrees from north, if known" },
-      { name: "words", label: "In which words", needed: true, most: 500 },
-      { name: "reporter", label: "Who reports (a role, no private name)", value: "operator", most: 64 },
+      { name: "bearing", label: "Bearing from the observer, degrees from north, if known", value: this.draft["bearing"] ?? "" },
+      { name: "words", label: "In which words", needed: true, value: this.draft["words"] ?? "", most: 500 },
+      { name: "reporter", label: "Who reports (a role, no private name)", value: this.draft["reporter"] ?? "operator", most: 64 },
       ...(sensors.length > 1 ? [{ name: "sensor", label: "As which source", choices: sensors }] : []),
     ], "Report");
     if (!said) return;
+    this.draft = said;
     const by = await this.name();
     if (!by) return;
     const answer = await post("/sighting", { sensor: sensors[0] ?? "", ...said, operator: by });
+    if (answer.ok) this.draft = {};
     toast(`Sighting: ${answer.ok ? "taken" : "NOT taken"}${answer.detail ? `, ${answer.detail}` : ""}`, !answer.ok);
   }
 

@@ -12,9 +12,12 @@ export class WatchLog {
     this.name = name;
     this.dialog = /** @type {HTMLDialogElement} */ (part("watch"));
     this.written = "";
+    this.busy = false; // a note is under way: Enter twice is one note
     part("watch-form").addEventListener("submit", (e) => {
       e.preventDefault();
-      this.#write();
+      if (this.busy) return;
+      this.busy = true;
+      this.#write().finally(() => (this.busy = false));
     });
     part("watch-close").addEventListener("click", () => this.dialog.close());
     setInterval(() => this.dialog.open && this.#look(), LOOK_MS);
