@@ -124,3 +124,6 @@ def test_nobody_orders_anything_of_the_past(page: Page) -> None:
     expect(page.locator(".card")).to_have_count(1)
     page.keyboard.press("a")
     expect(page.locator("#toast")).to_contain_text("this is the past")
+    for key in ("d", "h", "x", "g"):  # nobody types a reason that nobody takes
+        page.keyboard.press(key)
+        expect(page.locator("#ask")).to_be_hidden()

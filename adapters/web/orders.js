@@ -59,6 +59,7 @@ export class Orders {
 
   /** @param {Case} one */
   async identify(one) {
+    if (!this.#may()) return;
     const said = await ask(`Identify ${one.track}`, [
       { name: "identity", label: "It is", choices: IDENTITIES },
       { name: "reason", label: "Because", needed: true, most: 500 },
@@ -70,6 +71,7 @@ export class Orders {
 
   /** @param {Case} one */
   async close(one) {
+    if (!this.#may()) return;
     const said = await ask(`Close the alerts of ${one.track}`, [{ name: "reason", label: "Because", needed: true, most: 500 }], "Close them");
     if (!said) return;
     await this.#give("close", open(one).map((a) => ({ alert_id: String(a.id), reason: said["reason"] ?? "" })), `Close ${one.track}`);
@@ -77,6 +79,7 @@ export class Orders {
 
   /** To a neighbour, who takes it; then once more: that he has taken it. @param {Case} one */
   async handOver(one) {
+    if (!this.#may()) return;
     const incident = this.incident(one);
     if (!incident) return toast(`no incident of ${one.track} is known`, true);
     const handed = incident["state"] === "handed-over";
