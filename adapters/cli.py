@@ -18,17 +18,17 @@ import typer
 from adapters import lean, log
 from adapters.bridges.command import bridge
 from adapters.brokerchoice import chosen
-from adapters.dossier_command import dossier, verify
+from adapters.commands.dossier import dossier, verify
+from adapters.commands.incidents import incidents
+from adapters.commands.pki import pki
+from adapters.commands.record import record
+from adapters.commands.rules import dry_run, rules
+from adapters.commands.top import top
+from adapters.commands.ui import ui
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
-from adapters.incidents_command import incidents
 from adapters.outlets.command import out as outlet
-from adapters.pki_command import pki
-from adapters.record_command import record
-from adapters.rules_command import dry_run, rules
-from adapters.top_command import top
-from adapters.ui_command import ui
 
 DONE, FAILED = 0, 1
 DEFAULT_FOLDER = Path("config")
@@ -140,13 +140,13 @@ def run(
     log.setup(log_level.value, log_style.value)
     with _refusals():
         from adapters import config as configuration
-        from adapters import memory
+        from adapters.running import memory
         from adapters.store import JournalError
 
         memory.give_back()
         configuration.load_broker(config)  # a wrong folder is refused at once, not after a minute of compiling
         _prepare(log.get("run").info)
-        from adapters.live import RunOptions, run_live
+        from adapters.running.live import RunOptions, run_live
 
         loaded = configuration.load(config)
         try:
@@ -175,7 +175,7 @@ def check(
         if sys.stderr.isatty():
             _prepare(_say)
         from adapters import config as configuration
-        from adapters.summary import summary
+        from adapters.commands.check import summary
 
         found = configuration.problems(folder)
         if found:
@@ -219,7 +219,7 @@ def score(
       vedette track < plots.jsonl | vedette score truth.npz -
     """
     with _refusals():
-        from adapters import score_command
+        from adapters.commands import score as score_command
         from replay.score import Rules
 
         rules = Rules(threshold, step, start_s=start, end_s=end, origin_rad=score_command.origin(origin))
@@ -249,7 +249,7 @@ def tail(
     """
     log.setup(log_level.value, log_style.value)
     with _refusals():
-        from adapters import tail as listening
+        from adapters.commands import tail as listening
 
         place, settings = chosen(config, broker, site)
         code = listening.listen(place, settings, what.value, sys.stdout, count, seconds)
@@ -292,7 +292,7 @@ def replay(
     if what_if:
         dry_run(file, what_if, config)
     with _refusals():
-        from adapters import replay_command
+        from adapters.commands import replay as replay_command
 
         if offline:
             _prepare(_say)
@@ -333,7 +333,7 @@ def simulate(
         raise typer.BadParameter("--publish writes no files: leave out --out, --stream and --truth")
     with _refusals():
         place, settings = chosen(config, broker, site) if publish else ("", None)
-        from adapters import simulate_command
+        from adapters.commands import simulate as simulate_command
 
         code = simulate_command.simulate(
             scenario, out, settings, place, seconds, seed, sys.stderr, stream, truth, objects
@@ -387,8 +387,8 @@ def demo(
     """
     log.setup("warning")
     with _refusals():
-        from adapters.demo import SCENARIO
-        from adapters.demo import demo as show
+        from adapters.commands.demo import SCENARIO
+        from adapters.commands.demo import demo as show
 
         code = show(seconds, scenario or SCENARIO)
     raise typer.Exit(code)

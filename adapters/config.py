@@ -3,7 +3,7 @@
 A folder holds `service.toml` (who we are, where the broker is) and `sensors.toml` (one `[[sensors]]` block a sensor);
 rules, borders and terrain are named by path. Every path is relative to the folder. Degrees exist here and nowhere
 further in; the unit is the last word of every key. Whatever is wrong is refused as a `ConfigError` that names file,
-key, problem and cure. The file models are in `adapters/configfile.py`.
+key, problem and cure. The file models are in `adapters/files/configfile.py`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters import configfile, redlines
-from adapters.configfile import RecordFile, SensorFile, SensorsFile, ServiceFile
 from adapters.errors import UNREADABLE, ConfigError, unreadable
-from adapters.redlines import existing
-from adapters.refuse import did_you_mean, shown, validate
-from adapters.textlines import located
+from adapters.files import configfile, redlines
+from adapters.files.configfile import RecordFile, SensorFile, SensorsFile, ServiceFile
+from adapters.files.redlines import existing
+from adapters.files.refuse import did_you_mean, shown, validate
+from adapters.files.textlines import located
 from fusion.schema import SensorKind, SensorSpec
 
 if TYPE_CHECKING:
     from adapters.broker import BrokerSettings
+    from fusion.borders.outlook import Area
     from fusion.coverage import Coverage
-    from fusion.declared import Declared
-    from fusion.outlook import Area
+    from fusion.redlines.declared import Declared
     from fusion.rules import RuleSet
     from fusion.tracker import TrackerParams
     from fusion.zones import Zones
@@ -169,14 +169,14 @@ def broker_at(address: str, site: str = "", environ: Mapping[str, str] | None = 
 
 def load_zones(config: Config) -> Zones:
     """Borders, terrain and geoid: seconds of work, so apart from `load`. Raises ConfigError."""
-    from adapters import zonefiles
+    from adapters.files import zonefiles
 
     return zonefiles.load(config.zone_paths, config.terrain_path, config.geoid_path, config.border_accuracy_m)
 
 
 def load_coverage(config: Config, zones: Zones) -> Coverage:
     """What each sensor can see, from its place and the terrain: a second of work. Raises ConfigError."""
-    from adapters import zonefiles
+    from adapters.files import zonefiles
     from fusion.coverage import Coverage
 
     dem = zonefiles.load_dem(config.dem_path, config.sensors) if config.dem_path else None

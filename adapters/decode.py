@@ -13,10 +13,10 @@ import numpy as np
 
 from adapters.envelope import opened
 from adapters.formats import command, load, met, opensky, plots, readsb, remoteid, sensorstatus, sighting, skip, track
-from adapters.incidentdb import entry_of
+from adapters.incidents.database import entry_of
 from adapters.wire import GEOMETRY, Decoded, number_of
+from fusion.cases.record import Incident
 from fusion.engine import Engine
-from fusion.record import Incident
 from fusion.schema import Alert, Frame, Invalid, Met, SensorSpec, SensorStatus
 from fusion.schema import plots as make_plots
 from replay.log import LEFT

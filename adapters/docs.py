@@ -68,7 +68,8 @@ def _help(command: Any, context: Any) -> str:
 
 def configuration() -> str:
     """Every key of service.toml and sensors.toml, every environment variable, every number of the tracker."""
-    from adapters import config, configfile, protectedfile, volumefile
+    from adapters import config
+    from adapters.files import configfile, protectedfile, volumefile
     from adapters.ui import settings
     from fusion.tracker import TrackerParams
 
@@ -142,9 +143,9 @@ def metrics() -> str:
     from prometheus_client.parser import text_string_to_metric_families
 
     from adapters.metrics import Metrics
-    from fusion.pressure import PressureEstimate
+    from fusion.bias.pressure import PressureEstimate
+    from fusion.bias.sensorbias import SensorBias
     from fusion.schema import Health
-    from fusion.sensorbias import SensorBias
 
     numbers = Metrics()
     bias = SensorBias("R1", azimuth_rad=0.0, sigma_azimuth_rad=0.0)
@@ -176,7 +177,7 @@ def metrics() -> str:
 
 def rules() -> str:
     """What a rule may name, and the rules that ship."""
-    from adapters import rulefile
+    from adapters.files import rulefile
     from fusion.rules import QUANTITIES
 
     shipped = rulefile.load(ROOT / "config" / "rules.toml")

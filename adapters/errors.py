@@ -22,7 +22,7 @@ class ConfigError(Exception):
     key: str
     problem: str
     cure: str
-    line: int = 0  # of the key in the file; 0: not known (`adapters/textlines.py` finds it)
+    line: int = 0  # of the key in the file; 0: not known (`adapters/files/textlines.py` finds it)
 
     def __str__(self) -> str:
         return f"{self.file}{f':{self.line}' * bool(self.line)}: {self.key}: {self.problem}. Cure: {self.cure}"

@@ -27,16 +27,16 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fusion.casefile import CHANGES, clock
-from fusion.pressure import PressureEstimate
-from fusion.record import Incident
+from fusion.bias.pressure import PressureEstimate
+from fusion.bias.sensorbias import SensorBias
+from fusion.cases.casefile import CHANGES, clock
+from fusion.cases.record import Incident
 from fusion.schema import US_PER_S, Counters, Health, TrackStatus
-from fusion.sensorbias import SensorBias
 from fusion.thinning import CLASS
 from fusion.tracker import TrackerLimits
 
 if TYPE_CHECKING:
-    from adapters.recorder import Recorder
+    from adapters.running.recorder import Recorder
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, with its start time, that nothing here reads
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

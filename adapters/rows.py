@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from adapters.wire import Names, address, mode3a, number, rfc3339_column, text
 from fusion import classes, geo
+from fusion.borders.outlook import Forecast
 from fusion.integrity import Reason
-from fusion.outlook import Forecast
 from fusion.schema import F8, I8, US_PER_S, Assessment, Invalid, Tracks, TrackStatus
 
 _STATUS = [status.name.lower() for status in TrackStatus]

@@ -31,10 +31,9 @@ from adapters.formats import (
 from adapters.formats import watermark as mark
 from adapters.wire import Names
 from fusion import schema
-from fusion.geo import enu_axes
-from fusion.gnss import Interference
-from fusion.outlook import Forecast, blank
-from fusion.record import (
+from fusion.bias.sensorbias import SensorBias
+from fusion.borders.outlook import Forecast, blank
+from fusion.cases.record import (
     Contour,
     Crowd,
     CrowdKind,
@@ -48,6 +47,8 @@ from fusion.record import (
     SightingJudged,
     Withheld,
 )
+from fusion.claims.gnss import Interference
+from fusion.geo import enu_axes
 from fusion.schema import (
     F8,
     US_PER_S,
@@ -61,7 +62,6 @@ from fusion.schema import (
     Quantity,
     Tracks,
 )
-from fusion.sensorbias import SensorBias
 
 NOW_US = 1_795_414_500 * US_PER_S  # 2026-11-23T06:15:00Z
 _LAT_RAD, _LON_RAD = np.radians((54.5431, 25.7298))

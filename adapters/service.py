@@ -14,8 +14,8 @@ from typing import Any
 from adapters.broker import Outgoing
 from adapters.config import Config, load_coverage
 from adapters.decode import TICK, Door, Refused
-from adapters.outbox import Outbox, Turn
-from adapters.outputs import Digest, Outputs
+from adapters.running.outbox import Outbox, Turn
+from adapters.running.outputs import Digest, Outputs
 from adapters.wire import Names
 from fusion.engine import Engine, EngineConfig
 from fusion.schema import Event, Frame

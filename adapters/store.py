@@ -1,12 +1,12 @@
 """What the service keeps on disk: one folder, one owner.
 
     lock                held while the service runs; a second service on the same folder is refused
-    checkpoint          the state at a tick of the last second, to go on from (adapters/checkpoint.py)
+    checkpoint          the state at a tick of the last second, to go on from (adapters/running/checkpoint.py)
     epoch               start number of the track ids; only a cold start raises it, and it never goes back
     boot                which start of the machine it was: another one may have lost the last second
     quarantine.jsonl    samples of refused input, bounded
     alerts.jsonl        every alert and incident transition, chained by hashes, synced before it is published
-    incidents.db        what happened, to ask (adapters/incidentdb.py); the journal stays the primary record
+    incidents.db        what happened, to ask (adapters/incidents/database.py); the journal stays the primary record
 
 The writes of journal and epoch block until they are on the disk; call them from the writer thread.
 """

@@ -19,12 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fusion import hits
 from fusion.bare import BARE
+from fusion.borders.terrain import Grid, sample
 from fusion.filters.params import SITE
 from fusion.geo import height_1, site_table
 from fusion.hits import CERTAIN, LOCAL, cell_1, detection_1, expected_1, learn_local_1, local_1, weaker_1
 from fusion.schema import F8, SensorKind, SensorSpec
 from fusion.screening import EARTH_M, REFRACTED_M, SCREEN, SHAPE, around_m, clear_1, is_fine, land_m, profile, ramp_1
-from fusion.terrain import Grid, sample
 
 EDGE_HEIGHT_M = 50.0  # from the horizon to full view: one Fresnel zone at S band, sqrt(0.1 m x 80 km / 4) = 45 m
 EDGE_RANGE = 0.05  # last part of range_max_m over which detection fades

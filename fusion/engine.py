@@ -16,22 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from fusion.afterwards import Afterwards, areas, cited
-from fusion.alerts import Watch
 from fusion.behaviour import Behaviour
-from fusion.claims import ClaimWatch
+from fusion.borders.forecast import Forecaster
+from fusion.borders.ledger import Ledger
+from fusion.borders.outlook import Area
+from fusion.cases.afterwards import Afterwards, areas, cited
+from fusion.cases.orders import refusal
+from fusion.cases.record import Incident, IncidentChanged, Passage, PassageNoted, Sighting
+from fusion.claims.history import ClaimWatch
 from fusion.coverage import Coverage
-from fusion.crowds import Crowds
-from fusion.declared import Declared
-from fusion.forecast import Forecaster
 from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.incidents import Heard, IncidentParams, Incidents
-from fusion.ledger import Ledger
 from fusion.order import Order, Run
-from fusion.orders import refusal
-from fusion.outlook import Area
-from fusion.record import Incident, IncidentChanged, Passage, PassageNoted, Sighting
+from fusion.redlines.alerts import Watch
+from fusion.redlines.crowds import Crowds
+from fusion.redlines.declared import Declared
+from fusion.redlines.volumes import Notified
 from fusion.rules import RuleSet
 from fusion.schema import (
     B1,
@@ -54,7 +55,6 @@ from fusion.schema import (
 )
 from fusion.thinning import CLASS, PICTURES, Load, Thinning
 from fusion.tracker import Tracker, TrackerParams
-from fusion.volumes import Notified
 from fusion.zones import Zones
 
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -141,7 +141,8 @@ class Engine:
 
     def inherit(self, told: Alert | Incident) -> None:
         """An alert or incident that a start found in the journal, and the state knows otherwise; alerts before the
-        incidents that they belong to. An open one waits to be found again (fusion/adrift.py), a closed one ends."""
+        incidents that they belong to. An open one waits to be found again (fusion/redlines/adrift.py), a closed one
+        ends."""
         if told.state == "closed":
             self.incidents.end(told)
             if isinstance(told, Alert):

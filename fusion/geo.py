@@ -17,8 +17,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
+from fusion.borders.geodesic import A_M, B_M, E2, EP2, F, direct_1, inverse_1, wrap_pi_1, wrap_two_pi_1
 from fusion.filters.params import SITE
-from fusion.geodesic import A_M, B_M, E2, EP2, F, direct_1, inverse_1, wrap_pi_1, wrap_two_pi_1
 from fusion.schema import F8, SensorSpec
 
 __all__ = [

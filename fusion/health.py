@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fusion.bias.sensorbias import SensorBias
 from fusion.schema import F8, I8, US_PER_S, Health, Plots, SensorSpec, SensorStatus
-from fusion.sensorbias import SensorBias
 
 RATE_BINS = 30  # seconds over which a rate is counted
 LAG_RING = 64  # newest batches whose lag enters the median

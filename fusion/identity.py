@@ -15,7 +15,7 @@ import numpy as np
 
 from fusion import classes, integrity
 from fusion.behaviour import Behaviour
-from fusion.claims import ClaimWatch, Doubts
+from fusion.claims.history import ClaimWatch, Doubts
 from fusion.rules import Words, probability_at_most
 from fusion.schema import B1, F8, INDEPENDENT, Assessment, SensorKind, SensorSpec, Tracks
 
@@ -35,7 +35,7 @@ def assess(
 
     `p_low` is NaN where the height is not known; `p_class` is NaN where the class is UNKNOWN. With `claims` the history
     of every claim counts, with `behaviour` how each object flew until now; without, only the table. A claim that is
-    unproven (fusion/witness.py) makes its object no less low and no less slow than radar alone had it.
+    unproven (fusion/claims/witness.py) makes its object no less low and no less slow than radar alone had it.
     """
     p_low = np.where(facts.height_known, probability_at_most(facts.agl_m, facts.sigma_agl_m, words.low_m), np.nan)
     p_slow = probability_at_most(facts.speed_mps, facts.sigma_speed_mps, words.slow_mps)

@@ -3,7 +3,7 @@ closes it.
 
 Policies, in one place:
 - One object is one incident over its life, whatever rules it touches. Another object joins an open incident when
-  `fusion/grouping.py` says that they belong together; otherwise it begins its own. The id is a hash of the id of the
+  `cases/grouping.py` says that they belong together; otherwise it begins its own. The id is a hash of the id of the
   first alert, so a restart or a replay finds it again.
 - Told at once: raised, reopened, joined, severity, acknowledged, identified, handed-over, taken, lost, found, closed.
   Anything else that is new is told as `updated`, at most every 5 s.
@@ -30,8 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.alerts import Watch
-from fusion.casefile import (
+from fusion.cases.casefile import (
     CHANGES,
     IN_SIGHT,
     MAX_SIGHTINGS,
@@ -51,15 +50,16 @@ from fusion.casefile import (
     unfit,
     weigh,
 )
-from fusion.grouping import NOWHERE, GroupParams, Groups, Mark
-from fusion.lost import GIVEN_UP
-from fusion.orders import MAX_TEXT, refusal
-from fusion.record import Incident, Passage, SearchArea, Sighting, cited_as
+from fusion.cases.grouping import NOWHERE, GroupParams, Groups, Mark
+from fusion.cases.lost import GIVEN_UP
+from fusion.cases.orders import MAX_TEXT, refusal
+from fusion.cases.record import Incident, Passage, SearchArea, Sighting, cited_as
+from fusion.redlines.alerts import Watch
 from fusion.schema import US_PER_S, Alert, Answer, Assessment, Command, Tracks, TrackStatus
 
 UPDATE_US = 5 * US_PER_S  # an incident is told anew at most this often, unless something happened
 PLACE_US = US_PER_S  # the places of its members are looked up this often
-ENDED = "track ended: "  # how an alert says it, see fusion/alerts.py
+ENDED = "track ended: "  # how an alert says it, see fusion/redlines/alerts.py
 NOT_LOST = ("merged",)  # how a track ends whose object is still seen, as another track
 ON_GROUND = "found on the ground"  # the state of an object that a person found
 _ALERT_ORDER = {"raised": 0, "acknowledged": 1, "updated": 2, "closed": 3}
@@ -168,7 +168,7 @@ class Incidents:
         return [case.told for case in self._in_order() if not case.closed]
 
     def inherit(self, told: Incident, alerts: Sequence[Alert]) -> None:
-        """An incident of an earlier epoch with open alerts among these (fusion/adrift.py); without, it is let be."""
+        """An incident of an earlier epoch with open alerts among these (redlines/adrift.py); without, it is let be."""
         case = inherited(told, alerts)
         if case is not None:
             self._cases[told.id] = case

@@ -2,7 +2,7 @@
 
 ADS-B and Remote ID are claims. A claim is contradicted when radar that covers the place keeps missing the object, or
 sees it elsewhere, when the same 24-bit address is alive at two places, or when the reported flight cannot be. What
-needs memory is found by `fusion/claims.py`; here it is joined with the picture. Nothing here says why: a faulty
+needs memory is found by `fusion/claims/history.py`; here it is joined with the picture. Nothing here says why: a faulty
 transponder and a false report look the same. docs/explanation/integrity.md tells the whole.
 """
 
@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fusion.claims import Doubts
+from fusion.claims.history import Doubts
 from fusion.schema import B1, F8, I1, I8, US_PER_S, Tracks
 
 

@@ -3,12 +3,12 @@
     observe(plots)   all plots of one tick, as they came      correct(plots)   the same plots, in place, before use
     report()         one SensorBias per radar                 believed         False: keep its plots out of association
 
-Aircraft that say where they are (ADS-B) are the reference: `fusion.traffic` pairs plots with claims,
-`fusion.radarbias` finds the one bias that explains the pairs, `fusion.consistency` says when nothing does. Every
-radar has its turn every two seconds of arrival time (four, where half a scan takes that and all is well), each at
+Aircraft that say where they are (ADS-B) are the reference: `fusion.bias.traffic` pairs plots with claims,
+`fusion.bias.radarbias` finds the one bias that explains the pairs, `fusion.bias.consistency` says when nothing does.
+Every radar has its turn every two seconds of arrival time (four, where half a scan takes that and all is well), each at
 another moment, so that no tick has the work of all; it is done on plots that arrived at least `hold_s` before the
 claims were last listened to, so that claims from around their time are there.
-A radar that no such aircraft shows is compared with the others (`fusion.mutual`). Nothing is taken off that is not
+A radar that no such aircraft shows is compared with the others (`fusion.bias.mutual`). Nothing is taken off that is not
 significant: without a bias nothing changes.
 """
 
@@ -20,15 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from fusion.biasfit import GAIN, N_CLAIMS, N_PAIRS, OFFSET, T_NEW, TAU, TURN, due_1, seen_n
-from fusion.consistency import Consistency, Fault
-from fusion.filters.params import M_A, M_B, M_C, M_SA, M_SB, M_SC
-from fusion.kernels import Rec
-from fusion.mutual import Aligned, AlignmentLimits, Mutual
-from fusion.radarbias import AZIMUTH, CLOCK, ELEVATION, RANGE, RadarBias, RegistrationParams
-from fusion.schema import CLAIM, F8, I8, INDEPENDENT, US_PER_S, PlotKind, SensorSpec
-from fusion.sensorbias import SensorBias
-from fusion.traffic import (
+from fusion.bias.biasfit import GAIN, N_CLAIMS, N_PAIRS, OFFSET, T_NEW, TAU, TURN, due_1, seen_n
+from fusion.bias.consistency import Consistency, Fault
+from fusion.bias.mutual import Aligned, AlignmentLimits, Mutual
+from fusion.bias.radarbias import AZIMUTH, CLOCK, ELEVATION, RANGE, RadarBias, RegistrationParams
+from fusion.bias.sensorbias import SensorBias
+from fusion.bias.traffic import (
     HELD,
     PAIR,
     REPORT,
@@ -40,6 +37,9 @@ from fusion.traffic import (
     sort_out_n,
     take_n,
 )
+from fusion.filters.params import M_A, M_B, M_C, M_SA, M_SB, M_SC
+from fusion.kernels import Rec
+from fusion.schema import CLAIM, F8, I8, INDEPENDENT, US_PER_S, PlotKind, SensorSpec
 
 __all__ = ["Registration", "RegistrationParams"]
 

@@ -9,7 +9,9 @@ import numpy as np
 from numba import njit, types
 
 from fusion.associate import ROW_AT, STEP_SCRATCH, row_of_1
+from fusion.bias.pressure import FAR_M_PER_M, P_LEARNT, P_SPREAD, P_X, PRESSURE, corrected_1
 from fusion.birth import place_1, reach_1
+from fusion.borders.terrain import Grid, sample
 from fusion.columns import unmeasured
 from fusion.filters.params import (
     M_A,
@@ -32,9 +34,7 @@ from fusion.filters.params import (
 )
 from fusion.geo import geodetic
 from fusion.kernels import BEARING, PLOT, PLOTS, POSITION, Rec, signature
-from fusion.pressure import FAR_M_PER_M, P_LEARNT, P_SPREAD, P_X, PRESSURE, corrected_1
 from fusion.schema import B1, F8, I1, I4, I8, PlotKind, Plots, SensorSpec
-from fusion.terrain import Grid, sample
 
 BEARING_REACH_M = 1e6  # a bearing points nowhere: its place is the sensor itself, and the object may be this far
 CORRECTION = 11  # where `Pressure.numbers` begin in a head
@@ -65,7 +65,7 @@ def plots_of(batches: Sequence[Plots], heads: Sequence[F8], sites: F8, geoid: Gr
         pressure: `Pressure.numbers`, which turn a pressure height into one above mean sea level.
 
     What is wrong with the correction is common to all plots, but a row's sigma is taken as of this row alone: a track
-    whose height only pressure tells is surer of it than the correction is. `fusion.pressure` never gives less than
+    whose height only pressure tells is surer of it than the correction is. `fusion.bias.pressure` never gives less than
     20 m, nine times the white part (steps of 25 ft), which makes up for about as many plots as a filter remembers at
     the least sigma, and for no more than that.
     """

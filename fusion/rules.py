@@ -17,9 +17,10 @@ from enum import StrEnum
 import numpy as np
 from scipy.special import ndtr
 
-from fusion import classes, outlook
-from fusion.bands import Bands
-from fusion.outlook import Forecast
+from fusion import classes
+from fusion.borders import outlook
+from fusion.borders.bands import Bands
+from fusion.borders.outlook import Forecast
 from fusion.schema import B1, F8, I2, I8, US_PER_S, Assessment, ObjectClass, Tracks, TrackStatus
 
 
@@ -370,7 +371,7 @@ def scene_of(
 ) -> Scene:
     """Every quantity of every row. `from_outside` (n,) is what the watch remembers of where each object came from.
 
-    `likeness`: what it remembers of what each looked like (fusion/likeness.py).
+    `likeness`: what it remembers of what each looked like (fusion/redlines/likeness.py).
     """
     a = assessment
     f = outlook.blank(len(tracks)) if forecast is None else forecast

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusion import columns
+from fusion.bias.sensorbias import SensorBias
+from fusion.cases.record import Noted, Sighting
+from fusion.claims.gnss import Interference
 from fusion.columns import COLUMNS, columns_of, unmeasured
-from fusion.gnss import Interference
-from fusion.record import Noted, Sighting
-from fusion.sensorbias import SensorBias
 
 if TYPE_CHECKING:
-    from fusion.outlook import Forecast
+    from fusion.borders.outlook import Forecast
 
 F8 = NDArray[np.float64]
 F4 = NDArray[np.float32]
@@ -242,7 +242,7 @@ class Command:
     """What an operator asked for (`cmd/...`). Effective, and answered, at the next tick."""
 
     rx_us: int
-    verb: str  # one of fusion.orders.VERBS
+    verb: str  # one of fusion.cases.orders.VERBS
     alert_id: str  # "" when it is about an incident
     operator: str  # verified name
     reason: str = ""

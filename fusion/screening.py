@@ -19,9 +19,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fusion.bare import BARE
+from fusion.borders.terrain import Grid, local_sigma_m, sample
 from fusion.geo import A_M, E2, geodetic
 from fusion.schema import F8
-from fusion.terrain import Grid, local_sigma_m, sample
 
 EARTH_M = 6_371_008.8  # mean radius, IUGG
 REFRACTED_M = EARTH_M * 4.0 / 3.0  # radius over which rays of standard refraction run straight

@@ -42,6 +42,9 @@ from fusion.associate import (
     UPDATE,
 )
 from fusion.bank import MOST_TRACKS, Bank
+from fusion.bias.mutual import AlignmentLimits
+from fusion.bias.pressure import Pressure
+from fusion.borders.terrain import Grid
 from fusion.clutter import GRID, HOT, S_CLUTTER, SENSOR, numbers_of
 from fusion.coverage import Coverage
 from fusion.existence import look_1
@@ -49,8 +52,6 @@ from fusion.filters.imm import imm_table
 from fusion.filters.params import SITE, ImmParams
 from fusion.geo import pressure_height_correction, site_table
 from fusion.kernels import Rec
-from fusion.mutual import AlignmentLimits
-from fusion.pressure import Pressure
 from fusion.registration import Registration, RegistrationParams
 from fusion.rows import head_of, order_1, place_n, plots_of, take
 from fusion.schema import (
@@ -68,7 +69,6 @@ from fusion.schema import (
     TrackStatus,
 )
 from fusion.step import step_1
-from fusion.terrain import Grid
 from fusion.twins import twins_1
 
 SLICE_US = 250_000  # plots this close in time are associated together

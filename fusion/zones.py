@@ -15,11 +15,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fusion import border as border_of
 from fusion import geo
+from fusion.borders import border as border_of
+from fusion.borders.segments import (
+    AREAS,
+    SEGMENTS,
+    Areas,
+    Segments,
+    areas,
+    contains_1,
+    crossing_1,
+    nearest_1,
+    segments,
+    types,
+)
+from fusion.borders.terrain import Grid, local_sigma_1, sample_1, slope_1
 from fusion.schema import B1, F8, I1, I2, US_PER_S, Tracks
-from fusion.segments import AREAS, SEGMENTS, Areas, Segments, areas, contains_1, crossing_1, nearest_1, segments, types
-from fusion.terrain import Grid, local_sigma_1, sample_1, slope_1
 
 EVERYWHERE_M = 2e7  # no two places on earth are further apart
 

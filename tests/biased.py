@@ -13,13 +13,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fusion.bias.sensorbias import SensorBias
 from fusion.filters.params import M_A, M_B, M_C, M_KIND, M_SA, M_SB, M_SC, M_SITE, M_SV, M_VE, M_VU
 from fusion.geo import ecef, enu_axes, geodetic, polar, site_table
 from fusion.kernels import PLOT, Rec
 from fusion.registration import Registration, RegistrationParams
 from fusion.schema import F8, US_PER_S, PlotKind, Plots, SensorKind, SensorSpec
 from fusion.schema import plots as make
-from fusion.sensorbias import SensorBias
 
 T0_US = 1_795_414_500_000_000
 

@@ -10,12 +10,13 @@ from itertools import takewhile
 from pathlib import Path
 
 from adapters import config as configuration
-from adapters import simulate_command, startframe
-from adapters.checkpoint import About, code, frozen, packed, save
-from adapters.outputs import Digest
-from adapters.recorder import Recorder
+from adapters.commands import simulate
+from adapters.running import startframe
+from adapters.running.checkpoint import About, code, frozen, packed, save
+from adapters.running.outputs import Digest
+from adapters.running.recorder import Recorder
+from adapters.running.starting import start
 from adapters.service import Core
-from adapters.starting import start
 from adapters.store import DataDir
 from fusion.schema import US_PER_S, Frame
 from replay.log import START, TICK
@@ -57,10 +58,10 @@ def crash(folder: Path, seed: int) -> Went:
     """Die at a tick of chance, up to two seconds after the checkpoint, in the middle of writing the next tick."""
     rng = random.Random(seed)
     scene = Scenario.load(rng.choice(SCENES))
-    write_config(folder, 1883, scene.sensors, simulate_command.formats(scene), 9464)
+    write_config(folder, 1883, scene.sensors, simulate.formats(scene), 9464)
     loaded = configuration.load(folder, environ={})
     until_us = scene.start_us + SECONDS * US_PER_S
-    played = takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate_command.encode))
+    played = takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate.encode))
     frames = [replace(f, seq=f.seq + 2) for f in played]
     ends = [n + 1 for n, frame in enumerate(frames) if frame.source == TICK]
     saved = rng.randrange(len(ends) - 21)

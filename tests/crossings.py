@@ -15,9 +15,10 @@ from functools import cache
 import numpy as np
 from scipy.spatial import cKDTree
 
-from fusion import border, geo
-from fusion.forecast import Forecaster
-from fusion.outlook import Forecast
+from fusion import geo
+from fusion.borders import border
+from fusion.borders.forecast import Forecaster
+from fusion.borders.outlook import Forecast
 from fusion.schema import US_PER_S, PlotKind, SensorKind, SensorSpec, Tracks, fill
 from fusion.tracker import Tracker
 from fusion.zones import Zones

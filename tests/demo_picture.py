@@ -18,7 +18,7 @@ from adapters.log import prepare_numerics
 
 prepare_numerics()
 
-from adapters import demo, demo_view  # noqa: E402
+from adapters.commands import demo, demo_view  # noqa: E402
 from replay.simulate import Scenario  # noqa: E402
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "images" / "demo.svg"

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import paho.mqtt.client as paho
 
-from adapters import feed, simulate_command
+from adapters import feed
 from adapters.broker import BrokerSettings, now_us
+from adapters.commands import simulate
 from adapters.wire import parse_time
 from fusion.schema import US_PER_S, Frame
 from replay import player, recording
@@ -76,7 +77,7 @@ def part(flight: Flight, from_s: float, until_s: float) -> Flight:
 def send(port: int, shape: Shape, seed: int, start_us: int) -> None:
     """Draw all messages, then send each when it is due; in a process of its own."""
     made = scene(shape, seed, start_us)
-    frames = list(takewhile(lambda f: f.rx_us <= made.end_us, made.frames(simulate_command.encode, ticks=False)))
+    frames = list(takewhile(lambda f: f.rx_us <= made.end_us, made.frames(simulate.encode, ticks=False)))
     assert now_us() < start_us, f"the scene took {(now_us() - start_us) / 1e6:.0f} s longer to draw than there was time"
     asyncio.run(_send(port, frames))
 
@@ -121,7 +122,7 @@ def flood(folder: Path, seed: int, shape: Shape | None = None) -> Flooded:
     http_port, _ = ports()
     few = scene(replace(shape, factor=1), seed, start_us)
     with Mosquitto(folder / "broker") as broker:
-        formats = simulate_command.formats(few)
+        formats = simulate.formats(few)
         config = write_config(folder / "config", broker.port, few.sensors, formats, http_port)
         sender = multiprocessing.Process(target=send, args=(broker.port, shape, seed, start_us))
         sender.start()

@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from adapters import rulefile
+from adapters.files import rulefile
 from fusion import geo
-from fusion.alerts import Watch
-from fusion.identity import assess
-from fusion.incidents import Heard, IncidentParams, Incidents
-from fusion.record import (
+from fusion.cases.record import (
     Contour,
     Incident,
     IncidentChanged,
@@ -26,6 +23,9 @@ from fusion.record import (
     SearchChanged,
     Sighting,
 )
+from fusion.identity import assess
+from fusion.incidents import Heard, IncidentParams, Incidents
+from fusion.redlines.alerts import Watch
 from fusion.schema import Alert, AlertChanged, Answer, Command, Event
 from tests import states
 from tests.airpicture import CODES, DRONE, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture

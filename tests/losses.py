@@ -1,7 +1,8 @@
 """Losses for the search areas to be judged by: objects of the simulator fly on unseen and come down somewhere.
 
-Nothing of a loss is taken from fusion/whereabouts.py: the ways are those of `replay/objects.py` in their own manners,
-and how a flight ends is drawn apart: an engine that stops within two minutes, a fall, or a flight of a lognormal time.
+Nothing of a loss is taken from fusion/cases/whereabouts.py: the ways are those of `replay/objects.py` in their own
+manners, and how a flight ends is drawn apart: an engine that stops within two minutes, a fall, or a flight of a
+lognormal time.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fusion import geo
-from fusion.contours import contours
-from fusion.lost import WANTED
-from fusion.record import Contour
+from fusion.cases.contours import contours
+from fusion.cases.lost import WANTED
+from fusion.cases.record import Contour
+from fusion.cases.whereabouts import Last, Wind, cloud
 from fusion.schema import F8, US_PER_S, ObjectClass
-from fusion.whereabouts import Last, Wind, cloud
 from replay import objects
 from replay.manners import Start
 

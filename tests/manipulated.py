@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters import bundle
-from adapters.bundle import BLOCK_BYTES, DIRECTORY, MANIFEST, Source
+from adapters.evidence import bundle
+from adapters.evidence.bundle import BLOCK_BYTES, DIRECTORY, MANIFEST, Source
 from replay import recording
 from replay.mcapfile import Output
 from replay.mcapread import Item

@@ -16,11 +16,11 @@ import numpy as np
 import shapely
 
 from fusion import geo, zones
-from fusion.border import State
-from fusion.ledger import Ledger
-from fusion.record import Passage, state_entered
+from fusion.borders.border import State
+from fusion.borders.ledger import Ledger
+from fusion.borders.terrain import Grid
+from fusion.cases.record import Passage, state_entered
 from fusion.schema import F8, Tracks, TrackStatus
-from fusion.terrain import Grid
 from fusion.zones import Zones
 from tests import shipped
 

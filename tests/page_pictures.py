@@ -23,7 +23,7 @@ from tests.conftest import ROOT  # noqa: E402
 from tests.mosquitto import Mosquitto  # noqa: E402
 
 OUT = ROOT / "docs" / "images"
-CODE = "import sys; from adapters.demo import demo; sys.exit(demo(seconds=150.0))"
+CODE = "import sys; from adapters.commands.demo import demo; sys.exit(demo(seconds=150.0))"
 BEFORE = "from adapters import lean, log; log.prepare_numerics(); lean.install_with_numba(); "
 
 

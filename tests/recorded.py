@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters import checkpoint, simulate_command, startframe
 from adapters import config as configuration
-from adapters.checkpoint import packed
+from adapters.commands import simulate
 from adapters.config import Config
 from adapters.formats import plots as plots_format
-from adapters.outputs import CHECKPOINT, Digest
-from adapters.recorder import Recorder
+from adapters.running import checkpoint, startframe
+from adapters.running.checkpoint import packed
+from adapters.running.outputs import CHECKPOINT, Digest
+from adapters.running.recorder import Recorder
+from adapters.running.starting import Saver
 from adapters.service import Core
-from adapters.starting import Saver
 from fusion.schema import US_PER_S, Frame, PlotKind, Plots, SensorKind, SensorSpec
 from fusion.schema import plots as make_plots
 from replay import player
@@ -65,7 +66,7 @@ def _messages(end_us: int) -> Iterator[Frame]:
         for batch in scene.batches():
             if batch.rx_us > until_us:
                 break
-            payload = simulate_command.encode(spec[batch.sensor], batch)
+            payload = simulate.encode(spec[batch.sensor], batch)
             yield Frame(0, batch.rx_us, f"in/{batch.sensor}/plots", payload)
             if batch.sensor == ADSB and len(batch):
                 yield Frame(0, batch.rx_us, f"in/{NEIGHBOUR.id}/plots", _retold(batch))
@@ -90,7 +91,7 @@ def _retold(batch: Plots) -> bytes:
 def record(folder: Path, seconds: int) -> Recorded:
     """Run it, and keep it as the service does: frames, what was said, a checkpoint every minute."""
     scene = Scenario.load(SCENE)
-    formats = {**simulate_command.formats(scene), NEIGHBOUR.id: "plots"}
+    formats = {**simulate.formats(scene), NEIGHBOUR.id: "plots"}
     write_config(folder, 1883, sensors(scene), formats, 9464)
     loaded = configuration.load(folder, environ={})
     core = Core(loaded, shipped.zones(), 1, lambda _frame, _reason, _detail: None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters import cpr, squitter
-from adapters.adsb import FOOT_M, KNOT_MPS
 from adapters.formats import beast
+from adapters.modes import cpr, squitter
+from adapters.modes.fields import FOOT_M, KNOT_MPS
 from fusion.schema import F8, I8
 
 U1 = NDArray[np.uint8]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.checkpoint import About, code, frozen, packed, unpacked
+from adapters.running.checkpoint import About, code, frozen, packed, unpacked
 
 ABOUT = About(1, 0, 0, "", code())
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters import simulate_command
+from adapters.commands import simulate
 from tests.running import PATIENCE_S, Ear, Mosquitto, ports, vedette, write_config
 
 WARMED = "standing by, warmed up"
@@ -61,12 +61,12 @@ class Spare:
 
 def take_over(folder: Path, scene_name: str, objects: int | None, kills: int) -> Takeovers:
     """Kill the working one `kills` times."""
-    scene = simulate_command.load(scene_name, objects=objects)
+    scene = simulate.load(scene_name, objects=objects)
     http_port, _ = ports()
     went = Takeovers()
     with ExitStack() as stack:
         broker = stack.enter_context(Mosquitto(folder / "broker"))
-        config = write_config(folder / "config", broker.port, scene.sensors, simulate_command.formats(scene), http_port)
+        config = write_config(folder / "config", broker.port, scene.sensors, simulate.formats(scene), http_port)
         working = Spare(config, 0)  # of a folder that nobody holds: it begins at once
         stack.callback(working.kill)
         ear = stack.enter_context(Ear(broker.port, "picture-delta", "status", "alert-log"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from adapters.accuracies import NIC_BY_NUCP, SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
+from adapters.modes.accuracies import NIC_BY_NUCP, SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
 
 RC_BY_NIC_M = [np.inf, 37_040, 14_816, 7_408, 3_704, 1_852, 1_111.2, 370.4, 185.2, 75, 25, 7.5]  # DO-260B, table 2-14
 HPL_BY_NUCP_M = [np.inf, 37_040, 18_520, 3_704, 1_852, 926, 370.4, 185.2, 25, 7.5]  # DO-260, table 2-11

@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command, startframe
+from adapters.commands import simulate
 from adapters.config import Config
-from adapters.keeping import adrift as waiting
-from adapters.keeping import left_of
-from adapters.offline import Offline
-from adapters.recorder import Recorder
+from adapters.running import startframe
+from adapters.running.keeping import adrift as waiting
+from adapters.running.keeping import left_of
+from adapters.running.offline import Offline
+from adapters.running.recorder import Recorder
+from adapters.running.starting import Start, inherited
 from adapters.service import Core
-from adapters.starting import Start, inherited
-from fusion import adrift
-from fusion.adrift import LINK_S, OLD_S
-from fusion.record import Incident, IncidentChanged
+from fusion.cases.record import Incident, IncidentChanged
+from fusion.redlines import adrift
+from fusion.redlines.adrift import LINK_S, OLD_S
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, Quantity
 from replay.log import LEFT, START, TICK
 from replay.recording import items
@@ -191,10 +192,10 @@ class Twice:
 def twice(tmp_path_factory: pytest.TempPathFactory) -> Twice:
     scene = Scenario.load("lithuania-2025-07-28")
     folder = tmp_path_factory.mktemp("twice")
-    write_config(folder, 1883, scene.sensors, simulate_command.formats(scene), 9464)
+    write_config(folder, 1883, scene.sensors, simulate.formats(scene), 9464)
     config = configuration.load(folder, environ={})
     at = {s: scene.start_us + s * US_PER_S for s in (RESET_S, RESET_S + GAP_S, END_S)}
-    frames = list(takewhile(lambda f: f.rx_us <= at[END_S], scene.frames(simulate_command.encode)))
+    frames = list(takewhile(lambda f: f.rx_us <= at[END_S], scene.frames(simulate.encode)))
     first = Core(config, shipped.zones(), 1, refused)
     journal = [e for _, entries in play(first, [f for f in frames if f.rx_us <= at[RESET_S]]) for e in entries]
     begun = Start(Core(config, shipped.zones(), 2, refused), 2, reason="for a test")

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fusion.cases.record import IncidentChanged, SearchArea, SearchChanged, Sighting, SightingJudged
 from fusion.engine import Engine
-from fusion.record import IncidentChanged, SearchArea, SearchChanged, Sighting, SightingJudged
 from fusion.schema import AlertChanged, Event, Met, Picture, Plots, take
 from replay.simulate import Scenario
 from tests import shipped

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from adapters import alertline
-from adapters.alertline import AlertLine
 from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied, PublishError
+from adapters.running import alertline
+from adapters.running.alertline import AlertLine
 
 
 class Wire:

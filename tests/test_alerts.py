@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters import rulefile
-from fusion.alerts import UPDATE_US, Watch, alert_from
+from adapters.files import rulefile
 from fusion.identity import assess
+from fusion.redlines.alerts import UPDATE_US, Watch, alert_from
 from fusion.rules import Condition, Rule, RuleSet
 from fusion.schema import Alert, Answer, Command, ObjectClass, TrackStatus
 from tests.airpicture import AIRCRAFT, CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from fusion import arc, geo
+from fusion import geo
+from fusion.borders import arc
 from fusion.zones import ZoneFacts
 from tests.test_zones import square, table
 

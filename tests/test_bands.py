@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.bands import Bands, deeper, limit_of, nearer
+from fusion.borders.bands import Bands, deeper, limit_of, nearer
 
 LIMITS = (30.0, 15.0, 5.0)
 DEPTHS = (10.0, 25.0, 50.0)

@@ -10,8 +10,8 @@ import pytest
 import shapely
 
 from fusion import geo, zones
-from fusion.beside import Beside, beside
-from fusion.border import State
+from fusion.borders.beside import Beside, beside
+from fusion.borders.border import State
 from fusion.schema import F8, take
 from tests import shipped
 from tests.overflight import east_of, level, sky, table, three, zigzag

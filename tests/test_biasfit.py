@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
-from fusion.biasfit import CHANCE, GAIN, N_CLAIMS, OFFSET, SPREAD, STATS, TAU, TURN, fit_1, heap_1, level_1, vote_1
-from fusion.traffic import (
+from fusion.bias.biasfit import CHANCE, GAIN, N_CLAIMS, OFFSET, SPREAD, STATS, TAU, TURN, fit_1, heap_1, level_1, vote_1
+from fusion.bias.traffic import (
     P_AZDOT,
     P_DAZ,
     P_DR,

@@ -7,9 +7,9 @@ import pytest
 import shapely
 from geographiclib.geodesic import Geodesic
 
-from fusion import border
-from fusion.border import NO_DATA, OTHER, PARTNER, SEA, Border, State
-from fusion.terrain import Grid
+from fusion.borders import border
+from fusion.borders.border import NO_DATA, OTHER, PARTNER, SEA, Border, State
+from fusion.borders.terrain import Grid
 
 F8 = np.ndarray
 ACCURACY_M = 50.0

@@ -14,10 +14,10 @@ import rs1090
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import squitter
-from adapters.accuracies import SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
 from adapters.bridges.beast import Beast, Ticks
 from adapters.bridges.common import Heard
+from adapters.modes import squitter
+from adapters.modes.accuracies import SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
 from fusion.schema import I8, Plots
 from tests import squitters
 from tests.test_squitter import FLIGHT, octets_of

@@ -14,8 +14,8 @@ import pytest
 import zstandard
 from mcap.writer import CompressionType, Writer
 
-from adapters import bundle
-from adapters.bundle import MANIFEST, BadBundle, Head, Member, Source
+from adapters.evidence import bundle
+from adapters.evidence.bundle import MANIFEST, BadBundle, Head, Member, Source
 from replay import recording
 from replay.mcapfile import McapWriter
 from tests.manipulated import KINDS, RECORDING, as_named, edited, other_items, rewritten, small, spoilt

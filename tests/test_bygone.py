@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion import bygone
-from fusion.bygone import FARTHEST_M, FLOWN_US, MOST, PLACE_US, STOOD_M, Bygone, Past, heirs
+from fusion.redlines import bygone
+from fusion.redlines.bygone import FARTHEST_M, FLOWN_US, MOST, PLACE_US, STOOD_M, Bygone, Past, heirs
 from fusion.schema import US_PER_S
 from tests.states import bits, kept
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion.chains import (
+from fusion.bias.chains import (
     CHAINS,
     COUPLE,
     H_COUNT,
@@ -28,11 +28,11 @@ from fusion.chains import (
     couple_1,
     follow_1,
 )
+from fusion.bias.traffic import HELD
 from fusion.filters.params import M_A, M_B, M_C, M_H, M_SA, M_SB, M_SC, M_SH
 from fusion.geo import ecef, ecef_from_range_height, enu_axes, geodetic, polar, site_row
 from fusion.kernels import Rec
 from fusion.schema import US_PER_S
-from fusion.traffic import HELD
 
 SITES = np.stack([site_row(np.radians(54.95), np.radians(23.9), 100.0), site_row(0.944, 0.4, 150.0)])
 PLACE = ecef(np.radians(54.6), np.radians(23.3), 8_000.0)[0]

@@ -15,13 +15,14 @@ import pytest
 import zstandard
 from numpy.typing import NDArray
 
-from adapters import checkpoint, simulate_command
 from adapters import config as configuration
-from adapters.checkpoint import About, BadCheckpoint, code, frozen, message, of_message, packed, save, unpacked
-from adapters.offline import Offline
-from adapters.outputs import CHECKPOINT, Outputs
+from adapters.commands import simulate
+from adapters.running import checkpoint
+from adapters.running.checkpoint import About, BadCheckpoint, code, frozen, message, of_message, packed, save, unpacked
+from adapters.running.offline import Offline
+from adapters.running.outputs import CHECKPOINT, Outputs
+from adapters.running.startframe import encode
 from adapters.service import Core
-from adapters.startframe import encode
 from fusion.schema import US_PER_S, Frame, Plots
 from replay.log import START, TICK
 from replay.mcapfile import Output
@@ -160,12 +161,12 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[configuration.Confi
     scene = Scenario.load("lithuania-2025-07-28")
     until_us = scene.start_us + SECONDS * US_PER_S
     folder = tmp_path_factory.mktemp("night")
-    write_config(folder, 1883, scene.sensors, simulate_command.formats(scene), 9464)
+    write_config(folder, 1883, scene.sensors, simulate.formats(scene), 9464)
     loaded = configuration.load(folder, environ={})
     core = Core(loaded, shipped.zones(), 5, lambda _frame, _reason, _detail: None)
     items: list[Item] = [Frame(0, scene.start_us, START, encode(loaded, 5, scene.start_us))]
     waiting: list[Frame] = []
-    for frame in takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate_command.encode)):
+    for frame in takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate.encode)):
         items.append(Frame(frame.seq + 1, frame.rx_us, frame.source, frame.payload))
         if frame.source != TICK:
             waiting.append(frame)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusion import claimpath as cp
-from fusion.claims import HOLD_US, MOST_IDENTITIES, ClaimWatch, key_of
+from fusion.claims import path as cp
+from fusion.claims.history import HOLD_US, MOST_IDENTITIES, ClaimWatch, key_of
 from fusion.coverage import sensor_table
 from fusion.geo import ecef
 from fusion.integrity import Reason

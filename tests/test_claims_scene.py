@@ -247,7 +247,7 @@ def test_ghosts_in_coverage_are_named_within_fifteen_seconds_and_honest_traffic_
 
 
 def test_reason_names_are_those_of_the_kernels() -> None:
-    from fusion import claimpath as cp
+    from fusion.claims import path as cp
 
     assert (cp.DUPLICATE, cp.IMPOSSIBLE, cp.OFFSET) == (
         Reason.DUPLICATE_ADDRESS, Reason.IMPOSSIBLE_MOTION, Reason.SEEN_ELSEWHERE,

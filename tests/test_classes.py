@@ -11,8 +11,8 @@ import pytest
 
 from fusion import classes, classtable
 from fusion.classes import ABSTAIN_BELOW, FEATURES, NAMES, TABLE, WORDS, K
+from fusion.redlines.sentence import NEVER, check_words
 from fusion.schema import ObjectClass
-from fusion.sentence import NEVER, check_words
 from replay import objects
 from tests import classsky
 from tests.bench import fit_classes

@@ -25,11 +25,11 @@ from typer.testing import CliRunner, Result
 
 from adapters import log
 from adapters.cli import app
+from adapters.commands.check import _coverage
 from adapters.store import AlertJournal
-from adapters.summary import _coverage
+from fusion.borders.terrain import Grid
 from fusion.coverage import Coverage
 from fusion.schema import SensorKind, SensorSpec
-from fusion.terrain import Grid
 from tests.conftest import ROOT
 from tests.mosquitto import Mosquitto
 

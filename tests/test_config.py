@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import config
-from adapters.configfile import SensorFile
 from adapters.errors import ConfigError
+from adapters.files.configfile import SensorFile
 from fusion.coverage import C_LEAST, COARSE_LEAST
 from fusion.schema import SensorKind, SensorSpec
 from tests.conftest import ROOT, need
@@ -486,7 +486,7 @@ def test_written_sensors_are_read_back_the_same(
 
 
 def test_every_key_of_the_files_says_what_it_means() -> None:
-    from adapters import configfile
+    from adapters.files import configfile
 
     for _, model in inspect.getmembers(configfile, lambda m: inspect.isclass(m) and issubclass(m, configfile.Strict)):
         for name, field in model.model_fields.items():

@@ -6,10 +6,10 @@ from itertools import count as count_from
 
 import numpy as np
 
-from fusion.consistency import V_AGREE, Consistency, Fault
+from fusion.bias.consistency import V_AGREE, Consistency, Fault
+from fusion.bias.traffic import HELD, TURN_BINS
 from fusion.filters.params import M_A, M_B
 from fusion.kernels import Rec
-from fusion.traffic import HELD, TURN_BINS
 
 SEEDS = count_from(1)
 PERIOD_US = 4_000_000

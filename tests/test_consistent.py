@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from adapters.accuracies import SIGMA_BY_NACP_M
+from adapters.modes.accuracies import SIGMA_BY_NACP_M
 from fusion.filters.imm import WORK, Imm, update_1
 from fusion.filters.params import (
     CRUISE,

@@ -9,9 +9,9 @@ import pytest
 import shapely
 
 from fusion import geo
-from fusion.contours import MOST_POINTS, MOST_RINGS, contours
-from fusion.record import Contour
-from fusion.whereabouts import Cloud
+from fusion.cases.contours import MOST_POINTS, MOST_RINGS, contours
+from fusion.cases.record import Contour
+from fusion.cases.whereabouts import Cloud
 
 LAT, LON = 0.95, 0.45
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters import zonefiles
+from adapters.files import zonefiles
 from fusion import coverage, geo, hits, screening
+from fusion.borders.terrain import Grid
 from fusion.coverage import Coverage
 from fusion.schema import F8, SensorKind, SensorSpec
-from fusion.terrain import Grid
 from tests.conftest import ROOT
 
 LAT, LON = math.radians(54.95), math.radians(23.9)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import cpr
+from adapters.modes import cpr
 
 LAT = st.floats(-86.9, 86.9)
 LON = st.floats(-179.9, 179.9)

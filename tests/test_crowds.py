@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion import geo
-from fusion.crowds import FORGET_US, CrowdParams, Crowds, neighbours
-from fusion.record import Crowd, CrowdKind
+from fusion.cases.record import Crowd, CrowdKind
+from fusion.redlines.crowds import FORGET_US, CrowdParams, Crowds, neighbours
 from fusion.schema import F8, US_PER_S, Assessment, ObjectClass, Tracks, take
 from tests.scene import NAMES, T_US, table
 from tests.states import kept

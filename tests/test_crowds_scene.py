@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fusion.record import Crowd, CrowdKind
+from fusion.cases.record import Crowd, CrowdKind
 from fusion.schema import US_PER_S, Alert, AlertChanged
 from replay import account
 from replay.simulate import Scenario

@@ -23,10 +23,10 @@ from playwright.sync_api import expect
 from typer.testing import CliRunner
 
 from adapters import config as configuration
-from adapters import demo, simulate_command
 from adapters.broker import BrokerSettings, now_us
 from adapters.cli import app
-from adapters.demo_view import View, alert_lines
+from adapters.commands import demo, simulate
+from adapters.commands.demo_view import View, alert_lines
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
 from adapters.wire import Names
@@ -63,7 +63,7 @@ class Running:
         self.mark = uuid.uuid4().hex
         self.said = ""
         self._path = folder / "said.txt"
-        code = f"import sys; from adapters.demo import demo; sys.exit(demo({arguments}))"
+        code = f"import sys; from adapters.commands.demo import demo; sys.exit(demo({arguments}))"
         environment = {**os.environ, MARK: self.mark, "NO_COLOR": "1", "TMPDIR": str(folder)}
         with self._path.open("wb") as out:
             self.process = subprocess.Popen(
@@ -234,7 +234,7 @@ def test_the_generated_folder_holds_exactly_the_sensors_of_the_scene(tmp_path: P
     demo._write_config(tmp_path, demo.CONFIG, scene, BrokerSettings("127.0.0.1", 1234), 2345)
     loaded = configuration.load(tmp_path, environ={})
     assert (loaded.broker.port, loaded.http.port, loaded.simulated, loaded.clock) == (1234, 2345, True, "live")
-    assert loaded.formats == simulate_command.formats(scene)
+    assert loaded.formats == simulate.formats(scene)
     for ours, theirs in zip(scene.sensors, loaded.sensors, strict=True):
         assert (ours.id, ours.kind, ours.index, ours.period_s) == (
             theirs.id,

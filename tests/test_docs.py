@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from adapters import configfile, docs, protectedfile, rulefile, volumefile, zonefiles
+from adapters import docs
 from adapters.cli import app
+from adapters.files import configfile, protectedfile, rulefile, volumefile, zonefiles
 from adapters.formats import alert, plots, remoteid, search, sighting
 from adapters.ui import settings as ui_settings
 from adapters.wire import parse_time

@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapters import bundle, dossier, verify
 from adapters import config as configuration
-from adapters.borderlines import drawn
 from adapters.cli import app
-from adapters.dossier import member_of, rerun_service, toml
 from adapters.errors import ConfigError
-from adapters.incidentdb import read_only
-from adapters.incidentread import Dossier
-from adapters.incidentread import dossier as all_of
+from adapters.evidence import bundle, dossier, verify
+from adapters.evidence.dossier import member_of, rerun_service, toml
+from adapters.evidence.verify import Result as Verdict
+from adapters.incidents.borderlines import drawn
+from adapters.incidents.database import read_only
+from adapters.incidents.reading import Dossier
+from adapters.incidents.reading import dossier as all_of
 from adapters.service import names_of
 from adapters.store import JournalError, piece_of
-from adapters.verify import Result as Verdict
 from fusion.schema import US_PER_S, Frame
 from replay import recording
 from replay.log import START

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from adapters import config, dryrun, rules_command, simulate_command
+from adapters import config
 from adapters.cli import app
-from adapters.dryrun import Life, compare
+from adapters.commands import dryrun, simulate
+from adapters.commands import rules as rules_command
+from adapters.commands.dryrun import Life, compare
+from adapters.commands.replay import recording
 from adapters.formats import command
-from adapters.replay_command import recording
 from adapters.service import run
-from fusion.record import IncidentChanged
+from fusion.cases.record import IncidentChanged
 from fusion.rules import RuleSet
 from fusion.schema import AlertChanged, Command, Event, Frame
 from replay import log, player
@@ -35,9 +37,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[config.Config, Path
     made = Scenario.load("lithuania-2025-07-28", start_us=shipped.START_US)
     path = folder / "scene.jsonl"
     end_us = made.start_us + SECONDS * 1_000_000
-    heard = (frame for frame in made.frames(simulate_command.encode, ticks=False) if frame.rx_us <= end_us)
+    heard = (frame for frame in made.frames(simulate.encode, ticks=False) if frame.rx_us <= end_us)
     log.write(path, player.with_ticks(heard, TICK_US, made.start_us, end_us))
-    where = write_config(folder / "config", 1883, made.sensors, simulate_command.formats(made), 9464)
+    where = write_config(folder / "config", 1883, made.sensors, simulate.formats(made), 9464)
     return config.load(where, environ={}), path
 
 

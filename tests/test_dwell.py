@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion.dwell import Dwell
+from fusion.redlines.dwell import Dwell
 from fusion.rules import RuleSet, Words
 from fusion.schema import US_PER_S
 from tests.shipped import START_US

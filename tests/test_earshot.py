@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.earshot import SIGMAS, Earshot, alike, surely_airliner
+from fusion.claims.earshot import SIGMAS, Earshot, alike, surely_airliner
+from fusion.claims.witness import AIRLINER_M, AIRLINER_MPS
 from fusion.geo import direct
 from fusion.schema import SensorKind, SensorSpec
-from fusion.witness import AIRLINER_M, AIRLINER_MPS
 from fusion.zones import ZoneFacts
 from tests.airpicture import picture
 

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from fusion.record import IncidentChanged, PassageKind, PassageNoted
+from fusion.cases.record import IncidentChanged, PassageKind, PassageNoted
 from fusion.schema import (
     AlertChanged,
     Answer,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import simulate_command
+from adapters.commands import simulate
 from adapters.formats import clock, plots
 from adapters.wire import feed_properties
 from fusion.schema import PlotKind
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Iterator[tuple[Mosquitto, Path, int]]:
     http_port, _ = ports()
     scenario = Scenario.load("lithuania-2025-07-28")
     with Mosquitto(tmp_path / "broker") as broker:
-        formats = simulate_command.formats(scenario)
+        formats = simulate.formats(scenario)
         yield broker, write_config(tmp_path / "config", broker.port, scenario.sensors, formats, http_port), http_port
 
 

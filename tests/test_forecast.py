@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters import protectedfile
+from adapters.files import protectedfile
 from fusion import geo
-from fusion.bands import Bands
-from fusion.forecast import AHEAD_M, Forecaster
-from fusion.outlook import Area, Forecast, blank, circle
+from fusion.borders.bands import Bands
+from fusion.borders.forecast import AHEAD_M, Forecaster
+from fusion.borders.outlook import Area, Forecast, blank, circle
 from fusion.schema import US_PER_S, Tracks, take
 from tests import shipped
 from tests.crossings import Run, run

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.formats import area
 from adapters.samples import crowd
-from fusion.record import Crowd, CrowdKind
+from fusion.cases.record import Crowd, CrowdKind
 from fusion.schema import Invalid
 from tests.scene import NAMES, T_US
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import squitter
 from adapters.formats import beast
+from adapters.modes import squitter
 
 SAMPLE = "recordings/adsb-raw-1090/traffic_sample_dump1090_beast.bin"
 MLAT = int.from_bytes(b"\xff\x00MLAT", "big")

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.accuracies import SIGMA_BY_NACP_M
 from adapters.asterix import DAY_US
 from adapters.asterixitems import (
     ANGLE_UNIT_RAD,
@@ -23,6 +22,7 @@ from adapters.asterixitems import (
 )
 from adapters.formats import cat021
 from adapters.formats.cat021 import FINE_UNIT_RAD, Reports
+from adapters.modes.accuracies import SIGMA_BY_NACP_M
 from fusion.schema import SensorKind, SensorSpec, take
 from tests.asterixjudge import JUDGES, anything, content, judged, ours, part, quantity, text, theirs, whole
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import wire
-from adapters.accuracies import SIGMA_BY_NACP_M
 from adapters.envelope import enveloped
 from adapters.formats import clock, command, met, plots, readsb, sensorstatus, watermark
+from adapters.modes.accuracies import SIGMA_BY_NACP_M
 from fusion import schema
 from fusion.schema import Answer, Command, Frame, Met, PlotKind, Plots, SensorStatus
 from tests.samples import ADSB, AIRCRAFT, BEARING, GOOD, ORDER, RADAR, T_US, feed, message, reason

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from adapters import wire
 from adapters.formats import incident
 from adapters.samples import happened
-from fusion.casefile import MAX_ALERTS, MAX_PASSED, MAX_SIGHTINGS
+from fusion.cases.casefile import MAX_ALERTS, MAX_PASSED, MAX_SIGHTINGS
+from fusion.cases.orders import MAX_TEXT
+from fusion.cases.record import Incident, Member
 from fusion.incidents import IncidentParams
-from fusion.orders import MAX_TEXT
-from fusion.record import Incident, Member
 from tests.scene import NAMES
 from tests.test_formats_out import PLACES, TEXTS, same, values
 

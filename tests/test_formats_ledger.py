@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from adapters import wire
 from adapters.formats import ledger
 from adapters.samples import passages
-from fusion.ledger import MAX_ENTRIES
-from fusion.record import Passage, PassageKind
+from fusion.borders.ledger import MAX_ENTRIES
+from fusion.cases.record import Passage, PassageKind
 from fusion.schema import Invalid
 from tests.scene import NAMES
 from tests.test_formats_out import PLACES, TEXTS, values

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from adapters import wire
 from adapters.formats import search
 from adapters.samples import sought
-from fusion.contours import MOST_POINTS, contours
-from fusion.record import Contour, SearchArea
-from fusion.whereabouts import Last, cloud
+from fusion.cases.contours import MOST_POINTS, contours
+from fusion.cases.record import Contour, SearchArea
+from fusion.cases.whereabouts import Last, cloud
 from tests.samples import reason
 from tests.scene import NAMES
 from tests.test_formats_incident import TIMES, drawn

@@ -15,7 +15,7 @@ from adapters import wire
 from adapters.envelope import enveloped
 from adapters.formats import sighting
 from adapters.samples import joined, reported
-from fusion.record import Sighting
+from fusion.cases.record import Sighting
 from fusion.schema import Frame, Invalid, SensorKind, SensorSpec
 from tests.samples import RADAR, reason
 from tests.scene import NAMES

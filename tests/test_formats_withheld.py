@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.formats import withheld
-from adapters.incidentdb import entry_of
-from adapters.keeping import left_of
-from adapters.outbox import Outbox
+from adapters.incidents.database import entry_of
+from adapters.running.keeping import left_of
+from adapters.running.outbox import Outbox
 from adapters.wire import Names
-from fusion.record import Withheld
+from fusion.cases.record import Withheld
 from fusion.schema import Invalid
 
 NAMES = Names("test")

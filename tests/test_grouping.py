@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion import geo
-from fusion.grouping import NOWHERE, GroupParams, Groups, Mark
+from fusion.cases.grouping import NOWHERE, GroupParams, Groups, Mark
 from fusion.schema import US_PER_S
 from tests.airpicture import T0_US
 

@@ -7,9 +7,9 @@ import json
 import numpy as np
 
 from adapters.formats import health as message
+from fusion.bias.sensorbias import SensorBias
 from fusion.health import SensorWatch
 from fusion.schema import Health, HealthChanged, PlotKind, SensorKind, SensorSpec, SensorStatus, plots
-from fusion.sensorbias import SensorBias
 from replay.simulate import Scenario
 from tests import shipped
 

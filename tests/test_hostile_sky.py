@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.outbox import Outbox
+from adapters.running.outbox import Outbox
 from adapters.wire import Names
 from fusion.engine import Engine, EngineConfig
 from fusion.schema import INT_FIELDS, LIMITS, NEEDED, Picture, PlotKind, Plots, SensorKind, SensorSpec, plots

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters import incidentdb, incidentread
 from adapters.errors import ConfigError
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
 from adapters.formats import sighting
-from adapters.incidentdb import IncidentDb, kept_of, read_only, rebuild
-from adapters.incidentread import Filters
+from adapters.incidents import database, reading
+from adapters.incidents.database import IncidentDb, kept_of, read_only, rebuild
+from adapters.incidents.reading import Filters
 from adapters.samples import NOW_US, happened, joined, reported
 from adapters.store import AlertJournal
 from adapters.wire import Names
+from fusion.cases.record import IncidentChanged, PassageKind, PassageNoted, SightingJudged
 from fusion.identity import assess
-from fusion.record import IncidentChanged, PassageKind, PassageNoted, SightingJudged
 from fusion.schema import Answer, Command, Event, Picture, SensorKind, SensorSpec
 from tests.airpicture import CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
 from tests.incidentnight import RULES, Night, beside, eventful, passage
@@ -59,9 +59,9 @@ def put(db: IncidentDb, *events: Event, t_us: int = NOW_US, **more: object) -> b
 def test_everything_of_an_incident_comes_out_as_it_went_in(db: IncidentDb) -> None:
     assert put(db, *events(), journal_entries=812, journal_head="ab" * 32)
     with read_only(db.path) as asked:
-        (told,) = incidentread.incidents(asked, Filters())
-        got = incidentread.dossier(asked, told.id)
-        assert incidentread.first_told(asked, told.id) == night().said[0]
+        (told,) = reading.incidents(asked, Filters())
+        got = reading.dossier(asked, told.id)
+        assert reading.first_told(asked, told.id) == night().said[0]
     assert told == got.incident == night().said[-1]
     assert [item.incident for item in got.transitions] == night().said
     assert {(item.journal_entries, item.journal_head) for item in got.transitions} == {(812, "ab" * 32)}
@@ -87,7 +87,7 @@ def test_a_trail_is_kept_for_members_every_ten_seconds_while_the_incident_is_ope
     put(db, IncidentChanged(night().said[-1]))
     put(db, shown(T0_US + 100 * S))
     with read_only(db.path) as asked:
-        trails = incidentread.dossier(asked, night().said[0].id).trails
+        trails = reading.dossier(asked, night().said[0].id).trails
         assert asked.execute("SELECT DISTINCT track FROM trails").fetchall()[0][0] == "7:1"
     assert [(point[0] - T0_US) // S for point in trails["7:1"]] == [-1, 0, 10, 20, 30]
     assert np.isnan(trails["7:1"][0][3])
@@ -108,15 +108,15 @@ def test_what_is_asked_for_is_what_is_listed(db: IncidentDb) -> None:
     with read_only(db.path) as asked:
 
         def listed(**wanted: object) -> list[int]:
-            return [int(item.id, 16) for item in incidentread.incidents(asked, Filters(**wanted))]  # type: ignore[arg-type]
+            return [int(item.id, 16) for item in reading.incidents(asked, Filters(**wanted))]  # type: ignore[arg-type]
 
         assert listed() == list(range(10))
         assert listed(limit=3) == [7, 8, 9]
         assert listed(since_us=NOW_US + 3 * S, until_us=NOW_US + 5 * S) == [3, 4]
         assert listed(state="open") == [6, 7, 8, 9]
         assert listed(state="closed", near_state="LT") == [1, 3, 5]
-        assert incidentread.find(asked, "000000000000000") == [f"{n:016x}" for n in range(10)]
-        assert incidentread.find(asked, "0000000000000007") == ["0000000000000007"]
+        assert reading.find(asked, "000000000000000") == [f"{n:016x}" for n in range(10)]
+        assert reading.find(asked, "0000000000000007") == ["0000000000000007"]
 
 
 def test_it_is_written_with_full_sync_ahead_of_the_file(db: IncidentDb) -> None:
@@ -129,15 +129,15 @@ def test_a_tick_is_one_transaction_or_nothing(db: IncidentDb, monkeypatch: pytes
     def broken(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(incidentdb, "_search_row", broken)
+    monkeypatch.setattr(database, "_search_row", broken)
     assert not put(db, *events())
     with read_only(db.path) as asked:
-        assert incidentread.incidents(asked, Filters()) == []
+        assert reading.incidents(asked, Filters()) == []
     monkeypatch.undo()
     assert db.problem == "disk I/O error"
     assert put(db, Answer(Command(1, "close", "00", "Ada"), False, "no"), t_us=NOW_US + 2 * S)
     with read_only(db.path) as asked:
-        assert len(incidentread.incidents(asked, Filters())) == 1, "what waited went with it"
+        assert len(reading.incidents(asked, Filters())) == 1, "what waited went with it"
     assert (db.failed, db.lost, db.problem) == (1, 0, "")
 
 
@@ -152,8 +152,8 @@ def test_a_locked_database_costs_a_moment_and_nothing_is_lost(db: IncidentDb) ->
     other.execute("ROLLBACK")
     assert put(db, *events()[:1], t_us=NOW_US + 4 * S)
     with read_only(db.path) as asked:
-        (told,) = incidentread.incidents(asked, Filters())
-        assert [t.incident for t in incidentread.dossier(asked, told.id).transitions] == night().said
+        (told,) = reading.incidents(asked, Filters())
+        assert [t.incident for t in reading.dossier(asked, told.id).transitions] == night().said
 
 
 def test_a_lock_at_the_start_stops_nothing(tmp_path: Path) -> None:
@@ -168,11 +168,11 @@ def test_a_lock_at_the_start_stops_nothing(tmp_path: Path) -> None:
         other.execute("ROLLBACK")
         assert put(db, events()[0], t_us=NOW_US + 2 * S)
         with read_only(path) as asked:
-            assert incidentread.incidents(asked, Filters()) == [night().said[-1]]
+            assert reading.incidents(asked, Filters()) == [night().said[-1]]
 
 
 def test_a_full_disk_is_counted_and_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incidentdb, "MAX_WAITING", 50)
+    monkeypatch.setattr(database, "MAX_WAITING", 50)
     with IncidentDb(tmp_path / "small.db", WORDS, max_bytes=600_000) as db:
         put(db, IncidentChanged(night().said[0]), t_us=NOW_US - 9 * S)
         for n in range(100):
@@ -182,7 +182,7 @@ def test_a_full_disk_is_counted_and_what_waits_is_bounded(tmp_path: Path, monkey
         assert db.lost > 0
         assert sum(item.count for item in db._waiting) <= 50
     with read_only(tmp_path / "small.db") as asked:
-        assert incidentread.incidents(asked, Filters()), "what is in it can be read"
+        assert reading.incidents(asked, Filters()), "what is in it can be read"
 
 
 def replaced(n: int, k: int) -> Event:
@@ -193,15 +193,15 @@ def test_a_later_version_and_what_is_no_database_are_refused_with_a_cure(tmp_pat
     path = tmp_path / "later.db"
     with IncidentDb(path, WORDS):
         pass
-    later_version = incidentdb.VERSION + 1
+    later_version = database.VERSION + 1
     later = sqlite3.connect(path)
     later.execute(f"PRAGMA user_version = {later_version}")
     later.close()
     with pytest.raises(
-        ConfigError, match=rf"is {later_version}, newer than {incidentdb.VERSION}. Cure: start the later Vedette"
+        ConfigError, match=rf"is {later_version}, newer than {database.VERSION}. Cure: start the later Vedette"
     ):
         IncidentDb(path, WORDS).open()
-    with pytest.raises(ConfigError, match=rf"is {later_version}, expected 1 to {incidentdb.VERSION}"):
+    with pytest.raises(ConfigError, match=rf"is {later_version}, expected 1 to {database.VERSION}"):
         read_only(path)
     path.write_bytes(b"not a database, and longer than a header of one" * 100)
     with pytest.raises(ConfigError, match=r"cannot be used \(file is not a database\)"):
@@ -216,13 +216,13 @@ def test_opening_again_goes_on_with_the_trails_of_what_is_open(tmp_path: Path) -
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
         put(db, shown(T0_US))
         with read_only(db.path) as asked:
-            assert len(incidentread.dossier(asked, night().said[0].id).trails["7:1"]) == 1
+            assert len(reading.dossier(asked, night().said[0].id).trails["7:1"]) == 1
 
 
 def test_passages_of_nobody_go_after_a_month(tmp_path: Path) -> None:
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
         put(db, *events())
-        entry = passage("7:10", 1, PassageKind.FIRST, "BY", T0_US + incidentdb.STRAY_US + 9 * S)
+        entry = passage("7:10", 1, PassageKind.FIRST, "BY", T0_US + database.STRAY_US + 9 * S)
         put(db, PassageNoted(entry, (entry,)))
     with IncidentDb(tmp_path / "i.db", WORDS) as db, read_only(db.path) as asked:
         rows = asked.execute("SELECT track, number FROM passages ORDER BY track, number").fetchall()
@@ -255,7 +255,7 @@ def test_reports_are_kept_with_their_words_and_refusals_beside_what_they_did_not
     used = judged()
     put(db, *events(), used, replace(judged(found=True), ok=False, detail="id-used: another", track=""))
     with read_only(db.path) as asked:
-        (got,) = incidentread.dossier(asked, night().said[0].id).reports
+        (got,) = reading.dossier(asked, night().said[0].id).reports
         rows = asked.execute("SELECT ok, detail, said FROM reports ORDER BY ok").fetchall()
     assert (got.name, got.t_us, got.words, got.track) == ("G1/17", reported().t_us, "grey <b>", "7:1")
     assert [tuple(row)[:2] for row in rows] == [(0, "id-used: another"), (1, used.detail)]
@@ -277,11 +277,11 @@ def test_a_database_without_reports_can_be_read_and_gets_them_when_it_is_opened(
     with closing(sqlite3.connect(tmp_path / "i.db")) as before:
         before.executescript("DROP TABLE reports; PRAGMA user_version = 1;")
     with read_only(tmp_path / "i.db") as asked:
-        assert incidentread.dossier(asked, night().said[0].id).reports == ()
+        assert reading.dossier(asked, night().said[0].id).reports == ()
     with IncidentDb(tmp_path / "i.db", WORDS) as db:
         put(db, judged())
         with read_only(db.path) as asked:
-            assert len(incidentread.dossier(asked, night().said[0].id).reports) == 1
+            assert len(reading.dossier(asked, night().said[0].id).reports) == 1
 
 
 def test_a_tick_without_anything_is_nothing() -> None:

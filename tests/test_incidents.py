@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion.casefile import CHANGES, MAX_ALERTS, clock
+from fusion.cases.casefile import CHANGES, MAX_ALERTS, clock
+from fusion.cases.record import Incident, PassageKind
 from fusion.incidents import UPDATE_US, IncidentParams, track_key
-from fusion.record import Incident, PassageKind
 from tests.airpicture import T0_US, S
 from tests.incidentnight import AWAY, INSIDE, Night, Row, area, beside, changes, passage, report
 

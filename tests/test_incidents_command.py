@@ -18,17 +18,17 @@ import shapely
 from geographiclib.geodesic import Geodesic
 from typer.testing import CliRunner, Result
 
-from adapters import borderlines, incidentmap, incidentreport, incidentstats
 from adapters.cli import app
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
-from adapters.incidentdb import IncidentDb, kept_of, read_only
-from adapters.incidentmap import ATTRIBUTION, Sketch
-from adapters.incidentread import dossier
+from adapters.incidents import borderlines, drawing, report, statistics
+from adapters.incidents.database import IncidentDb, kept_of, read_only
+from adapters.incidents.drawing import ATTRIBUTION, Sketch
+from adapters.incidents.reading import dossier
 from adapters.samples import happened, joined, reported
 from adapters.store import AlertJournal
-from fusion.border import OTHER, PARTNER
-from fusion.record import IncidentChanged
+from fusion.borders.border import OTHER, PARTNER
+from fusion.cases.record import IncidentChanged
 from fusion.schema import AlertChanged
 from tests.airpicture import T0_US, S
 from tests.conftest import ROOT
@@ -147,10 +147,10 @@ def test_reports_of_people_stand_with_their_words_and_what_became_of_them(tmp_pa
     assert "Reports by people" in shown.output
     assert "joined to track 5:17" in shown.output
     assert "\x1b[31m" not in shown.output
-    page = incidentreport.report(of, None)
+    page = report.report(of, None)
     assert "&lt;script&gt;" in page and "<script>alert" not in page
     unknown = replace(of, reports=(), incident=replace(of.incident, sightings=("G1/17",)))
-    assert "not in this database" in incidentreport.report(unknown, None)
+    assert "not in this database" in report.report(unknown, None)
 
 
 def test_the_report_stands_alone_with_a_map_of_the_borders_and_their_attribution(path: Path, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_report_of_what_is_not_real_says_so_at_the_top(path: Path, marks: dict
     with read_only(path) as db:
         of = dossier(db, raised_id())
     given = {"simulated": False, "mode": "peace", **marks}
-    page = incidentreport.report(replace(of, incident=replace(of.incident, **given)), None)
+    page = report.report(replace(of, incident=replace(of.incident, **given)), None)
     assert re.findall(r'<p class="mark">([^<]*)</p>', page) == [words][: bool(words)]
 
 
@@ -194,7 +194,7 @@ def test_markup_from_the_network_is_text(path: Path) -> None:
     assert "script" not in read.tags
     assert '<script>alert("x")</script>&' in read.text
     evil = Sketch(trails=[("<b>", [(54.0, 25.0), (54.1, 25.1)])], names=[("<i>", (54.0, 25.0))])
-    assert {"b", "i"} & set(Reader(incidentmap.svg(evil, (24.0, 53.0, 26.0, 55.0))).tags) == set()
+    assert {"b", "i"} & set(Reader(drawing.svg(evil, (24.0, 53.0, 26.0, 55.0))).tags) == set()
 
 
 def test_geojson_is_in_the_order_of_the_standard_and_holds_every_place(path: Path) -> None:
@@ -239,12 +239,12 @@ def test_one_stretch_of_the_border_is_one_sector() -> None:
         return replace(happened(), members=(member,))
 
     same = [at(54.09, 21.0), at(53.91, 21.02), at(54.0, 21.01)]
-    counts = incidentstats.counted([*same, at(54.0, 20.2), at(54.0, 23.9)], edge, facing)  # type: ignore[list-item]
+    counts = statistics.counted([*same, at(54.0, 20.2), at(54.0, 23.9)], edge, facing)  # type: ignore[list-item]
     assert [by_week.total() for by_week in counts.values()] == [3, 1, 1]
     assert not [sector for sector in counts if " 23." in sector], "a partner is no border"
     unknown = replace(happened(), members=(replace(happened().members[0], lat_rad=np.nan),))
-    assert list(incidentstats.counted([unknown], edge, facing)) == ["LT place not known"]
-    assert incidentstats.table({}) == "sector    all\n"
+    assert list(statistics.counted([unknown], edge, facing)) == ["LT place not known"]
+    assert statistics.table({}) == "sector    all\n"
 
 
 def test_borders_of_a_box_lie_in_it_and_name_their_states() -> None:
@@ -266,7 +266,7 @@ def test_a_database_made_anew_shows_the_same(path: Path, tmp_path: Path) -> None
     assert vedette("rebuild", str(tmp_path / "alerts.jsonl"), str(anew)).exit_code == 2
     with read_only(path) as old, read_only(anew) as new:
         assert dossier(new, raised_id()).incident == dossier(old, raised_id()).incident
-        assert "Borders" not in incidentreport.report(dossier(new, raised_id()), None)
+        assert "Borders" not in report.report(dossier(new, raised_id()), None)
     assert "made anew" in vedette("show", raised_id(), "--db", str(anew)).stdout
 
 
@@ -294,17 +294,17 @@ def test_the_map_of_something_near_a_border_shows_that_border(path: Path) -> Non
     told = tuple(replace(q, value=-20_000.0) if q.name == "distance_m" else q for q in here.quantities)
     assert any(q.name == "distance_m" for q in told)
     alone = replace(of, alerts=(replace(here, quantities=told),), trails={}, searches=())
-    west, south, east, north = incidentreport.sketch_of(alone).box() or (0.0, 0.0, 0.0, 0.0)
+    west, south, east, north = report.sketch_of(alone).box() or (0.0, 0.0, 0.0, 0.0)
     lat, lon = np.degrees([here.lat_rad, here.lon_rad])
     for azimuth in range(0, 360, 15):
         there = WGS84.Direct(lat, lon, azimuth, 19_900.0)
         assert south < there["lat2"] < north and west < there["lon2"] < east
     assert north - south < 1.0
-    assert incidentreport.sketch_of(replace(alone, alerts=())).around == []
+    assert report.sketch_of(replace(alone, alerts=())).around == []
 
 
 def test_a_map_of_one_place_and_of_none() -> None:
     assert Sketch().box() is None
     west, south, east, north = Sketch(marks=[("here", (54.0, 25.0))]).box() or (0.0, 0.0, 0.0, 0.0)
     assert south < 54.0 < north and west < 25.0 < east
-    assert (north - south) * incidentmap.M_PER_DEG < 30_000.0
+    assert (north - south) * drawing.M_PER_DEG < 30_000.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import ConfigError
-from adapters.incidentslice import BEFORE_US, NEAR_START_US, cold_start_after, earlier, slice_of
+from adapters.evidence.slices import BEFORE_US, NEAR_START_US, cold_start_after, earlier, slice_of
 from fusion.schema import US_PER_S, Frame
 from replay import recording
 from replay.log import START

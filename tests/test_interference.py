@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fusion.claims import ClaimWatch
-from fusion.gnss import Interference
-from fusion.interference import WIDE_M, Aircraft, InterferenceWatch
+from fusion.claims.gnss import Interference
+from fusion.claims.history import ClaimWatch
+from fusion.claims.interference import WIDE_M, Aircraft, InterferenceWatch
 from fusion.schema import US_PER_S, Plots
 from tests import claimsky
 from tests.claimsky import START_US, Sky

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from adapters import incidentread, keeping
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
-from adapters.incidentdb import IncidentDb, read_only
-from adapters.incidentread import Filters
-from adapters.keeping import Keeper, closed_incident, left_of
+from adapters.incidents import reading
+from adapters.incidents.database import IncidentDb, read_only
+from adapters.incidents.reading import Filters
+from adapters.running import keeping
+from adapters.running.keeping import Keeper, closed_incident, left_of
 from adapters.samples import NAMES, NOW_US, alarm, happened
 from adapters.store import AlertJournal
-from fusion.record import IncidentChanged
+from fusion.cases.record import IncidentChanged
 from fusion.schema import US_PER_S
 
 
@@ -57,10 +58,10 @@ def test_a_slow_write_holds_nothing_up_and_nothing_is_missed(tmp_path: Path) -> 
         keeper.keep_rest(writer)
         writer.submit(int).result()
         with read_only(database.path) as asked:
-            got = incidentread.dossier(asked, happened().id)
+            got = reading.dossier(asked, happened().id)
             assert [item.incident.number for item in got.transitions] == list(range(1, 21))
             assert {(item.journal_entries, item.journal_head) for item in got.transitions} == {(1, journal.head)}
-            assert len(incidentread.incidents(asked, Filters())) == 1
+            assert len(reading.incidents(asked, Filters())) == 1
 
 
 def test_what_waits_behind_a_write_is_bounded_and_what_falls_is_counted(
@@ -82,7 +83,7 @@ def test_what_waits_behind_a_write_is_bounded_and_what_falls_is_counted(
         keeper.keep_rest(writer)
         writer.submit(int).result()
         with read_only(database.path) as asked:
-            got = incidentread.dossier(asked, happened().id)
+            got = reading.dossier(asked, happened().id)
         assert [item.incident.number for item in got.transitions] == [1, 6, 7, 8]
 
 

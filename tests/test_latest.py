@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import latest
-from adapters.latest import NEVER_US, Latest
+from adapters.modes import latest
+from adapters.modes.latest import NEVER_US, Latest
 
 GROUPS = {"name": {"callsign": "S8"}, "speed": {"east_mps": "f8", "nacv": "i1"}}
 REPORT = st.tuples(st.integers(0, 5), st.integers(0, 3_000_000), st.booleans(), st.booleans(), st.integers(0, 99))

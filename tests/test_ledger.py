@@ -17,12 +17,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import zonefiles
+from adapters.files import zonefiles
 from fusion import geo
+from fusion.borders.ledger import FORGET_US, KEPT_FIRST, MAX_ENTRIES, Ledger
+from fusion.borders.passing import LedgerParams
+from fusion.cases.record import Passage, PassageKind
 from fusion.identity import assess
-from fusion.ledger import FORGET_US, KEPT_FIRST, MAX_ENTRIES, Ledger
-from fusion.passing import LedgerParams
-from fusion.record import Passage, PassageKind
 from fusion.rules import Words
 from fusion.schema import Tracks, TrackStatus, take
 from tests import shipped

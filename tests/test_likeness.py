@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fusion.classes import K
-from fusion.likeness import FORGET_S, HEIR_S, KNOWN_S, QUANTITIES, START_S, WEIGHT_S
-from fusion.likeness import Likeness as _Likeness
+from fusion.redlines.likeness import FORGET_S, HEIR_S, KNOWN_S, QUANTITIES, START_S, WEIGHT_S
+from fusion.redlines.likeness import Likeness as _Likeness
 from fusion.schema import F8, US_PER_S, Assessment, ObjectClass, Tracks
 from tests import scene
 from tests.states import bits, kept

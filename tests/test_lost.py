@@ -11,12 +11,12 @@ import pytest
 import shapely
 
 from fusion import geo
+from fusion.cases.lost import GIVEN_UP, WANTED, Lost, LostParams
+from fusion.cases.record import Contour, SearchArea, SearchChanged
+from fusion.cases.whereabouts import Wind
 from fusion.identity import assess
-from fusion.lost import GIVEN_UP, WANTED, Lost, LostParams
-from fusion.record import Contour, SearchArea, SearchChanged
 from fusion.rules import Words
 from fusion.schema import Assessment, Tracks
-from fusion.whereabouts import Wind
 from tests.airpicture import AIRCRAFT, SENSORS, T0_US, S, at, picture
 from tests.losses import Loss, losses, told_at_impact
 

@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters import http, metrics
 from adapters.metrics import GIVEN_UP, Metrics
-from fusion.mutual import AlignmentLimits
-from fusion.record import Incident, Member
+from fusion.bias.mutual import AlignmentLimits
+from fusion.bias.sensorbias import SensorBias
+from fusion.cases.record import Incident, Member
 from fusion.schema import US_PER_S, Counters, Health
-from fusion.sensorbias import SensorBias
 from fusion.tracker import TrackerLimits
 from tests.conftest import need
 

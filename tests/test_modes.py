@@ -12,24 +12,25 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from adapters import rulefile, simulate_command
 from adapters.broker import Outgoing
+from adapters.commands import simulate
 from adapters.decode import Door
 from adapters.envelope import enveloped
 from adapters.errors import ConfigError
+from adapters.files import rulefile
 from adapters.formats import alert as alert_format
 from adapters.formats import sighting
-from adapters.outbox import Outbox
+from adapters.running.outbox import Outbox
 from adapters.samples import crowd, joined, passages, reported, sought
 from adapters.wire import Names
 from fusion import schema
-from fusion.alerts import Watch
-from fusion.casefile import incident_from
-from fusion.gnss import Interference
+from fusion.cases.casefile import incident_from
+from fusion.cases.orders import MODES
+from fusion.cases.record import Incident, IncidentChanged, PassageNoted, SearchChanged, Withheld
+from fusion.claims.gnss import Interference
 from fusion.identity import assess
 from fusion.incidents import Heard, Incidents
-from fusion.orders import MODES
-from fusion.record import Incident, IncidentChanged, PassageNoted, SearchChanged, Withheld
+from fusion.redlines.alerts import Watch
 from fusion.rules import RuleSet
 from fusion.schema import (
     Alert,
@@ -310,11 +311,11 @@ def test_a_real_service_takes_in_nothing_simulated(simulated: bool) -> None:
     engine = shipped.engine(scene.sensors)
     engine.config = replace(engine.config, simulated=simulated)
     refused: list[str] = []
-    door = Door(engine, simulate_command.formats(scene), lambda _frame, reason, _detail: refused.append(reason))
+    door = Door(engine, simulate.formats(scene), lambda _frame, reason, _detail: refused.append(reason))
     sensors = {sensor.spec.id: sensor for sensor in scene.plan.sensors}
     batches = [b for b in scene.batches() if b.rx_us <= scene.start_us + 10 * S]
     for n, batch in enumerate(batches):
-        payload = simulate_command.encode(sensors[batch.sensor], batch)
+        payload = simulate.encode(sensors[batch.sensor], batch)
         door.enter(Frame(n, batch.rx_us, f"in/{batch.sensor}/plots", payload))
     engine.tick(scene.start_us + 10 * S)
     assert len(batches) > 10

@@ -13,9 +13,9 @@ import paho.mqtt.client as paho
 import pytest
 
 from adapters.broker import BrokerSettings, Outgoing, PublishDenied, tls_context
+from adapters.commands.simulate import formats
 from adapters.mqtt import Connection
 from adapters.samples import samples
-from adapters.simulate_command import formats
 from replay.simulate import Scenario
 from tests.broker_scene import play, running, settings_of, take, until
 from tests.mosquitto import Mosquitto, find, passwords

@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fusion.chains import COUPLE, Q_A, Q_B, Q_CHAIN, Q_COUPLE, Q_G, Q_H, Q_R, Q_T, Q_VH, Q_Y
-from fusion.geo import ecef_from_polar, geodetic, polar, site_table
-from fusion.mutual import (
+from fusion.bias.chains import COUPLE, Q_A, Q_B, Q_CHAIN, Q_COUPLE, Q_G, Q_H, Q_R, Q_T, Q_VH, Q_Y
+from fusion.bias.mutual import (
     LEAST_PAIRS,
     PARTNERS,
     PRIOR_AZIMUTH_RAD,
@@ -20,8 +19,9 @@ from fusion.mutual import (
     Mutual,
     align_1,
 )
+from fusion.bias.sensorbias import SensorBias
+from fusion.geo import ecef_from_polar, geodetic, polar, site_table
 from fusion.registration import RegistrationParams
-from fusion.sensorbias import SensorBias
 from tests.biased import T0_US, Radar, Run, Sky, radar
 from tests.test_registration import OFF, tracked, tracks_near
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from adapters import config as configuration
-from adapters import replay_command, starting
-from adapters.offline import Offline
-from adapters.outputs import CHECKPOINT, DIGEST
+from adapters.commands import replay as replay_command
+from adapters.running import starting
+from adapters.running.offline import Offline
+from adapters.running.outputs import CHECKPOINT, DIGEST
 from fusion.schema import US_PER_S, Frame
 from replay import recording
 from replay.log import START

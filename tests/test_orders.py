@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusion.orders import MAX_TEXT, VERBS, refusal
+from fusion.cases.orders import MAX_TEXT, VERBS, refusal
 from fusion.schema import Command
 
 ALERT, INCIDENT = "0123456789abcdef", "fedcba9876543210"

@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adapters import outbox
 from adapters.broker import Outgoing
 from adapters.envelope import enveloped
 from adapters.formats import alert, area, command, ledger, search, sighting, track
-from adapters.outbox import Outbox, Turn
+from adapters.running import outbox
+from adapters.running.outbox import Outbox, Turn
 from adapters.samples import crowd, joined, passages, reported, sought
-from fusion.gnss import Interference
-from fusion.record import Passage, PassageNoted, SearchChanged
+from fusion.cases.record import Passage, PassageNoted, SearchChanged
+from fusion.claims.gnss import Interference
 from fusion.schema import (
     US_PER_S,
     Alert,

@@ -24,8 +24,8 @@ from adapters.outlets.held import EXPIRY_US, Held
 from adapters.outlets.listener import Listener
 from adapters.outlets.systemtracks import Sender
 from adapters.samples import NAMES
+from fusion.bias.sensorbias import SensorBias
 from fusion.schema import Alert, Health
-from fusion.sensorbias import SensorBias
 from tests.test_outlets_held import BASE, track_payload
 
 T_US = 1_774_000_000_000_000

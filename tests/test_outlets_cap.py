@@ -17,6 +17,7 @@ from msgspec.structs import replace as changed
 from adapters import samples
 from adapters.broker import now_us
 from adapters.errors import ConfigError
+from adapters.files.warnareas import load
 from adapters.formats import alert as alerts
 from adapters.formats import cap, track
 from adapters.formats import status as statuses
@@ -27,7 +28,6 @@ from adapters.outlets.held import Held
 from adapters.outlets.reach import Reach, polygon
 from adapters.rows import Told
 from adapters.samples import NAMES
-from adapters.warnareas import load
 from fusion.schema import US_PER_S, Alert
 from tests.broker_scene import until
 from tests.capjudge import verdicts

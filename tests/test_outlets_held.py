@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from adapters import samples
 from adapters.formats import alert, health, picture, status, track
-from adapters.outbox import Outbox
 from adapters.outlets.held import EXPIRY_US, MOST_TRACKS, NO_LONGER_HELD, SETTLE_US, Held
 from adapters.rows import OWN
+from adapters.running.outbox import Outbox
 from adapters.samples import NAMES, NOW_US
 from adapters.ui import sky
 from fusion import bank, schema

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from fusion.borders.outlook import NEAR_AREA_M, blank
 from fusion.identity import assess
-from fusion.outlook import NEAR_AREA_M, blank
 from tests.airpicture import SENSORS, at, picture
 from tests.test_alerts import RULES, TICK_US, Night
 

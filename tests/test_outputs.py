@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from adapters.outbox import Turn
-from adapters.outputs import Digest, Outputs, read_digest, transitions
+from adapters.running.outbox import Turn
+from adapters.running.outputs import Digest, Outputs, read_digest, transitions
 from fusion.schema import AlertChanged, Event, Picture
 from replay.simulate import Scenario
 from tests import shipped

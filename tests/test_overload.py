@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from adapters.overload import CALM_S, FINE_S, HOT_S, LoadMeter
+from adapters.running.overload import CALM_S, FINE_S, HOT_S, LoadMeter
 from fusion.thinning import MOST
 
 

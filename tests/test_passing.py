@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from fusion import passing
-from fusion.passing import LedgerParams, blank, look_1
+from fusion.borders import passing
+from fusion.borders.passing import LedgerParams, blank, look_1
 from fusion.schema import US_PER_S
 
 AA, OO = 0, 1

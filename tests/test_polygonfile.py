@@ -9,7 +9,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.polygonfile import BadPolygon, polygon_of
+from adapters.files.polygonfile import BadPolygon, polygon_of
 
 SQUARE = [[25.0, 54.0], [26.0, 54.0], [26.0, 55.0], [25.0, 55.0], [25.0, 54.0]]
 HOLE = [[25.4, 54.4], [25.6, 54.4], [25.6, 54.6], [25.4, 54.6], [25.4, 54.4]]

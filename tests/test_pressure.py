@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fusion.bias.pressure import LEFT_LEAST_M, P_LEARNT, Pressure, corrected_1, thickness_1
+from fusion.borders.terrain import Grid
 from fusion.filters.params import M_C, M_SC
 from fusion.geo import geodetic, pressure_height_correction
-from fusion.pressure import LEFT_LEAST_M, P_LEARNT, Pressure, corrected_1, thickness_1
 from fusion.rows import head_of, plots_of
 from fusion.schema import F8, US_PER_S, PlotKind, Plots, plots
-from fusion.terrain import Grid
 from fusion.tracker import Tracker
 from tests.sky import ADSB, FLAT, LAT, LON, SENSORS, SITES, START_US, line, play, scan
 

@@ -9,8 +9,8 @@ import pytest
 import shapely
 from geographiclib.geodesic import Geodesic
 
-from fusion.outlook import Area, circle
-from fusion.protected import REACH_M, build
+from fusion.borders.outlook import Area, circle
+from fusion.borders.protected import REACH_M, build
 
 WGS84 = Geodesic.WGS84
 

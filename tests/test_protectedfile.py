@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import shapely
 
-from adapters import protectedfile
 from adapters.errors import ConfigError
-from adapters.polygonfile import beside
+from adapters.files import protectedfile
+from adapters.files.polygonfile import beside
 from fusion.schema import SensorKind, SensorSpec
 from tests.conftest import ROOT
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapters.record_command import record
+from adapters.commands.record import record
 from fusion.schema import Frame
 from replay import recording
 from replay.mcapfile import McapWriter, Output

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.configfile import RecordFile
-from adapters.recorder import RESERVE_BYTES, RETRY_EVERY_US, Recorder
+from adapters.files.configfile import RecordFile
+from adapters.running.recorder import RESERVE_BYTES, RETRY_EVERY_US, Recorder
 from fusion.schema import Frame
 from replay import recording
 from replay.mcapfile import Output

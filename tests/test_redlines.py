@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import rulefile, zonefiles
-from fusion import geo, terrain
-from fusion.alerts import Watch
+from adapters.files import rulefile, zonefiles
+from fusion import geo
+from fusion.borders import terrain
 from fusion.identity import assess
+from fusion.redlines.alerts import Watch
 from fusion.schema import Alert, Tracks
 from fusion.zones import Zones
 from tests.airpicture import SENSOR_IDS, SENSORS, T0_US, S, at, picture

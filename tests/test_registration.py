@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from adapters.formats import plots as plots_format
+from fusion.bias.sensorbias import SensorBias
 from fusion.filters.params import M_A, M_B, M_C, M_KIND, M_SA, M_SB, M_SC, M_SV, M_VE
 from fusion.geo import ecef_from_range_height, enu_axes, geodetic, site_table
 from fusion.kernels import PLOT, Rec
 from fusion.registration import Registration, RegistrationParams
 from fusion.schema import US_PER_S, PlotKind, SensorKind, SensorSpec
-from fusion.sensorbias import SensorBias
 from fusion.tracker import Tracker, TrackerParams
 from tests.biased import T0_US, Radar, Run, Sky, batches, radar
 from tests.recordings import FOOT_M, NM_M, SAN_LUIS, SAN_LUIS_RADAR, san_luis

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters import deck, feed, replay_command
+from adapters import deck, feed
 from adapters.broker import BrokerSettings, Incoming, NotConnected, Outgoing, PublishDenied, PublishError
+from adapters.commands import replay as replay_command
 from adapters.errors import ConfigError
 from adapters.formats import clock
 from adapters.mqtt import Connection

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters import feed, simulate_command
+from adapters import feed
 from adapters.broker import BrokerSettings, Outgoing
+from adapters.commands import simulate
 from adapters.formats import watermark
 from adapters.resend import ResendParams, Unfused
 from adapters.wire import number_of
@@ -156,8 +157,8 @@ def test_every_message_is_covered_kept_or_counted_and_the_bounds_hold(steps: lis
 def test_a_broker_that_dies_with_what_it_took_loses_nothing(tmp_path: Path) -> None:
     """The broker takes messages while the service cannot be reached, and is killed with them."""
     scenario = Scenario.load("lithuania-2025-07-28")
-    frames = [f for f in scenario.frames(simulate_command.encode, ticks=False) if f.source == "in/R1/plots"][:30]
-    formats = simulate_command.formats(scenario)
+    frames = [f for f in scenario.frames(simulate.encode, ticks=False) if f.source == "in/R1/plots"][:30]
+    formats = simulate.formats(scenario)
     http_port, _ = ports()
     with Mosquitto(tmp_path / "broker") as broker, Relay(broker.port) as relay:
         config = write_config(tmp_path / "config", relay.port, scenario.sensors, formats, http_port)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters import rulefile
-from adapters.rulecompare import Difference, Side, compare, side_of
+from adapters.commands.rulecompare import Difference, Side, compare, side_of
+from adapters.files import rulefile
 
 RULE = """
 [[rule]]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters import rulefile
 from adapters.errors import ConfigError
-from fusion.bands import Bands
+from adapters.files import rulefile
+from fusion.borders.bands import Bands
 from fusion.rules import QUANTITIES, SENTENCE, Kind, RuleSet, Scene, Words, holds
 
 SHIPPED = Path(__file__).parent.parent / "config" / "rules.toml"

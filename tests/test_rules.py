@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion.borders.outlook import blank
 from fusion.identity import assess
-from fusion.outlook import blank
 from fusion.rules import (
     QUANTITIES,
     Condition,

@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 
 from adapters import config as configuration
-from adapters import demo, simulate_command
 from adapters.broker import BrokerSettings
+from adapters.commands import demo, simulate
 from adapters.decode import Door
 from adapters.service import engine_of, run
 from fusion import geo
-from fusion.record import Passage, PassageNoted, state_entered
+from fusion.cases.record import Passage, PassageNoted, state_entered
 from fusion.schema import US_PER_S, Alert, AlertChanged, Event, Frame, Picture
 from replay import account, player, scenario
 from replay.simulate import Scenario
@@ -103,7 +103,7 @@ def played(
                 judge.add(scene.truth(event.t_us), names, event.assessment.lat_rad, event.assessment.lon_rad)
 
     end_us = scene.start_us + round(until_s * US_PER_S)
-    raw = takewhile(lambda f: f.rx_us <= end_us, scene.frames(simulate_command.encode, ticks=False))
+    raw = takewhile(lambda f: f.rx_us <= end_us, scene.frames(simulate.encode, ticks=False))
     ticked = player.with_ticks(raw, PICTURE_MS * 1000, scene.start_us, min(end_us, scene.end_us))
     run(ticked, engine, door, sink)
     assert engine.counters.balance() == 0

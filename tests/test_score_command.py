@@ -14,8 +14,8 @@ import zstandard
 from PIL import Image
 from typer.testing import CliRunner
 
-from adapters import score_command
 from adapters.cli import app
+from adapters.commands import score
 from adapters.errors import ConfigError
 from replay.score import Rules
 from tests.conftest import ROOT
@@ -49,7 +49,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def run(truth: Path, tracks: str, rules: Rules | None = None, **more: Path) -> tuple[str, str]:
     """What it writes on standard output and standard error."""
     out, err = io.StringIO(), io.StringIO()
-    assert score_command.score(truth, tracks, rules or Rules(), out=out, err=err, **more) == 0
+    assert score.score(truth, tracks, rules or Rules(), out=out, err=err, **more) == 0
     return out.getvalue(), err.getvalue()
 
 
@@ -77,7 +77,7 @@ def test_only_the_first_malformed_lines_are_told_one_by_one(files: tuple[Path, P
     many = tmp_path / "many.jsonl"
     many.write_text(files[1].read_text() + "nonsense\n" * 99)
     lines = run(files[0], str(many))[1].splitlines()
-    assert len(lines) == score_command.MOST_REPORTS + 1
+    assert len(lines) == score.MOST_REPORTS + 1
     assert lines[-1] == f"{many}: 100 malformed lines skipped"
 
 
@@ -135,13 +135,13 @@ def test_pictures_of_a_score_without_tracks_are_drawn_too(files: tuple[Path, Pat
     [("", None), ("0,0", (0.0, 0.0)), ("90,-180", (pytest.approx(1.570796), pytest.approx(-3.141593)))],
 )
 def test_an_origin_is_a_place(text: str, place: object) -> None:
-    assert score_command.origin(text) == place
+    assert score.origin(text) == place
 
 
 @pytest.mark.parametrize("text", ["54.5", "a,b", "91,0", "nan,0", "1,2,3"])
 def test_a_wrong_origin_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--origin"):
-        score_command.origin(text)
+        score.origin(text)
 
 
 def test_what_cannot_be_judged_is_refused_with_a_cure(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adapters import score_plots
+from adapters.commands import score_plots
 from replay.score import Rules, Score, score
 from tests.score_scene import LAT, LON, Row, tracks_of, truth_of
 

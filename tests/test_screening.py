@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion import geo, screening, terrain
-from fusion.terrain import Grid
+from fusion import geo, screening
+from fusion.borders import terrain
+from fusion.borders.terrain import Grid
 
 LAT, LON = math.radians(54.5), math.radians(23.5)
 SITE = geo.site_row(LAT, LON, 30.0)

@@ -9,7 +9,8 @@ from geographiclib.geodesic import Geodesic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion import border, geo, segments
+from fusion import geo
+from fusion.borders import border, segments
 
 F8 = np.ndarray
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.rules import SENTENCE
-from fusion.sentence import (
+from fusion.redlines.sentence import (
     NEVER,
     Story,
     check_template,
@@ -20,6 +19,7 @@ from fusion.sentence import (
     tell,
     time_text,
 )
+from fusion.rules import SENTENCE
 
 STORY = Story(
     inside=False,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import simulate_command
+from adapters.commands import simulate
 from adapters.formats import alert as alert_format
 from adapters.formats import command, met, plots, sensorstatus
 from adapters.store import verify
@@ -41,7 +41,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     http_port, _ = ports()
     scenario = Scenario.load("lithuania-2025-07-28")
     with Mosquitto(folder / "broker") as broker:
-        formats = simulate_command.formats(scenario)
+        formats = simulate.formats(scenario)
         neighbours = '[publish]\npartners = ["LV", "PL"]'
         config = write_config(folder / "config", broker.port, scenario.sensors, formats, http_port, neighbours)
         with Service(config, http_port) as service, Ear(broker.port, "#") as ear:

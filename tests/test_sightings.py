@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from fusion import geo
-from fusion.lost import Lost, Search
-from fusion.record import SearchChanged, Sighting, SightingJudged
-from fusion.sightings import Event, SightingParams, Sightings
-from fusion.trail import Trails
+from fusion.cases.lost import Lost, Search
+from fusion.cases.record import SearchChanged, Sighting, SightingJudged
+from fusion.cases.sightings import Event, SightingParams, Sightings
+from fusion.cases.trail import Trails
 from tests.airpicture import AIRCRAFT, T0_US, S, at
 from tests.losses import losses
 from tests.test_lost import INSIDE, lost_one, seen

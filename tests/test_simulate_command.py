@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import simulate_command
 from adapters.broker import BrokerSettings, now_us
+from adapters.commands import simulate
 from adapters.errors import ConfigError
 from adapters.formats import plots, readsb, stream
 from fusion.schema import Plots
@@ -30,10 +30,10 @@ def batches_until(scene: Scenario, seconds: float) -> list[Plots]:
 
 def test_a_written_scenario_reads_back_as_the_same_plots(tmp_path: Path) -> None:
     path = tmp_path / "scene.jsonl.gz"
-    assert simulate_command.simulate(NAME, out=path, seconds=12.0, err=io.StringIO()) == 0
+    assert simulate.simulate(NAME, out=path, seconds=12.0, err=io.StringIO()) == 0
     scene = Scenario.load(NAME)
     specs = {s.id: s for s in scene.sensors}
-    formats = simulate_command.formats(scene)
+    formats = simulate.formats(scene)
     assert formats == {"A1": "readsb", "R1": "plots", "R2": "plots"}
     frames = list(log.read(path))
     assert sum(f.source == "tick" for f in frames) == 121  # every 100 ms from the start to 12 s
@@ -62,9 +62,9 @@ def test_a_written_scenario_reads_back_as_the_same_plots(tmp_path: Path) -> None
 
 def test_the_same_scenario_gives_the_same_file(tmp_path: Path) -> None:
     for name in ("a.jsonl.gz", "b.jsonl.gz"):
-        simulate_command.simulate(NAME, out=tmp_path / name, seconds=5.0, err=io.StringIO())
+        simulate.simulate(NAME, out=tmp_path / name, seconds=5.0, err=io.StringIO())
     assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
-    simulate_command.simulate(NAME, out=tmp_path / "c.jsonl.gz", seconds=5.0, seed=3, err=io.StringIO())
+    simulate.simulate(NAME, out=tmp_path / "c.jsonl.gz", seconds=5.0, seed=3, err=io.StringIO())
     assert (tmp_path / "a.jsonl.gz").read_bytes() != (tmp_path / "c.jsonl.gz").read_bytes()
 
 
@@ -73,7 +73,7 @@ def test_published_sensors_look_live(tmp_path: Path) -> None:
         settings = BrokerSettings(broker.host, broker.port, client_id="test")
         before_us = now_us()
         with Listener(broker, "sim") as listener:
-            assert simulate_command.simulate(NAME, None, settings, "sim", seconds=3.0, err=io.StringIO()) == 0
+            assert simulate.simulate(NAME, None, settings, "sim", seconds=3.0, err=io.StringIO()) == 0
             expected = len(batches_until(Scenario.load(NAME), 3.0))
             arrived = list(listener.wait_for(expected))
     assert len(arrived) == expected
@@ -92,7 +92,7 @@ def test_published_sensors_look_live(tmp_path: Path) -> None:
 
 def test_a_scenario_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     for name in scenario.names():
-        assert simulate_command.simulate(name) == 0
+        assert simulate.simulate(name) == 0
     said = capsys.readouterr().err
     assert "hungary-from-serbia: Hungary: a drone from Serbia" in said
     assert "expected: low-slow-near or low-slow-unknown-height for gerbera between 3 and 60 s" in said
@@ -100,15 +100,15 @@ def test_a_scenario_is_described(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"one of bistrita-2022-03-13, .*hungary-from-serbia"):
-        simulate_command.simulate("atlantis")
+        simulate.simulate("atlantis")
     with pytest.raises(ConfigError, match="--out"):
-        simulate_command.simulate(NAME, out=tmp_path / "no" / "such.jsonl", seconds=1.0, err=io.StringIO())
+        simulate.simulate(NAME, out=tmp_path / "no" / "such.jsonl", seconds=1.0, err=io.StringIO())
 
 
 def test_a_stream_and_its_truth_share_one_clock(tmp_path: Path) -> None:
     said = io.StringIO()
     sky, true = tmp_path / "sky.jsonl", tmp_path / "truth.jsonl.gz"
-    assert simulate_command.simulate("mixed-sky", seconds=6.0, objects=50, err=said, stream=sky, truth=true) == 0
+    assert simulate.simulate("mixed-sky", seconds=6.0, objects=50, err=said, stream=sky, truth=true) == 0
     assert "without D1, F1, M1" in said.getvalue()
     lines = sky.read_bytes().splitlines()
     specs = stream.decode_header(lines[0])
@@ -141,12 +141,10 @@ def test_the_same_seed_gives_the_same_stream_and_truth(tmp_path: Path) -> None:
     texts = []
     for number, seed in enumerate((3, 3, 4)):
         sky, true = tmp_path / f"s{number}", tmp_path / f"t{number}"
-        simulate_command.simulate(
-            "mixed-sky", seconds=2.0, seed=seed, objects=40, err=io.StringIO(), stream=sky, truth=true
-        )
+        simulate.simulate("mixed-sky", seconds=2.0, seed=seed, objects=40, err=io.StringIO(), stream=sky, truth=true)
         texts.append((sky.read_bytes(), true.read_bytes()))
     assert texts[0] == texts[1]
     assert texts[0][0] != texts[2][0]
     assert texts[0][1] != texts[2][1]
     with pytest.raises(ConfigError, match="--truth"):
-        simulate_command.simulate(NAME, truth=tmp_path / "no" / "such", seconds=1.0, err=io.StringIO())
+        simulate.simulate(NAME, truth=tmp_path / "no" / "such", seconds=1.0, err=io.StringIO())

@@ -14,9 +14,9 @@ import rs1090
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import squitter
-from adapters.adsb import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
-from adapters.squitter import NOT_ICAO, Said
+from adapters.modes import squitter
+from adapters.modes.fields import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from adapters.modes.squitter import NOT_ICAO, Said
 from tests import squitters
 
 FLIGHT = "recordings/adsb-raw-1090/rs1090_full_flight_short.frames.csv.gz"

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command, standby, store
-from adapters.checkpoint import BadCheckpoint
+from adapters import store
+from adapters.commands import simulate
 from adapters.config import Config
+from adapters.running import standby
+from adapters.running.checkpoint import BadCheckpoint
+from adapters.running.starting import Start
 from adapters.service import Core
-from adapters.starting import Start
 from adapters.store import AlertJournal, DataDir, InUse, JournalError, verify
 from replay.simulate import Scenario
 from tests import shipped
@@ -132,7 +134,7 @@ def test_waiting_ends_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def _config(folder: Path) -> Config:
     scene = Scenario.load("lithuania-2025-07-28")
-    write_config(folder, 1883, scene.sensors, simulate_command.formats(scene), 9464)
+    write_config(folder, 1883, scene.sensors, simulate.formats(scene), 9464)
     return configuration.load(folder, environ={})
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters import config, startframe
+from adapters import config
+from adapters.running import startframe
 from fusion.schema import Frame, Invalid
 from replay.log import MAX_LINE_BYTES, START, encode_line
 from tests.shipped import ROOT

@@ -11,17 +11,19 @@ from pathlib import Path
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command, startframe, starting, store
+from adapters import store
 from adapters.broker import Outgoing, now_us
-from adapters.checkpoint import About, code, frozen, packed, save
+from adapters.commands import simulate
 from adapters.config import Config
-from adapters.outbox import Turn
-from adapters.outputs import Digest
-from adapters.recorder import Recorder
+from adapters.running import startframe, starting
+from adapters.running.checkpoint import About, code, frozen, packed, save
+from adapters.running.outbox import Turn
+from adapters.running.outputs import Digest
+from adapters.running.recorder import Recorder
+from adapters.running.starting import LOST_IDS, SAVE_EVERY_US, Saver, Start, journal_rest, start
+from adapters.running.told import Told
 from adapters.service import Core
-from adapters.starting import LOST_IDS, SAVE_EVERY_US, Saver, Start, journal_rest, start
 from adapters.store import AlertJournal, DataDir
-from adapters.told import Told
 from fusion.associate import NEXT_ID
 from fusion.order import Run
 from fusion.schema import US_PER_S, Frame
@@ -51,10 +53,10 @@ class Crashed:
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
     scene = Scenario.load("lithuania-2025-07-28")
     folder = tmp_path_factory.mktemp("crashed")
-    write_config(folder, 1883, scene.sensors, simulate_command.formats(scene), 9464)
+    write_config(folder, 1883, scene.sensors, simulate.formats(scene), 9464)
     loaded = configuration.load(folder, environ={})
     until = {s: scene.start_us + s * US_PER_S for s in (SAVED_S, CRASHED_S, END_S)}
-    played = takewhile(lambda frame: frame.rx_us <= until[END_S], scene.frames(simulate_command.encode))
+    played = takewhile(lambda frame: frame.rx_us <= until[END_S], scene.frames(simulate.encode))
     frames = [replace(f, seq=f.seq + 2) for f in played]
     core = Core(loaded, shipped.zones(), 1, refused)
     with ThreadPoolExecutor(1) as syncer:

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command
+from adapters.commands import simulate
 from adapters.formats import load
-from adapters.offline import Offline
+from adapters.running.offline import Offline
 from fusion.schema import Frame
 from fusion.thinning import CLASS
 from replay import recording
@@ -42,8 +42,8 @@ def turned(self, busy_s, used, shed):
     return self.level
 class Scripted(overload.LoadMeter):
     turned = turned
-import adapters.intake
-adapters.intake.LoadMeter = Scripted
+import adapters.running.intake
+adapters.running.intake.LoadMeter = Scripted
 sys.argv[0] = "vedette"
 cli.main()
 """
@@ -111,7 +111,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     http_port, _ = ports()
     first = scene()
     with Mosquitto(folder / "broker") as broker:
-        config = write_config(folder / "config", broker.port, first.sensors, simulate_command.formats(first), http_port)
+        config = write_config(folder / "config", broker.port, first.sensors, simulate.formats(first), http_port)
         one = Night(config)
         service = Service(config, http_port, program=("-c", SCRIPTED))
         with service, Ear(broker.port, "status", "alert-log") as ear:

@@ -16,11 +16,11 @@ from typing import TypeVar
 import pytest
 
 from adapters import config as configuration
-from adapters import simulate_command
+from adapters.commands import simulate
 from adapters.envelope import enveloped, opened
 from adapters.formats import command
-from adapters.offline import Offline
-from adapters.outputs import DIGEST, read_digest
+from adapters.running.offline import Offline
+from adapters.running.outputs import DIGEST, read_digest
 from adapters.store import AlertJournal
 from adapters.wire import parse_time
 from fusion.schema import US_PER_S, Command, Frame
@@ -53,7 +53,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
     folder = tmp_path_factory.mktemp("recording")
     scene = Scenario.load("lithuania-2025-07-28")
     until_us = scene.start_us + SECONDS * US_PER_S
-    frames = list(takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate_command.encode)))
+    frames = list(takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate.encode)))
     order = command.encode(Command(0, "mode", "", "the watch", "exercise", to="tension"))
     at = next(n for n, f in enumerate(frames) if f.rx_us > scene.start_us + 2 * US_PER_S)
     said = enveloped(Frame(0, frames[at].rx_us, "cmd/mode", order), response_topic="somebody/waits", correlation=b"7")
@@ -61,7 +61,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
     log.write(folder / "feed.jsonl", frames)
     http_port, _ = ports()
     with Mosquitto(folder / "broker") as broker:
-        formats = simulate_command.formats(scene)
+        formats = simulate.formats(scene)
         rolled = "[record]\nfile_s = 12"
         config = write_config(folder / "config", broker.port, scene.sensors, formats, http_port, rolled)
         play = ("replay", str(folder / "feed.jsonl"), "--broker", f"127.0.0.1:{broker.port}", "--site", "test")
@@ -211,7 +211,7 @@ def test_on_the_loop_of_python_itself_it_says_the_same(
     feed = tmp_path / "feed.jsonl"
     log.write(feed, stand.feed)
     with Mosquitto(tmp_path / "broker") as broker:
-        formats = simulate_command.formats(scene)
+        formats = simulate.formats(scene)
         config = write_config(tmp_path / "config", broker.port, scene.sensors, formats, http_port)
         with Service(config, http_port, "--clock", "feed") as service:
             where = ("--broker", f"127.0.0.1:{broker.port}", "--site", "test")
@@ -233,7 +233,7 @@ def test_a_disk_that_refuses_is_shown_and_stops_nothing_else(tmp_path: Path) -> 
     scene = Scenario.load("lithuania-2025-07-28")
     http_port, _ = ports()
     with Mosquitto(tmp_path / "broker") as broker:
-        formats = simulate_command.formats(scene)
+        formats = simulate.formats(scene)
         taken = '[record]\nfolder = "taken"'
         config = write_config(tmp_path / "config", broker.port, scene.sensors, formats, http_port, taken)
         (config / "taken").write_text("a file where the folder should be", encoding="utf-8")

@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from adapters import tail
 from adapters.broker import BrokerSettings
 from adapters.cli import app
+from adapters.commands import tail
 from adapters.mqtt import Connection
 from tests.mosquitto import Mosquitto, free_port, passwords
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
-from fusion import terrain
-from fusion.terrain import Grid
+from fusion.borders import terrain
+from fusion.borders.terrain import Grid
 
 STEP = np.radians(1.0 / 12.0)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.errors import ConfigError
-from adapters.textlines import line_of, located, places_of
+from adapters.files.textlines import line_of, located, places_of
 from tests.conftest import ROOT
 
 

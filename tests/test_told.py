@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapters.told import Told
+from adapters.running.told import Told
 
 RECENT = [(number, b"%d" % number) for number in range(3, 9)]
 

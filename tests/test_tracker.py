@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from fusion.borders.terrain import Grid
 from fusion.filters.params import M_C
 from fusion.geo import geodetic
 from fusion.kernels import X
 from fusion.rows import head_of, plots_of
 from fusion.schema import US_PER_S, PlotKind, Plots, Tracks, TrackStatus, plots
-from fusion.terrain import Grid
 from fusion.tracker import Tracker, TrackerParams
 from tests.sky import (
     ADSB,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.geo import ecef, enu_axes, polar, site_row
-from fusion.schema import US_PER_S
-from fusion.traffic import (
+from fusion.bias.traffic import (
     C_DOUBT,
     C_USED,
     R_SH,
@@ -21,6 +19,8 @@ from fusion.traffic import (
     expect_1,
     seen_from_1,
 )
+from fusion.geo import ecef, enu_axes, polar, site_row
+from fusion.schema import US_PER_S
 
 SITE = site_row(0.95, 0.41, 100.0)
 PLACE = ecef(0.955, 0.42, 9_000.0)[0]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fusion import geo
+from fusion.cases.trail import ALERTED, GAP_US, PAGE, Trails
 from fusion.identity import assess
 from fusion.rules import Words
 from fusion.schema import Assessment, Tracks
-from fusion.trail import ALERTED, GAP_US, PAGE, Trails
 from tests.airpicture import AIRCRAFT, DRONE, SENSORS, T0_US, S, at, picture
 
 Row = Mapping[str, Any]

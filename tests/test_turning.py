@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion import geo, turning
+from fusion import geo
+from fusion.borders import turning
+from fusion.borders.turning import Memory, weighed
 from fusion.schema import US_PER_S, Tracks
-from fusion.turning import Memory, weighed
 from tests.test_zones import NOW_US, square, table
 
 F8 = np.ndarray

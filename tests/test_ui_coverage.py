@@ -18,8 +18,8 @@ from adapters.ui.observed import Observed
 from adapters.ui.picture import Row
 from adapters.ui.settings import UiFile
 from fusion import geo
+from fusion.borders.terrain import sample
 from fusion.coverage import COVERED, Coverage
-from fusion.terrain import sample
 from fusion.zones import Zones
 from tests.asgibrowser import Browser
 from tests.conftest import ROOT

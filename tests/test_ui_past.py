@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from adapters.outputs import transitions
+from adapters.running.outputs import transitions
 from adapters.store import AlertJournal
 from adapters.ui.access import Guard
 from adapters.ui.past import AT_ONCE_S, Past

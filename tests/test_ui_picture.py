@@ -8,8 +8,8 @@ import pytest
 from adapters.rows import rows_of
 from adapters.ui.picture import COLUMNS, UNITS, compact, decode
 from adapters.wire import dump
+from fusion.cases.trail import LOW_SLOW_P
 from fusion.schema import Invalid
-from fusion.trail import LOW_SLOW_P
 from tests.test_ui_sky import TIME, picture
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 
-from adapters.incidentdb import IncidentDb, kept_of
+from adapters.incidents.database import IncidentDb, kept_of
 from adapters.ui.access import Guard
 from adapters.ui.reports import Reports
 from adapters.ui.settings import UiFile
-from fusion.record import IncidentChanged
+from fusion.cases.record import IncidentChanged
 from tests.airpicture import T0_US
 from tests.asgibrowser import Browser
 from tests.conftest import ROOT

@@ -17,7 +17,7 @@ from adapters.ui.listener import Listener, NoAnswer
 from adapters.ui.server import Page
 from adapters.ui.settings import UiFile
 from adapters.wire import dump
-from fusion.orders import VERBS
+from fusion.cases.orders import VERBS
 from fusion.schema import Command
 from tests.asgibrowser import ORIGIN, Browser
 from tests.test_ui_access import USERS

@@ -11,15 +11,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from adapters import bundle, dossier, verify
 from adapters import config as configuration
-from adapters.bundle import MANIFEST, Source
-from adapters.incidentdb import read_only
-from adapters.incidentread import dossier as all_of
-from adapters.outputs import DIGEST
+from adapters.evidence import bundle, dossier, verify
+from adapters.evidence.bundle import MANIFEST, Source
+from adapters.evidence.verify import Comparison, Outcome, Result, _away
+from adapters.incidents.database import read_only
+from adapters.incidents.reading import dossier as all_of
+from adapters.running.outputs import DIGEST
 from adapters.service import names_of
 from adapters.store import _digest, piece_of
-from adapters.verify import Comparison, Outcome, Result, _away
 from fusion.schema import Frame
 from replay import recording
 from replay.mcapfile import Output

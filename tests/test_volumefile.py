@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import shapely
 
-from adapters import volumefile
 from adapters.errors import ConfigError
-from fusion.declared import Declared
+from adapters.files import volumefile
+from fusion.redlines.declared import Declared
 from fusion.schema import SensorKind, SensorSpec
 from tests.conftest import ROOT
 

@@ -14,15 +14,15 @@ from geographiclib.geodesic import Geodesic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.alerts import Watch
-from fusion.declared import Declared, Volume
+from fusion.borders.outlook import circle
+from fusion.borders.terrain import Grid
+from fusion.cases.record import Withheld
 from fusion.identity import assess
-from fusion.outlook import circle
-from fusion.record import Withheld
+from fusion.redlines.alerts import Watch
+from fusion.redlines.declared import Declared, Volume
+from fusion.redlines.volumes import Notified, p_around
 from fusion.rules import Words
 from fusion.schema import Alert
-from fusion.terrain import Grid
-from fusion.volumes import Notified, p_around
 from tests.airpicture import AIRCRAFT, CODES, NAMES, SENSOR_IDS, SENSORS, T0_US, S, at, picture
 from tests.states import bits
 from tests.test_alerts import RULES, TICK_US

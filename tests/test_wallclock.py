@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from adapters.wallclock import ClockSteppedBack, WallClock
+from adapters.running.wallclock import ClockSteppedBack, WallClock
 
 START_US = 1_774_000_000_000_000
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fusion.cases.whereabouts import ABILITIES, Last, Wind, cloud, endurance_s
 from fusion.schema import ObjectClass
-from fusion.whereabouts import ABILITIES, Last, Wind, cloud, endurance_s
 
 S = 1_000_000
 EAST = Last(0, 0.95, 0.45, 50.0, 42.0, 1.0, math.pi / 2, 200.0)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion.claims.witness import AGREES_S, ALOFT_S, EARSHOT_S, FIRST_S, Finding, Sight, Witness
 from fusion.schema import Tracks
-from fusion.witness import AGREES_S, ALOFT_S, EARSHOT_S, FIRST_S, Finding, Sight, Witness
 from tests.airpicture import T0_US, S, picture
 
 KEY = 0x503CAB

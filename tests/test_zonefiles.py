@@ -15,9 +15,9 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters import zonefiles
 from adapters.errors import ConfigError
-from fusion import border, terrain
+from adapters.files import zonefiles
+from fusion.borders import border, terrain
 from fusion.schema import SensorKind, SensorSpec
 from fusion.zones import Zones
 

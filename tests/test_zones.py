@@ -14,11 +14,12 @@ import pytest
 import shapely
 from geographiclib.geodesic import Geodesic
 
-from adapters import zonefiles
-from fusion import border, geo, zones
-from fusion.border import State
+from adapters.files import zonefiles
+from fusion import geo, zones
+from fusion.borders import border
+from fusion.borders.border import State
+from fusion.borders.terrain import Grid
 from fusion.schema import Assessment, Tracks
-from fusion.terrain import Grid
 from fusion.zones import ZoneFacts, ZoneParams, Zones
 from tests import shipped
 

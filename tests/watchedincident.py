@@ -9,17 +9,18 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 
-from adapters import checkpoint, simulate_command, startframe
 from adapters import config as configuration
-from adapters.checkpoint import About, code, frozen, packed
+from adapters.commands import simulate
 from adapters.config import Config
 from adapters.formats import command
-from adapters.incidentdb import IncidentDb, kept_of
-from adapters.outputs import CHECKPOINT
-from adapters.recorder import Recorder
+from adapters.incidents.database import IncidentDb, kept_of
+from adapters.running import checkpoint, startframe
+from adapters.running.checkpoint import About, code, frozen, packed
+from adapters.running.outputs import CHECKPOINT
+from adapters.running.recorder import Recorder
 from adapters.service import Core, names_of
 from adapters.store import AlertJournal, DataDir
-from fusion.record import Incident, IncidentChanged
+from fusion.cases.record import Incident, IncidentChanged
 from fusion.schema import US_PER_S, Command, Frame
 from replay.log import START, TICK
 from replay.mcapfile import Output
@@ -54,7 +55,7 @@ def refused(_frame: Frame, _reason: str, _detail: str) -> None:
 def frames_of(scene: Scenario, seconds: float) -> list[Frame]:
     """The first seconds of a scene as frames with ticks, numbered from 2 on."""
     until_us = scene.start_us + round(seconds * US_PER_S)
-    played = takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate_command.encode))
+    played = takewhile(lambda frame: frame.rx_us <= until_us, scene.frames(simulate.encode))
     return [replace(f, seq=f.seq + 2) for f in played]
 
 
@@ -65,7 +66,7 @@ def watch(
     """Run a service over the scene. `restart_s`: it goes on in a file of its own then; `close_s`: a person closes the
     first incident; `say` may change the configuration first."""
     scene = Scenario.load(SCENE)
-    write_config(folder, 1883, scene.sensors, simulate_command.formats(scene), 9464, more)
+    write_config(folder, 1883, scene.sensors, simulate.formats(scene), 9464, more)
     say(folder)
     loaded = configuration.load(folder, environ={})
     made = Watched(folder, loaded, scene.start_us)

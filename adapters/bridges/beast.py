@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters import cpr, squitter
-from adapters.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
 from adapters.bridges.common import Heard
 from adapters.bridges.source import Piece
 from adapters.formats import beast
-from adapters.latest import Columns, Known, Latest
-from adapters.squitter import NOT_ICAO, Said
+from adapters.modes import cpr, squitter
+from adapters.modes.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
+from adapters.modes.latest import Columns, Known, Latest
+from adapters.modes.squitter import NOT_ICAO, Said
 from adapters.wire import stand
 from fusion.schema import B1, F8, I8, US_PER_S, PlotKind, SensorKind, SensorSpec
 

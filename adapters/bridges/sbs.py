@@ -13,7 +13,7 @@ import numpy as np
 from adapters.bridges.common import Heard
 from adapters.bridges.source import Lines, Piece
 from adapters.formats import sbs
-from adapters.latest import Latest
+from adapters.modes.latest import Latest
 from adapters.wire import stand
 from fusion.schema import US_PER_S, PlotKind, SensorKind, SensorSpec
 

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from adapters import exact
 from adapters.wire import Names, dump, finite, parse_time, read, rfc3339_exact, without_none
-from fusion.record import Crowd, CrowdKind
+from fusion.cases.record import Crowd, CrowdKind
 
 SCHEMA = "vedette.area.v1"
 _COMPASS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")

@@ -3,7 +3,7 @@
     1a 33 | 6 octets of time | 1 of signal | 14 octets of Mode S        ('1' Mode A/C, 2; '2' short, 7; '3' long, 14)
 
 An octet 1a within a frame is sent twice. The time counts ticks of 12 MHz from anywhere; zero, or the letters `MLAT`
-after ff 00, say nothing. What the octets mean is `adapters/squitter.py`.
+after ff 00, say nothing. What the octets mean is `adapters/modes/squitter.py`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.accuracies import NIC_BY_NUCP, SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
 from adapters.asterix import (
     MOST_OCTETS,
     NOTHING,
@@ -44,6 +43,7 @@ from adapters.asterixitems import (
     six_bits,
     units,
 )
+from adapters.modes.accuracies import NIC_BY_NUCP, SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
 from adapters.wire import Decoded, stand
 from fusion.schema import B1, F8, I1, I4, I8, US_PER_S, PlotKind, S, SensorSpec
 

@@ -23,7 +23,7 @@ from msgspec import Meta
 
 from adapters.envelope import opened
 from adapters.wire import Names, dump, read, rfc3339, without_none
-from fusion.orders import VERBS
+from fusion.cases.orders import VERBS
 from fusion.schema import Answer, Command, Invalid
 
 SCHEMA = "vedette.command.v1"

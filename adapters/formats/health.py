@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from adapters.wire import NO_MARKS, dump, parse_time, read, rfc3339, rounded, without_none
+from fusion.bias.sensorbias import SensorBias
 from fusion.schema import Health
-from fusion.sensorbias import SensorBias
 
 SCHEMA = "vedette.health.v1"
 

@@ -14,8 +14,8 @@ import msgspec
 
 from adapters import exact
 from adapters.wire import MAX_PAYLOAD_BYTES, Names, dump, parse_time, read, rfc3339_exact, without_none
-from fusion.casefile import clock
-from fusion.record import Incident, Member
+from fusion.cases.casefile import clock
+from fusion.cases.record import Incident, Member
 from fusion.schema import US_PER_S
 
 SCHEMA = "vedette.incident.v1"

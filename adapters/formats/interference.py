@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from adapters.wire import NO_MARKS, dump, rfc3339, rounded
-from fusion.gnss import Interference
+from fusion.claims.gnss import Interference
 
 SCHEMA = "vedette.interference.v1"
 

@@ -15,7 +15,7 @@ import msgspec
 
 from adapters import exact
 from adapters.wire import MAX_PAYLOAD_BYTES, Names, dump, finite, parse_time, read, rfc3339_exact, without_none
-from fusion.record import Passage, PassageKind
+from fusion.cases.record import Passage, PassageKind
 from fusion.schema import Invalid
 
 SCHEMA = "vedette.ledger.v1"

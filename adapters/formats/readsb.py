@@ -21,8 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
-from adapters.adsb import CATEGORY, FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from adapters.modes.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
+from adapters.modes.fields import CATEGORY, FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 from adapters.rows import Told
 from adapters.wire import (
     BAD_JSON,

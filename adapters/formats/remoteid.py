@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from adapters.accuracies import EPU_M, NM_M, NORMAL_95, RAYLEIGH_95
+from adapters.modes.accuracies import EPU_M, NM_M, NORMAL_95, RAYLEIGH_95
 from adapters.wire import (
     BAD_JSON,
     EARLIEST_US,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from adapters.adsb import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from adapters.modes.fields import FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
 from fusion.schema import B1, F8, I1, I4, I8, US_PER_S, S
 
 FIELDS = 22

@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from adapters import exact
 from adapters.wire import Names, dump, finite, parse_time, read, rfc3339_exact, without_none
-from fusion.record import Contour, SearchArea
+from fusion.cases.record import Contour, SearchArea
 from fusion.schema import Invalid
 
 SCHEMA = "vedette.search.v1"

@@ -21,7 +21,7 @@ from msgspec import Meta
 from adapters import exact
 from adapters.envelope import opened
 from adapters.wire import BAD_JSON, Names, dump, finite, parse_time, read, rfc3339, rfc3339_exact, rounded, without_none
-from fusion.record import Sighting, SightingJudged
+from fusion.cases.record import Sighting, SightingJudged
 from fusion.schema import Invalid, SensorKind, SensorSpec
 
 SCHEMA = "vedette.sighting.v1"

@@ -26,7 +26,7 @@ from adapters.wire import (
     stand,
 )
 from fusion import schema
-from fusion.outlook import Forecast
+from fusion.borders.outlook import Forecast
 from fusion.schema import Assessment, PlotKind, SensorSpec, Tracks
 
 SCHEMA = "vedette.track.v1"

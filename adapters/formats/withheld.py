@@ -9,7 +9,7 @@ import msgspec
 
 from adapters import exact
 from adapters.wire import Names, dump, parse_time, read, rfc3339_exact, without_none
-from fusion.record import Withheld
+from fusion.cases.record import Withheld
 
 SCHEMA = "vedette.withheld.v1"
 

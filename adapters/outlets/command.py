@@ -334,10 +334,10 @@ def cap(
     log.prepare_numerics()
     with refusals():
         from adapters.brokerchoice import chosen
+        from adapters.files.warnareas import load
         from adapters.formats.cap import STATUSES
         from adapters.outlets.cap import CapFiles, Drafter, Wanted
         from adapters.outlets.reach import Reach
-        from adapters.warnareas import load
 
         if not re.fullmatch(r"[^\s,<&]+", sender):
             cure = "write for example warnings@example.org"

@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from adapters.rows import Told, ellipse
 from fusion import geo
-from fusion.outlook import circle
+from fusion.borders.outlook import circle
 
 UNKNOWN_MPS = 80.0  # where no speed is known: the fastest that the rules call slow
 LEAST_M = 500.0  # around the place: nobody warns of less

@@ -9,9 +9,9 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from adapters import zonefiles
-from adapters.incidentmap import collection, feature
-from fusion.border import OTHER, SEA, band, polygons
+from adapters.files import zonefiles
+from adapters.incidents.drawing import collection, feature
+from fusion.borders.border import OTHER, SEA, band, polygons
 
 if TYPE_CHECKING:
     from adapters.config import Config

@@ -19,12 +19,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from adapters.incidentmap import collection, feature
+from adapters.incidents.drawing import collection, feature
 from adapters.ui.basemap import DIGITS
 from adapters.ui.observed import Observed
 from fusion import geo
+from fusion.borders.terrain import sample
 from fusion.coverage import COVERED, LOOKING
-from fusion.terrain import sample
 
 if TYPE_CHECKING:
     from fusion.coverage import Coverage

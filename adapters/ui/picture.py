@@ -12,7 +12,7 @@ import msgspec
 
 from adapters.formats.picture import SCHEMA
 from adapters.wire import parse_time, read
-from fusion.trail import LOW_SLOW_P
+from fusion.cases.trail import LOW_SLOW_P
 
 
 class Row(msgspec.Struct, gc=False):

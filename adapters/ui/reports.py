@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from adapters import borderlines, incidentreport
 from adapters.errors import ConfigError
-from adapters.incidentdb import read_only
-from adapters.incidentread import dossier, find
+from adapters.incidents import borderlines, report
+from adapters.incidents.database import read_only
+from adapters.incidents.reading import dossier, find
 
 _ID = re.compile(r"[0-9a-f]{16}")
 # The report carries its style with it, and nothing else may be in it: not even that is `unsafe-inline`.
-_STYLE = base64.b64encode(hashlib.sha256(incidentreport.STYLE.encode()).digest()).decode()
+_STYLE = base64.b64encode(hashlib.sha256(report.STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE}'; frame-ancestors 'none'; base-uri 'none'; sandbox"
 
 
@@ -57,10 +57,10 @@ class Reports:
         """The report; None: there is no such incident. Raises ConfigError."""
         with read_only(self._database) as db:
             of = dossier(db, incident) if find(db, incident) else None
-        return None if of is None else incidentreport.report(of, lambda box: borderlines.drawn(self._borders, box))
+        return None if of is None else report.report(of, lambda box: borderlines.drawn(self._borders, box))
 
     def geojson(self, incident: str) -> bytes | None:
         """The same for a map. Raises ConfigError."""
         with read_only(self._database) as db:
             of = dossier(db, incident) if find(db, incident) else None
-        return None if of is None else msgspec.json.encode(incidentreport.geojson([of]))
+        return None if of is None else msgspec.json.encode(report.geojson([of]))

@@ -24,7 +24,7 @@ from adapters.ui.access import Guard, Person
 from adapters.ui.answers import as_json, body_of
 from adapters.ui.listener import Listener, NoAnswer
 from adapters.ui.settings import Role, UiFile
-from fusion.orders import VERBS
+from fusion.cases.orders import VERBS
 from fusion.schema import Command, Invalid
 
 WEB = Path(__file__).resolve().parent.parent / "web"

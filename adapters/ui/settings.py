@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from adapters.configfile import Port, Strict
 from adapters.errors import ConfigError, unreadable
-from adapters.refuse import validate
+from adapters.files.configfile import Port, Strict
+from adapters.files.refuse import validate
 
 FILE = "ui.toml"
 Role = Literal["view", "acknowledge", "admin"]

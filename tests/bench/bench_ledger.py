@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from fusion.ledger import Ledger
+from fusion.borders.ledger import Ledger
 from fusion.schema import Tracks
 from tests import shipped
 from tests.overflight import SENSOR_IDS, fly, sky

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters import simulate_command
 from adapters.broker import BrokerSettings, now_us
+from adapters.commands import simulate
 from adapters.log import prepare_numerics
 from fusion.schema import SensorKind, SensorSpec
 from replay.motion import from_points
@@ -71,7 +71,7 @@ def scene(plots_per_s: int, seconds: float) -> Scenario:
 def publish(port: int, scenario: Scenario) -> None:
     """Send the scene as live sensors do; in a process of its own."""
     settings = BrokerSettings("127.0.0.1", port, client_id="load")
-    asyncio.run(simulate_command._publish(scenario, scenario.end_us, settings, "test", io.StringIO()))
+    asyncio.run(simulate._publish(scenario, scenario.end_us, settings, "test", io.StringIO()))
 
 
 def histogram(service: Service, stage: str) -> dict[float, float]:
@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> int:
         scenario = scene(plots_per_s, WARM_UP_S + seconds + 10.0)
         http_port, _ = ports()
         with Mosquitto(folder / "broker") as broker:
-            formats = simulate_command.formats(scenario)
+            formats = simulate.formats(scenario)
             config = write_config(folder / "config", broker.port, scenario.sensors, formats, http_port)
             with Service(config, http_port) as service:
                 scenario = scene(plots_per_s, WARM_UP_S + seconds + 10.0)

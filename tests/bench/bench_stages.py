@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fusion import tracker as module
-from fusion.pressure import Pressure
+from fusion.bias.pressure import Pressure
 from fusion.registration import Registration
 from fusion.schema import US_PER_S
 from fusion.tracker import Tracker

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.formats import alert as alert_format
-from adapters.incidentdb import entry_of
+from adapters.incidents.database import entry_of
 from fusion import geo
 from fusion.schema import Alert
 from tests.chaos.sky import Flight

@@ -75,15 +75,15 @@ def _disk(told: Told) -> None:
 
 
 def _ways(told: Told) -> None:
-    from adapters.alertline import AlertLine
     from adapters.broker import Outgoing
     from adapters.decode import Door
-    from adapters.intake import Arrived
     from adapters.link import Link
-    from adapters.recorder import Recorder
+    from adapters.running.alertline import AlertLine
+    from adapters.running.intake import Arrived
+    from adapters.running.recorder import Recorder
     from adapters.store import AlertJournal
 
-    starting: Any = import_module("adapters.starting")
+    starting: Any = import_module("adapters.running.starting")
     _around(AlertJournal, "append", told, "unjournalled", "journalled")
     _around(Recorder, "write", told, "", "recorded")
     _around(Door, "enter", told, "", "batch")

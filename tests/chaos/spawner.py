@@ -19,9 +19,10 @@ def main(config: Path) -> None:
     """Obey until the input ends, then take the service along."""
     kernelcache.prepare()
     log.prepare_numerics()
-    from adapters import live, warm
+    from adapters import warm
+    from adapters.running import live
 
-    assert live.__name__ == "adapters.live"  # imported for the forks
+    assert live.__name__ == "adapters.running.live"  # imported for the forks
     warm.warm(lambda _line: None)
     child = 0
     for line in sys.stdin:

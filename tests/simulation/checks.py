@@ -8,9 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from adapters.formats import alert
-from adapters.incidentdb import entry_of
+from adapters.incidents.database import entry_of
 from adapters.wire import load_json
-from fusion.record import Incident
+from fusion.cases.record import Incident
 from fusion.schema import Alert
 from tests.running import BASE
 

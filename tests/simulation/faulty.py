@@ -8,16 +8,17 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
 
-from adapters import live, store
-from adapters.alertline import AlertLine
+from adapters import store
 from adapters.broker import now_us
 from adapters.formats import watermark
-from adapters.keeping import Keeper, Left, Reading
-from adapters.outbox import Turn
-from adapters.starting import Marks, Saver, Start
+from adapters.running import live
+from adapters.running.alertline import AlertLine
+from adapters.running.keeping import Keeper, Left, Reading
+from adapters.running.outbox import Turn
+from adapters.running.starting import Marks, Saver, Start
+from adapters.running.told import Told
+from adapters.running.wallclock import WallClock
 from adapters.store import AlertJournal
-from adapters.told import Told
-from adapters.wallclock import WallClock
 
 
 async def _published_first(self: live._Live, turn: Turn) -> None:

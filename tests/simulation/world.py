@@ -23,13 +23,14 @@ from typing import Any
 
 import structlog
 
-from adapters import http, live, mqtt, store
+from adapters import http, mqtt, store
 from adapters.broker import Outgoing
 from adapters.config import Config, load_zones
 from adapters.feed import NoBroker, Sender, connected
 from adapters.formats import alert, command, watermark
-from adapters.incidentdb import IncidentDb
+from adapters.incidents.database import IncidentDb
 from adapters.resend import ResendParams, Unfused
+from adapters.running import live
 from adapters.service import names_of
 from adapters.store import AlertJournal, DataDir
 from fusion.schema import US_PER_S, Alert, Command, Frame
@@ -301,7 +302,7 @@ class World:
         self.loop.call_soon(self._live, life, context=context)
 
     def _live(self, life: Life) -> None:
-        """As `adapters.live.run_live`, in a loop that is not its own."""
+        """As `adapters.running.live.run_live`, in a loop that is not its own."""
         task = self.loop.create_task(self._service(life))
         task.add_done_callback(lambda done: self._ended(life, done), context=self.context)
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapters import bundle
+from adapters.evidence import bundle
 from replay import recording
 from tests.manipulated import KINDS, RECORDING, as_named, other_items, rewritten, small, spoilt
 from tests.soak.campaign import Campaign, Counts, Verdict, seeds, total

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fusion.ledger import Ledger
+from fusion.borders.ledger import Ledger
 from tests import crossings, overflight, shipped
 from tests.losses import losses, told_at_impact
 from tests.soak.campaign import Campaign, Counts, Verdict, seeds, total

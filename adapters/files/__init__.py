@@ -1,0 +1,1 @@
+"""The files that people write: read strictly, refused with file, line and cure."""

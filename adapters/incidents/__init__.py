@@ -1,0 +1,1 @@
+"""Incidents as people read them later: the database, and its reports, maps and statistics."""

@@ -1,0 +1,1 @@
+"""What a Mode S squitter says, apart from how it came."""

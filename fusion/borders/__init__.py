@@ -1,0 +1,1 @@
+"""Borders, ground and places: how far, how soon, over which state, with its uncertainty."""

@@ -1,0 +1,1 @@
+"""What aircraft say of themselves, and whether it can be true."""

@@ -1,0 +1,1 @@
+"""How long a rule holds and for whom, the life of an alert, and its words."""
