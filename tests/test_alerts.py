@@ -109,7 +109,7 @@ def test_alert_of_an_object_that_may_be_anything_names_no_class() -> None:
 
 def test_id_is_the_stated_hash_and_the_same_in_every_run() -> None:
     (alert,) = Night().run(5.4, [{}])
-    key = f"low-slow-near|3|{T0_US - 20 * S}|7:1|1"
+    key = f"low-slow-near|{alert.rule_version}|{T0_US - 20 * S}|7:1|1"
     assert alert.id == hashlib.sha256(key.encode()).hexdigest()[:16]
     assert Night(simulated=True).run(5.4, [{}])[0].id == alert.id
 

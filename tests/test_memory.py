@@ -11,7 +11,7 @@ SCRIPT = """
 import sys
 import ctypes
 from pathlib import Path
-from adapters import memory
+from adapters.running import memory
 
 if sys.argv[1] == "asked":
     assert memory.give_back()

@@ -350,17 +350,8 @@ def cap(
             raise ConfigError("command line", "--state", "is no code of two letters", "write for example LT")
         where, _ = chosen(config, broker, site)
         places = load(areas, area_code, area_name) if areas is not None else ()
-        wanted = Wanted(
-            where,
-            sender,
-            claimed,
-            sender_name,
-            red_s,
-            severity,
-            concerned,
-            Reach(reach_s, turn_deg),
-            places,
-        )
+        reach = Reach(reach_s, turn_deg)
+        wanted = Wanted(where, sender, claimed, sender_name, red_s, severity, concerned, reach, places)
         try:
             outlet = CapFiles(Drafter(wanted), folder)
         except OSError as error:
