@@ -6,12 +6,12 @@
 A pressure height p errs by a + w g(p): a is the pressure at mean sea level (8.3 m for each hectopascal), w how much
 warmer the air is than the standard atmosphere, g(p) = p / (its mean temperature below p), the hypsometric equation;
 ICAO Doc 8168 has it as 4 % for 10 K. Each aircraft has one vote, its own mean over some ten seconds; once a second of
-measured time the votes are fitted anew by iterated reweighting with the prior 0 +- 100 m (or a station's QNH) and
-0 +- 10 K. Nothing changes before three aircraft, and three fifths of all, agree. After the first minute the result
-moves no faster than weather does, and its sigma covers what it lags behind; so those who come to lie later cannot
-move it at once, and those who contradict each other not at all. Who lie alike from the first, as three in five or
-more, are believed up to four sigma of the prior: a lie at all heights looks like warm air, and to know better takes a
-sensor that measures height. A station keeps low heights right even then.
+measured time, and in every fourth second after the first minute, the votes are fitted anew by iterated reweighting
+with the prior 0 +- 100 m (or a station's QNH) and 0 +- 10 K. Nothing changes before three aircraft, and three fifths of
+all, agree. After the first minute the result moves no faster than weather does, and its sigma covers what it lags
+behind; so those who come to lie later cannot move it at once, and those who contradict each other not at all. Who lie
+alike from the first, as three in five or more, are believed up to four sigma of the prior: a lie at all heights looks
+like warm air, and to know better takes a sensor that measures height. A station keeps low heights right even then.
 
 One estimate for the picture. Pressure changes by about 1 hPa over 100 km, so its sigma grows by 8 m for each 100 km
 from the middle of the traffic it was learnt from, beyond that traffic's spread; within, the scatter of the votes shows
