@@ -35,15 +35,15 @@ SECONDS = 25.0
 # How long a tick takes is the machine's affair (tests/test_overload.py has the meter); here the ticks are counted.
 SCRIPTED = """
 import sys
-from adapters import cli, overload
+from adapters import cli
+from adapters.running import intake, overload
 def turned(self, busy_s, used, shed):
     self.turns = getattr(self, "turns", 0) + 1 if used else getattr(self, "turns", 0)
     self.level = 2 if 80 <= self.turns < 180 else 0
     return self.level
 class Scripted(overload.LoadMeter):
     turned = turned
-import adapters.running.intake
-adapters.running.intake.LoadMeter = Scripted
+intake.LoadMeter = Scripted
 sys.argv[0] = "vedette"
 cli.main()
 """
