@@ -13,6 +13,7 @@ import pytest
 from starlette.applications import Starlette
 
 from adapters.store import JournalError, verify
+from adapters.ui import watchlog
 from adapters.ui.access import Guard
 from adapters.ui.settings import UiFile
 from adapters.ui.watchlog import FILE, SPAN_S, WatchLog, changes
@@ -111,6 +112,24 @@ def test_a_disk_without_room_loses_one_note_and_not_the_log(tmp_path: Path, monk
     assert (log.problem, [line.words for line in log.lines(NOW_US + 3)]) == ("", ["before", "after"])
     log.close()
     assert (verify(tmp_path / FILE).entries, verify(tmp_path / FILE).problem) == (2, "")
+
+
+def test_a_full_log_refuses_a_note_with_the_cure_and_goes_on_when_it_was_put_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = opened(tmp_path)
+    log.note("J. Petraitis", "the last that has room", NOW_US)
+    monkeypatch.setattr(watchlog, "FILE_BYTES_MAX", (tmp_path / FILE).stat().st_size)
+    for _ in range(2):
+        with pytest.raises(JournalError, match=f"it is full .*Cure: stop the page, put {FILE} away"):
+            log.note("J. Petraitis", "one too many", NOW_US + 1)
+    assert verify(tmp_path / FILE).entries == 1
+    log.close()
+    (tmp_path / FILE).rename(tmp_path / "kept.jsonl")
+    again = opened(tmp_path)
+    again.note("A. Kalnins", "a new file", NOW_US + 2)
+    assert (verify(tmp_path / FILE).entries, verify(tmp_path / "kept.jsonl").problem) == (1, "")
+    again.close()
 
 
 def test_words_from_the_network_cannot_forge_a_line_of_the_text(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The watch log: what operators write for those who come after them, among what happened to alerts.
 
 Notes stand in `watch.jsonl` of the data folder, chained by hashes like the journal of alerts (`vedette journal` reads
-both); what happened to alerts is read from that journal. Nothing in it is ever changed: a wrong note gets another one.
+both); what happened to alerts is read from that journal. Nothing in it is ever changed: a wrong note gets another one,
+and nothing falls out of it: when it is full, notes are refused until somebody puts it away.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ FILE = "watch.jsonl"
 SCHEMA = "vedette.watch-note.v1"
 SPAN_S = 12 * 3600  # a watch and what went before it
 LINES_MAX = 500  # that a page is told, the newest
+FILE_BYTES_MAX = 64_000_000  # years of notes; a full log refuses the next one and says the cure
 
 
 class _Note(msgspec.Struct):
@@ -124,6 +126,9 @@ class WatchLog:
             if self.problem:
                 raise JournalError(self.problem)
             try:
+                if self._path.stat().st_size >= FILE_BYTES_MAX:
+                    full = f"it is full ({FILE_BYTES_MAX // 1_000_000} MB)"
+                    raise JournalError(f"{full}. Cure: stop the page, put {FILE} away and start it")
                 self._journal.append([msgspec.json.encode(said)])
             except (JournalError, OSError) as error:
                 self.problem = f"the watch log cannot be kept: {error}"
