@@ -15,11 +15,11 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from adapters.wire import Names, address, mode3a, number, rfc3339_column, text
+from adapters.wire import Names, address, mode3a, number, rfc3339, rfc3339_column, text
 from fusion import classes, geo
 from fusion.borders.outlook import Forecast
 from fusion.integrity import Reason
-from fusion.schema import F8, I8, US_PER_S, Assessment, Invalid, Tracks, TrackStatus
+from fusion.schema import F8, I8, US_PER_S, Alert, Assessment, Invalid, Tracks, TrackStatus
 
 _STATUS = [status.name.lower() for status in TrackStatus]
 _CLASS = classes.NAMES
@@ -183,6 +183,16 @@ def outline(row: Row, corners: int = 24) -> list[tuple[float, float]]:
         n * math.radians(row.lat_deg), n * math.radians(row.lon_deg), azimuth % (2.0 * math.pi), np.hypot(along, across)
     )
     return list(zip(np.degrees(lat).round(6).tolist(), np.degrees(lon).round(6).tolist(), strict=True))
+
+
+def facts(said: Alert) -> dict[str, Any]:
+    """What a map's reader is told of an alert beside its sentence, under our own names."""
+    return {
+        "id": said.id, "state": said.state, "severity": said.severity, "rule": said.rule, "track": said.track,
+        "near_state": said.near_state, "raised_time": rfc3339(said.raised_us), "identity": said.identity,
+        "identity_by": said.identity_by, "acknowledged_by": said.acknowledged_by, "mode": said.mode,
+        "simulated": said.simulated or None,
+    }  # fmt: skip
 
 
 def _words(index: NDArray[Any], words: tuple[str, ...] | list[str]) -> list[str | None]:

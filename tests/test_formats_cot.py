@@ -92,6 +92,9 @@ def test_what_is_simulated_says_so_in_every_field_that_a_person_sees() -> None:
     alert = cot.alert(replace(samples.alarm(), simulated=True, mode="exercise"), SITE, NOW_US)
     assert (alert.how, alert.callsign) == ("m-s", "SIM Alert 5:17")
     assert alert.remarks.startswith("SIMULATED. EXERCISE.")
+    exercise = replace(samples.alarm(), simulated=False, mode="exercise")
+    assert cot.alert(exercise, SITE, NOW_US).callsign == "EXERCISE Alert 5:17"
+    assert cot.track(told(mode="exercise"), SITE).callsign == "EXERCISE 5:17"
     assert cot.track(told(), SITE).how == "m-f"
     played = cot.track(told(**CIVIL), SITE, replayed=True)
     assert (played.how, played.callsign, played.remarks[:7]) == ("m-s", "REPLAY LTV01", "REPLAY.")

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from adapters.played import marks, prefix
 from adapters.rows import Told, ellipse
 from adapters.wire import MAX_PAYLOAD_BYTES, parse_time, rfc3339
 from fusion.schema import US_PER_S, Alert, Invalid
@@ -87,7 +88,7 @@ def track(told: Told, site: str, alert: Alert | None = None, replayed: bool = Fa
     kind, said = _type(told, alert)
     spread = ellipse(told)
     words = [
-        *_marks(told.simulated, told.mode, replayed),
+        *marks(told.simulated, told.mode, replayed),
         alert.sentence if alert is not None else "",
         said,
         f"Seen by {', '.join(told.sensors)}." if told.sensors and alert is None else "",
@@ -120,22 +121,12 @@ def track(told: Told, site: str, alert: Alert | None = None, replayed: bool = Fa
         hae_m=_number(told.height_m),
         ce_m=_number(told.sigma_horizontal_m) if spread is None else spread.major_m,
         le_m=_number(told.sigma_height_m),
-        callsign=_sign(told.simulated, replayed) + (told.callsign or told.id),
+        callsign=prefix(told.simulated, told.mode, replayed) + (told.callsign or told.id),
         course_deg=_number(told.course_deg),
         speed_mps=_number(told.speed_mps),
         remarks=" ".join(word for word in words if word),
         own=tuple((name, str(value)) for name, value in own.items() if value is not None),
     )
-
-
-def _marks(simulated: bool, mode: str, replayed: bool) -> tuple[str, ...]:
-    """What keeps anything played from passing for real, first of all words."""
-    marked = (("SIMULATED.", simulated), ("EXERCISE.", mode == "exercise"), ("REPLAY.", replayed))
-    return tuple(word for word, true in marked if true)
-
-
-def _sign(simulated: bool, replayed: bool) -> str:
-    return "SIM " if simulated else "REPLAY " if replayed else ""
 
 
 def _type(told: Told, alert: Alert | None) -> tuple[str, str]:
@@ -162,7 +153,7 @@ def alert(said: Alert, site: str, now_us: int, replayed: bool = False) -> Event:
     placed = math.isfinite(said.lat_rad) and math.isfinite(said.lon_rad)
     closed = said.state == "closed"
     words = [
-        *_marks(said.simulated, said.mode, replayed),
+        *marks(said.simulated, said.mode, replayed),
         f"Severity {said.severity}." if not closed else "Closed.",
         said.sentence,
         f"Acknowledged by {said.acknowledged_by}." if said.acknowledged_by else "",
@@ -185,7 +176,7 @@ def alert(said: Alert, site: str, now_us: int, replayed: bool = False) -> Event:
         stale_us=now_us + ALERT_STALE_US,
         lat_deg=round(math.degrees(said.lat_rad), 6) if placed else 0.0,
         lon_deg=round(math.degrees(said.lon_rad), 6) if placed else 0.0,
-        callsign=f"{_sign(said.simulated, replayed)}Alert {said.track}",
+        callsign=f"{prefix(said.simulated, said.mode, replayed)}Alert {said.track}",
         remarks=" ".join(word for word in words if word),
         linked=track_uid(site, said.track),
         emergency="Geo-fence Breached",

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from adapters.rows import Told, ellipse
+from adapters.played import prefix
+from adapters.rows import Told, ellipse, facts
 from adapters.wire import BAD_JSON, dump, reason_of, rfc3339
 from fusion.schema import US_PER_S, Alert, Invalid
 
@@ -51,10 +52,6 @@ def _graphics(colour: str, name: str, grounded: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _mark(said: Told | Alert, replayed: bool) -> str:
-    return "SIM " if said.simulated else "REPLAY " if replayed else "EXERCISE " if said.mode == "exercise" else ""
-
-
 def track(told: Told, alerted: bool = False, replayed: bool = False) -> dict[str, Any]:
     """The packet of a track.
 
@@ -63,7 +60,7 @@ def track(told: Told, alerted: bool = False, replayed: bool = False) -> dict[str
     """
     if told.lat_deg is None or told.lon_deg is None:
         raise Invalid("missing-field", f"place of track {told.id}")
-    name = _mark(told, replayed) + (told.callsign or told.id)
+    name = prefix(told.simulated, told.mode, replayed) + (told.callsign or told.id)
     colour = "alert" if alerted else "doubt" if told.contradicted else "civil" if told.cooperative else "own"
     said: dict[str, Any] = msgspec.to_builtins(told)
     packet: dict[str, Any] = {
@@ -98,20 +95,14 @@ def alert(said: Alert, replayed: bool = False) -> dict[str, Any]:
         return gone(f"alert.{said.id}")
     if not (math.isfinite(said.lat_rad) and math.isfinite(said.lon_rad)):
         raise Invalid("missing-field", f"place of alert {said.id}")
-    name = f"{_mark(said, replayed)}Alert {said.track}"
-    data = {
-        "id": said.id, "state": said.state, "severity": said.severity, "rule": said.rule, "track": said.track,
-        "near_state": said.near_state, "raised_time": rfc3339(said.raised_us), "identity": said.identity,
-        "identity_by": said.identity_by, "acknowledged_by": said.acknowledged_by, "mode": said.mode,
-        "simulated": said.simulated or None,
-    }  # fmt: skip
+    name = f"{prefix(said.simulated, said.mode, replayed)}Alert {said.track}"
     lon, lat = round(math.degrees(said.lon_rad), 6), round(math.degrees(said.lat_rad), 6)
     return {
         "id": f"alert.{said.id}",
         "name": name,
         "description": said.sentence.replace("&", "&amp;").replace("<", "&lt;"),  # it is HTML there
         "position": {"cartographicDegrees": [lon, lat, 0.0]},
-        "properties": {key: value for key, value in data.items() if value is not None and value != ""},
+        "properties": {key: value for key, value in facts(said).items() if value is not None and value != ""},
         **_graphics("alert", name, True),
     }
 

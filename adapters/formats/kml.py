@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from adapters.rows import Told, outline
+from adapters.played import prefix
+from adapters.rows import Told, facts, outline
 from adapters.wire import rfc3339
 from fusion.schema import Alert, Invalid
 
@@ -64,14 +65,10 @@ def _point(lat: float, lon: float, height_m: float | None) -> str:
     return f"<Point><altitudeMode>{mode}</altitudeMode><coordinates>{lon:.6f},{lat:.6f}{height}</coordinates></Point>"
 
 
-def _mark(said: Told | Alert, replayed: bool) -> str:
-    return "SIM " if said.simulated else "REPLAY " if replayed else "EXERCISE " if said.mode == "exercise" else ""
-
-
 def _track(told: Told, alerted: bool, replayed: bool) -> str:
     if told.lat_deg is None or told.lon_deg is None:
         raise Invalid("missing-field", f"place of track {told.id}")
-    name = _mark(told, replayed) + (told.callsign or told.id)
+    name = prefix(told.simulated, told.mode, replayed) + (told.callsign or told.id)
     style = "alert" if alerted else "doubt" if told.contradicted else "civil" if told.cooperative else "own"
     heading = (
         f"<Style><IconStyle><heading>{told.course_deg:.1f}</heading></IconStyle></Style>" if told.course_deg else ""
@@ -99,16 +96,10 @@ def _spread(told: Told) -> str:
 def _alert(said: Alert, replayed: bool) -> str:
     if not (math.isfinite(said.lat_rad) and math.isfinite(said.lon_rad)):
         return ""
-    data = {
-        "id": said.id, "state": said.state, "severity": said.severity, "rule": said.rule, "track": said.track,
-        "near_state": said.near_state, "raised_time": rfc3339(said.raised_us), "identity": said.identity,
-        "identity_by": said.identity_by, "acknowledged_by": said.acknowledged_by, "mode": said.mode,
-        "simulated": said.simulated or None,
-    }  # fmt: skip
-    name = f"{_mark(said, replayed)}Alert {said.track}, severity {said.severity}"
+    name = f"{prefix(said.simulated, said.mode, replayed)}Alert {said.track}, severity {said.severity}"
     return (
         f'<Placemark id="alert.{_text(said.id)}"><name>{_text(name)}</name><description>{_text(said.sentence)}'
-        f"</description><TimeStamp><when>{rfc3339(said.t_us)}</when></TimeStamp><styleUrl>#alert</styleUrl>{_data(data)}"
+        f"</description><TimeStamp><when>{rfc3339(said.t_us)}</when></TimeStamp><styleUrl>#alert</styleUrl>{_data(facts(said))}"
         f"{_point(math.degrees(said.lat_rad), math.degrees(said.lon_rad), None)}</Placemark>"
     )
 

@@ -42,6 +42,7 @@ from sapient_msg.bsi_flex_335_v2_0.sapient_message_pb2 import SapientMessage
 from sapient_msg.bsi_flex_335_v2_0.status_report_pb2 import StatusReport
 from sapient_msg.bsi_flex_335_v2_0.velocity_pb2 import SPEED_UNITS_MS
 
+from adapters.played import MARKS, marks
 from adapters.rows import Told
 from adapters.ulids import alert_id, object_id, of_ulid, ulid
 from adapters.wire import EARLIEST_US, LATEST_US, Decoded, stand
@@ -54,7 +55,6 @@ _HEAD = 4
 # Errors of a place are in the units of its numbers, degrees: of a sigma this is good to a hundredth.
 DEGREE_M = 111_320.0
 UNBELIEVED_M = 50_000.0  # a sigma beyond: somebody wrote metres where degrees belong
-_MARKS = ("SIMULATED.", "EXERCISE.", "REPLAY.")  # what begins so is not of the sky
 LOST = "lost"  # state of an object that is no more
 # The classes of Flex 335 that ours are; a class that has none there is told by our own word.
 _CLASSES = {
@@ -141,11 +141,11 @@ def _stamp(us: int) -> Timestamp:
     return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1_000)
 
 
-def _said(node: Node, us: int, marks: Sequence[str] = (), **content: Message) -> SapientMessage:
+def _said(node: Node, us: int, marked: Sequence[str] = (), **content: Message) -> SapientMessage:
     parts: dict[str, Any] = dict(content)
     message = SapientMessage(timestamp=_stamp(us), node_id=node.id, **parts)
-    if marks:
-        message.additional_information = " ".join(marks)
+    if marked:
+        message.additional_information = " ".join(marked)
     return message
 
 
@@ -244,12 +244,6 @@ def goodbye(node: Node, us: int) -> SapientMessage:
     message = status(node, us, True, True)
     message.status_report.system = StatusReport.SYSTEM_GOODBYE
     return message
-
-
-def marks(simulated: bool, mode: str, replayed: bool) -> tuple[str, ...]:
-    """What keeps anything played from passing for real."""
-    true = (simulated, mode == "exercise", replayed)
-    return tuple(word for word, so in zip(_MARKS, true, strict=True) if so)
 
 
 def _place(lat_deg: float, lon_deg: float, height_m: float | None = None) -> Location:
@@ -420,7 +414,7 @@ def plot(message: SapientMessage, spec: SensorSpec, rx_us: int) -> Decoded:
     t_us = message.timestamp.seconds * 1_000_000 + message.timestamp.nanos // 1_000
     if not EARLIEST_US <= t_us < LATEST_US:  # it may be beyond 64 bits
         raise Invalid("bad-time", "not between the years 2000 and 2100")
-    if message.additional_information.startswith(_MARKS):
+    if message.additional_information.startswith(MARKS):
         raise Invalid("played", message.additional_information[:60])
     columns: dict[str, float]
     if report.HasField("location"):

@@ -25,6 +25,7 @@ from adapters.outlets.held import Held
 from adapters.outlets.listener import Listener
 from adapters.outlets.numbering import NONE, Numbers
 from adapters.outlets.systemtracks import Sender, ended_tracks, system_tracks
+from adapters.played import marks
 from adapters.rows import Told
 from fusion.schema import Alert, Health
 
@@ -91,7 +92,7 @@ class Teller:
 
     def _is_played(self, said: Alert | Told) -> bool:
         """Of a simulation, an exercise or a replay: it must not pass for real."""
-        return said.simulated or said.mode == "exercise" or self._replayed
+        return bool(marks(said.simulated, said.mode, self._replayed))
 
     def _end_alert(self, name: str, t_us: int) -> None:
         last = self._open.pop(name, None)

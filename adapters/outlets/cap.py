@@ -28,6 +28,7 @@ from adapters.outlets.geojson import replace_file
 from adapters.outlets.held import NO_LONGER_HELD, Held
 from adapters.outlets.listener import Listener
 from adapters.outlets.reach import Reach, polygon
+from adapters.played import marks
 from adapters.rows import Told
 from fusion.schema import US_PER_S, Alert, Invalid
 
@@ -163,7 +164,7 @@ class Drafter:
             level,
             "en",  # as the sentences of alerts are
             self._wanted.sender_name,
-            " ".join((*marks(said, replayed), said.sentence)),
+            " ".join((*marks(said.simulated, said.mode, replayed), said.sentence)),
             t_us + round(LASTS_S * US_PER_S),
             areas,
             (("vedette.severity", str(said.severity)), ("vedette.rule", said.rule), ("vedette.track", said.track)),
@@ -200,12 +201,6 @@ def status_of(wanted: Status, said: Alert, replayed: bool) -> Status:
     if said.simulated or replayed:
         return "Test"
     return "Exercise" if said.mode == "exercise" else wanted
-
-
-def marks(said: Alert, replayed: bool) -> tuple[str, ...]:
-    """What keeps anything played from passing for real, first of all words."""
-    marked = (("SIMULATED.", said.simulated), ("EXERCISE.", said.mode == "exercise"), ("REPLAY.", replayed))
-    return tuple(word for word, true in marked if true)
 
 
 def _is_news(before: Draft, now: Draft, told: Told) -> bool:

@@ -27,6 +27,7 @@ from adapters.formats import sapient
 from adapters.formats.sapient import Node
 from adapters.outlets.held import NO_LONGER_HELD, Held
 from adapters.outlets.listener import Listener
+from adapters.played import marks
 from adapters.rows import Told
 from fusion.schema import Alert, Invalid
 
@@ -229,7 +230,7 @@ class SapientOutlet:
         return octets
 
     def _is_kept_back(self, simulated: bool, mode: str, held: Held) -> bool:
-        kept = not self._played and bool(sapient.marks(simulated, mode, held.replayed))
+        kept = not self._played and bool(marks(simulated, mode, held.replayed))
         self.kept_back += kept
         return kept
 
