@@ -72,7 +72,7 @@ class _Written:
     """What was drafted of one alert."""
 
     count: int = 0
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)  # the newest, as many as a draft may refer to
     last: Draft | None = None
 
 
@@ -88,7 +88,7 @@ class Drafter:
         self.taken(name, count)
         found = self._written[name]
         found.last = None if is_end(draft) else draft
-        found.sent = [] if is_end(draft) else [*found.sent, draft.id]
+        found.sent = [] if is_end(draft) else [*found.sent, draft.id][-MOST_REFERENCES:]
 
     def taken(self, name: str, count: int) -> None:
         """A number that is not to be given again, whatever stands under it: a person may have written there."""
@@ -125,7 +125,7 @@ class Drafter:
             id=self._sent(name, one.count + 1, t_us),
             type="Cancel" if cancelled else "Update",
             level="clear",
-            references=tuple(one.sent[-MOST_REFERENCES:]),
+            references=tuple(one.sent),
             description=why or "The alert has ended.",
             expires_us=t_us + round(LASTS_S * US_PER_S),
         )
@@ -160,7 +160,7 @@ class Drafter:
             status_of(self._wanted.status, said, replayed),
             "Alert" if before.last is None else "Update",
             self.incident(said.id),
-            tuple(before.sent[-MOST_REFERENCES:]),
+            tuple(before.sent),
             level,
             "en",  # as the sentences of alerts are
             self._wanted.sender_name,
