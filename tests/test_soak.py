@@ -31,7 +31,14 @@ HERE = ("tests.soakpieces",)
 
 def record(piece: str, code: str = "c0de", **more: Any) -> state.Record:
     made = state.Record(
-        "numbers", piece, code, "abc1234", "a machine", "2026-11-26T10:00:00Z", 30.0, {"sum": float(piece)}
+        "numbers",
+        piece,
+        code,
+        "abc1234",
+        "a machine",
+        "2026-11-26T10:00:00Z",
+        30.0,
+        {"sum": float(piece) if piece.isdecimal() else 0.0},
     )
     return replace(made, **more)
 
@@ -88,11 +95,21 @@ def test_what_is_kept_comes_back_and_other_code_does_not_count(tmp_path: Path) -
     state.keep(tmp_path, record("1"))
     state.keep(tmp_path, record("2", code="0ld"))
     state.keep(tmp_path, record("9"))  # no piece of the campaign any more
-    (tmp_path / "numbers" / "3.json").write_text('{"torn', encoding="utf-8")
+    with (tmp_path / "numbers.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"torn')
     assert state.kept(tmp_path, CAMPAIGNS[0], "c0de") == {"1": record("1")}
     assert list(state.kept(tmp_path, CAMPAIGNS[0], "")) == ["1", "2"]
     state.keep(tmp_path, record("2"))
     assert list(state.kept(tmp_path, CAMPAIGNS[0], "c0de")) == ["1", "2"]
+    assert state.kept(tmp_path, CAMPAIGNS[0], "")["2"].code == "c0de", "the last counts"
+    assert len((tmp_path / "numbers.jsonl").read_text(encoding="utf-8").splitlines()) == 5, "and the others stay"
+
+
+def test_a_long_list_is_told_as_ranges() -> None:
+    pieces = ("1", "2", "3", "7", "track 1", "met 1", "track 2", "met 2", "track 4", "alone")
+    campaign = replace(CAMPAIGNS[0], pieces=(*pieces, "9"))
+    told = shown(*(record(piece, counts={"sum": 1.0}) for piece in pieces), campaign=campaign)
+    assert "- run: 1 to 3, 7, track 1 to 2, 4, met 1 to 2, alone\n- not run: 9\n" in told
 
 
 def test_code_is_all_that_decides_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,15 +90,20 @@ def _details(one: Standing) -> list[str]:
 
 
 def _names(pieces: Sequence[str]) -> str:
-    """Seeds that follow each other as a range, names one by one."""
-    out: list[str] = []
-    start = last = None
+    """Names in their order; what is numbered (`7`, `track 7`) as ranges under its name."""
+    numbers: dict[str, list[int]] = {}
     for piece in pieces:
-        number = int(piece) if piece.isdecimal() else None
-        if number is not None and last is not None and number == last + 1:
-            out[-1] = f"{start} to {number}"
+        name, _, last = piece.rpartition(" ")
+        numbered = last.isdecimal()
+        numbers.setdefault(name if numbered else piece, []).extend([int(last)] if numbered else [])
+    return ", ".join(f"{name} {_ranges(of)}".strip() for name, of in numbers.items())
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
         else:
-            out.append(piece)
-            start = number
-        last = number
-    return ", ".join(out)
+            runs.append([number])
+    return ", ".join(" to ".join(map(str, run)) for run in runs)

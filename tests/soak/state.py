@@ -1,4 +1,8 @@
-"""What has run: one small file a piece, under the code that it ran on. Written whole or not at all."""
+"""What has run: one file a campaign, one line for each time that a piece ended, under the code that it ran on.
+
+Lines are only ever added: what failed once can be read although it passed later. The files are committed beside the
+page, so that a campaign goes on, on another machine, where this one stopped.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,19 @@ import hashlib
 import json
 import math
 import os
+import re
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from tests.conftest import ROOT
 from tests.soak.campaign import Campaign, Counts
 
-FOLDER = ROOT / "var" / "soak"
+FOLDER = ROOT / "docs" / "soak"
 CODE = ("fusion", "adapters", "replay", "tests", "config", "pyproject.toml", "constraints.txt")
+RESULT = r" docs/soak(\.md|/.*)?$"  # in a line of git status: what we write ourselves
 MAX_WORDS = 300
 
 
@@ -48,7 +55,7 @@ def code() -> str:
 def commit() -> str:
     """The commit, and whether that is all; "no commit" outside of a repository."""
     head = _git("rev-parse", "--short=9", "HEAD")
-    changed = [line for line in _git("status", "--porcelain").splitlines() if not line.endswith("docs/soak.md")]
+    changed = [line for line in _git("status", "--porcelain").splitlines() if not re.search(RESULT, line)]
     return (head or "no commit") + (" with changes" if changed else "")
 
 
@@ -61,29 +68,37 @@ def _git(*words: str) -> str:
 
 
 def keep(folder: Path, record: Record) -> None:
-    """Put it in place of an older one."""
-    path = _path(folder, record.campaign, record.piece)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{os.getpid()}")
-    new.write_text(json.dumps(asdict(record)), encoding="utf-8")
-    new.replace(path)
+    """Add it. One write, so that several soaks may run beside each other; a torn line costs that line only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    line = json.dumps({"piece": record.piece, **asdict(record)})
+    with _path(folder, record.campaign).open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        torn = size > 0 and not _ends_a_line(file, size)
+        file.write(b"\n" * torn + line.encode() + b"\n")
+
+
+def _ends_a_line(file: BinaryIO, size: int) -> bool:
+    file.seek(size - 1)
+    return file.read(1) == b"\n"
 
 
 def kept(folder: Path, campaign: Campaign, of_code: str) -> dict[str, Record]:
-    """What is kept of the pieces that the campaign has now, in their order; `of_code` "" takes any code."""
-    found = {}
-    for piece in campaign.pieces:
-        try:
-            record = Record(**json.loads(_path(folder, campaign.name, piece).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue  # never run, or written by another version of this file
-        if of_code in ("", record.code):
-            found[piece] = record
-    return found
+    """The last that is kept of each piece that the campaign has now, in their order; `of_code` "" takes any code."""
+    path = _path(folder, campaign.name)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found = {record.piece: record for record in map(_read, lines) if record and of_code in ("", record.code)}
+    return {piece: found[piece] for piece in campaign.pieces if piece in found}
 
 
-def _path(folder: Path, campaign: str, piece: str) -> Path:
-    return folder / quote(campaign, safe="") / f"{quote(piece, safe='')}.json"
+def _read(line: str) -> Record | None:
+    try:
+        return Record(**json.loads(line))
+    except (ValueError, TypeError):
+        return None  # torn, or written by another version of this file
+
+
+def _path(folder: Path, campaign: str) -> Path:
+    return folder / f"{quote(campaign, safe='')}.jsonl"
 
 
 def checked(counts: object) -> Counts:
