@@ -46,7 +46,7 @@ REJECT_REASONS = (
     "length future unknown-topic unknown-command bad-time too-many-plots simulated outside-area"
 ).split()
 # What the memory of flights lets go where it is full, and why a report of a person is refused after the door.
-GIVEN_UP = ("searches", "new_tracks", "trail_pages", "ledger_entries")
+GIVEN_UP = ("searches", "new_tracks", "trail_pages", "ledger_entries", "message_numbers")
 REPORT_REASONS = ("overload", "id-used", "future", "outside-area")
 BIAS_PARAMETERS = ("range_m", "range_gain", "azimuth_rad", "elevation_rad", "time_s", "pressure_height_m")
 HEALTH_STATES = ("never", "ok", "stale", "degraded", "off")
@@ -345,7 +345,7 @@ def _recording(now: Recording) -> Iterable[Metric]:
 
 
 def _memory(given_up: Sequence[int], reports: Mapping[str, int]) -> Iterable[Metric]:
-    text = "What was remembered of flights and gave way to something that matters more."
+    text = "What was remembered and gave way to something that matters more, and numbered messages that never came."
     gave_way = CounterMetricFamily("vedette_memory_given_up", text, labels=["class"])
     for name, count in zip(GIVEN_UP, given_up, strict=True):
         gave_way.add_metric([name], count)

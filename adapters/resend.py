@@ -2,11 +2,15 @@
 
 A broker that took a message may die with it, and no setting of a broker cures that. So whoever numbers its messages
 keeps each until the service's watermark (`in/{sensor}/watermark`) covers its number, and sends again what it does not
-cover for longer than it usually takes: at most `window` messages at once, after a pause that doubles while
-nothing moves. Before the first watermark of this start there may be no service at all: then the pause is the longest.
-What lies before the first number of a watermark does not wait for a standstill: the service goes on without it, and
-would never ask. The newest of it goes first, since a watermark grows downwards from there; its pauses double until it
-does. What arrives twice falls at the service by (sensor, boot, seq).
+cover for longer than it usually takes, at most `window` messages at once:
+
+- What is higher than all that the service has heard waits for a standstill, and its pauses double until the watermark
+  rises. Before the first watermark of this start there may be no service at all: then the pause is the longest.
+- What is lower than something that the service has heard is lost, or was before its time: the service goes on without
+  it, and no standstill would ever tell. Each such message has pauses of its own, which double. The newest goes first:
+  what the service refuses for ever holds up nothing else.
+
+What arrives twice falls at the service by (sensor, boot, seq).
 
 Room is bounded: the oldest message of the sensor that holds most falls, counted as `fell`; what is older than `keep_s`
 falls too, since the service would find it too late for anything. This file knows no clock and no broker.
@@ -14,10 +18,13 @@ falls too, since the service would find it too late for anything. This file know
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from adapters.broker import Outgoing
+from fusion.numbers import Run
 
 Number = tuple[int, int]  # boot, seq
 
@@ -40,6 +47,7 @@ class _Kept:
     message: Outgoing
     first_s: float  # when it was sent first ...
     last_s: float  # ... and last
+    pause_s: float  # until it may be sent again
 
 
 def _turn(item: _Kept) -> tuple[float, int, int]:
@@ -65,13 +73,27 @@ class _Pace:
         return True
 
 
+class _Told:
+    """What a watermark says is fused."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        rising = sorted(runs)
+        self._first = [(run.boot, run.first) for run in rising]
+        self._last = [(run.boot, run.last) for run in rising]
+        self.highest: Number = max(self._last, default=(-1, 0))
+
+    def __contains__(self, number: Number) -> bool:
+        at = bisect_right(self._first, number) - 1
+        return at >= 0 and number <= self._last[at]
+
+
 @dataclass(slots=True)
 class _Sensor:
     boot: int = -1  # of the newest message
     kept: deque[_Kept] = field(default_factory=deque)  # in order of sending
-    first: Number = (-1, 0)  # of the newest watermark: the service goes on without what is before it
-    after: _Pace = field(default_factory=_Pace)  # of what a watermark will reach
-    before: _Pace = field(default_factory=_Pace)  # of what it has passed over
+    told: _Told = field(default_factory=lambda: _Told(()))  # by the newest watermark
+    ahead: _Pace = field(default_factory=_Pace)  # of what is higher than all that is told
+    passed_s: float = 0.0  # until then nothing more is sent again of what is lower
 
 
 class Unfused:
@@ -92,9 +114,11 @@ class Unfused:
         """A message of this number was handed to the broker."""
         mine = self._sensors.setdefault(sensor, _Sensor())
         mine.boot = number[0]
+        if number in mine.told:  # its watermark was quicker than its acknowledgement
+            return
         if not mine.kept:
-            self._moved(mine, now_s)
-        mine.kept.append(_Kept(number, message, now_s, now_s))
+            mine.ahead.begin(now_s, self._pause_s())
+        mine.kept.append(_Kept(number, message, now_s, now_s, self.params.patience_s))
         self._count += 1
         self._bytes += len(message.payload)
         while self._count > self.params.keep_messages or self._bytes > self.params.keep_bytes:
@@ -102,25 +126,24 @@ class Unfused:
             self._drop(self._sensors[most])
             self.fell += 1
 
-    def heard(self, now_s: float, sensor: str, boot: int, seq: int, first_seq: int = 0) -> None:
-        """The service has fused everything of this start from `first_seq` to `seq`."""
+    def heard(self, now_s: float, sensor: str, runs: Sequence[Run]) -> None:
+        """The service has fused everything of these runs."""
         mine = self._sensors.get(sensor)
         if mine is None:
             return
-        if boot == mine.boot and not self.is_heard:
+        if not self.is_heard and any(run.boot == mine.boot for run in runs):
             self.is_heard = True
             for each in self._sensors.values():
-                self._moved(each, now_s)
-        fused = range(first_seq, seq + 1)
-        rest = deque(item for item in mine.kept if item.number[0] != boot or item.number[1] not in fused)
-        if len(rest) < len(mine.kept):
-            self._count -= len(mine.kept) - len(rest)
-            self._bytes += sum(len(k.message.payload) for k in rest) - sum(len(k.message.payload) for k in mine.kept)
-            mine.kept = rest
-            mine.after.begin(now_s, self._pause_s())
-        if boot == mine.boot and mine.first != (boot, first_seq):  # it began, or came down to what was sent again
-            mine.first = boot, first_seq
-            mine.before.begin(now_s, self._pause_s())
+                each.ahead.begin(now_s, self._pause_s())
+        told, rest = _Told(runs), deque[_Kept]()
+        for item in mine.kept:
+            if item.number in told:
+                self._forget(item)
+            else:
+                rest.append(item)
+        if len(rest) < len(mine.kept) and told.highest != mine.told.highest:
+            mine.ahead.begin(now_s, self._pause_s())
+        mine.kept, mine.told = rest, told
 
     def due(self, now_s: float) -> list[Outgoing]:
         """What is to be sent again now, in order of sensor and number."""
@@ -136,27 +159,27 @@ class Unfused:
         return messages
 
     def _due_of(self, mine: _Sensor, now_s: float) -> list[Outgoing]:
-        before = mine.before.take(now_s, self.params.most_pause_s)
-        after = mine.after.take(now_s, self.params.most_pause_s)
-        if not (before or after):
-            return []
-        old = [item for item in mine.kept if now_s - item.last_s >= self.params.patience_s]
-        passed = sorted((item for item in old if item.number < mine.first), key=_turn)
-        ahead = [item for item in old if item.number >= mine.first]
-        chosen = passed[: self.params.window] if before else []
-        chosen += ahead[: self.params.window - len(chosen)] if after else []
+        chosen: list[_Kept] = []
+        if now_s >= mine.passed_s:
+            passed = (k for k in mine.kept if k.number < mine.told.highest and now_s - k.last_s >= k.pause_s)
+            chosen = sorted(passed, key=_turn)[: self.params.window]
+            if chosen:
+                mine.passed_s = now_s + self.params.patience_s
+        if mine.ahead.take(now_s, self.params.most_pause_s):
+            old_s = now_s - self.params.patience_s
+            ahead = [k for k in mine.kept if k.number > mine.told.highest and k.last_s <= old_s]
+            chosen += ahead[: self.params.window - len(chosen)]
         for item in chosen:
             item.last_s = now_s
+            item.pause_s = min(2.0 * item.pause_s, self.params.most_pause_s)
         return [item.message for item in sorted(chosen, key=lambda item: item.number)]
-
-    def _moved(self, mine: _Sensor, now_s: float) -> None:
-        mine.after.begin(now_s, self._pause_s())
-        mine.before.begin(now_s, self._pause_s())
 
     def _pause_s(self) -> float:
         return self.params.patience_s if self.is_heard else self.params.most_pause_s
 
     def _drop(self, mine: _Sensor) -> None:
-        gone = mine.kept.popleft()
+        self._forget(mine.kept.popleft())
+
+    def _forget(self, item: _Kept) -> None:
         self._count -= 1
-        self._bytes -= len(gone.message.payload)
+        self._bytes -= len(item.message.payload)

@@ -49,6 +49,7 @@ from fusion.cases.record import (
 )
 from fusion.claims.gnss import Interference
 from fusion.geo import enu_axes
+from fusion.numbers import Run
 from fusion.schema import (
     F8,
     US_PER_S,
@@ -485,8 +486,8 @@ def _outputs() -> tuple[Sample, ...]:
                lambda: interference.encode(
                    Interference(3, "open", NOW_US - 95 * US_PER_S, NOW_US, float(np.radians(54.62)),
                                 float(np.radians(22.91)), 84_000.0, 11, 13, 12), NAMES.site, 4717)),
-        Sample("in/R1/watermark", "Vedette", "QoS 1, retained", "how far it has got with this sensor without a gap",
-               lambda: mark.encode("R1", 3, 1234)),
+        Sample("in/R1/watermark", "Vedette", "QoS 1, retained", "which messages of this sensor need not be sent again",
+               lambda: mark.encode("R1", [Run(3, 17, 1234), Run(3, 5, 9)])),
         Sample("status", "Vedette", "QoS 1, retained, last will", "is the service there, and how is it",
                lambda: status.encode(_status())),
     )  # fmt: skip

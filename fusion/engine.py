@@ -28,7 +28,8 @@ from fusion.coverage import Coverage
 from fusion.health import SensorWatch
 from fusion.identity import assess
 from fusion.incidents import Heard, IncidentParams, Incidents
-from fusion.order import Order, Run
+from fusion.numbers import Run
+from fusion.order import Order
 from fusion.redlines.alerts import Watch
 from fusion.redlines.crowds import Crowds
 from fusion.redlines.declared import Declared
@@ -182,9 +183,9 @@ class Engine:
         """Every alert not closed, in order of raising: re-published after a reconnect."""
         return self.watch.open_alerts()
 
-    def contiguous(self, sensor: str) -> Run:
-        """The numbered messages of this sensor that were fused without a gap."""
-        return self.order.contiguous(sensor)
+    def fused(self, sensor: str) -> tuple[Run, ...]:
+        """The numbered messages of this sensor that were fused, as runs."""
+        return self.order.fused(sensor)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that can change a later answer, between two ticks."""

@@ -4,24 +4,20 @@
 `drain` hands out everything stored, sorted by (time, sensor, boot, seq), without what is too late to be fused.
 Arrival order between two drains cannot change the answer.
 
-Memory is bounded: the numbers seen are kept as runs, at most `MAX_RUNS` per start of a sensor (past that the oldest
-gap is given up: what would still fill it counts as a duplicate) and for the newest `MAX_BOOTS` starts of each sensor
-(anything from an older start counts as a duplicate). What is stored between two drains is bounded by the caller, who
+Memory is bounded: of the numbers seen by fusion/numbers.py, of what is stored between two drains by the caller, who
 drains every tick and whose inbox is bounded.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from fusion.numbers import Numbers, Run
 from fusion.schema import Plots, take
 
-MAX_RUNS = 1_024
-MAX_BOOTS = 4
 NEVER_US = -(2**62)
 
 
@@ -43,50 +39,6 @@ class Drained:
     late: int
 
 
-class Run(NamedTuple):
-    """Every message of one start of a sensor from `first` to `seq` went through a drain; -1: none was numbered."""
-
-    boot: int = -1
-    seq: int = -1
-    first: int = -1
-
-
-@dataclass(slots=True)
-class _Numbers:
-    """Message numbers seen from one start of one sensor, as disjoint runs [first, last] in rising order."""
-
-    anchor: int  # the number seen first: contiguity is counted from there
-    first: list[int] = field(default_factory=list)
-    last: list[int] = field(default_factory=list)
-
-    def add(self, seq: int) -> bool:
-        """Note a number; False when it was there."""
-        at = bisect_right(self.first, seq)
-        if at > 0 and seq <= self.last[at - 1]:
-            return False
-        joins_left = at > 0 and self.last[at - 1] == seq - 1
-        joins_right = at < len(self.first) and self.first[at] == seq + 1
-        if joins_left and joins_right:
-            self.last[at - 1] = self.last[at]
-            del self.first[at], self.last[at]
-        elif joins_left:
-            self.last[at - 1] = seq
-        elif joins_right:
-            self.first[at] = seq
-        else:
-            self.first.insert(at, seq)
-            self.last.insert(at, seq)
-            if len(self.first) > MAX_RUNS:
-                self.last[0] = self.last[1]
-                del self.first[1], self.last[1]
-        return True
-
-    def contiguous(self, boot: int) -> Run:
-        """The numbers around the anchor of which none is missing."""
-        at = bisect_right(self.first, self.anchor) - 1
-        return Run(boot, self.last[at], self.first[at])
-
-
 class Order:
     """Holds what came since the last tick. Times in microseconds of the sensors' clocks."""
 
@@ -95,8 +47,9 @@ class Order:
         self.future_us = future_us
         self._newest_us = NEVER_US
         self._stored: list[Plots] = []
-        self._numbers: dict[str, list[tuple[int, _Numbers]]] = {}  # per sensor, boots in rising order
-        self._fused: dict[str, Run] = {}
+        self._numbers: dict[str, Numbers] = {}
+        self._touched: dict[str, None] = {}  # sensors with numbers since the last drain
+        self._turn = 0  # drains so far
 
     def admit(self, batch: Plots) -> Admission:
         """Store a batch for the next drain.
@@ -137,57 +90,47 @@ class Order:
             newest_us = max(newest_us, int(np.maximum.reduce(fresh.t_us)))
         self._newest_us = newest_us
         self._stored = []
-        for sensor, boots in self._numbers.items():
-            boot, numbers = boots[-1]
-            self._fused[sensor] = numbers.contiguous(boot)
+        for sensor in self._touched:
+            self._numbers[sensor].settle(self._turn)
+        self._touched.clear()
+        self._turn += 1
         return Drained(batches, used, late)
 
-    def contiguous(self, sensor: str) -> Run:
-        """What was drained without a gap of the sensor's newest start, around the number that was seen first.
+    @property
+    def given_up(self) -> int:
+        """Numbers of messages that count as heard and never were."""
+        return sum(numbers.given_up for numbers in self._numbers.values())
 
-        What has lower numbers was before our time, or is lost on its way: whoever sent it knows which.
-        """
-        return self._fused.get(sensor, Run())
+    def fused(self, sensor: str) -> tuple[Run, ...]:
+        """What was drained of a sensor's numbered messages, as `Numbers.told`; () when there were none."""
+        numbers = self._numbers.get(sensor)
+        return numbers.told if numbers is not None else ()
 
     def snapshot(self) -> dict[str, object]:
         """Everything that can change a later answer, as plain values (batches are immutable and shared)."""
-        numbers = {
-            sensor: [(boot, seen.anchor, list(seen.first), list(seen.last)) for boot, seen in boots]
-            for sensor, boots in sorted(self._numbers.items())
-        }
         return {
             "newest_us": self._newest_us,
             "stored": list(self._stored),
-            "numbers": numbers,
-            "fused": {sensor: tuple(run) for sensor, run in sorted(self._fused.items())},
+            "numbers": {sensor: numbers.snapshot() for sensor, numbers in sorted(self._numbers.items())},
+            "touched": sorted(self._touched),
+            "turn": self._turn,
         }
 
     def restore(self, state: dict[str, object]) -> None:
         """Go on from `snapshot`."""
-        newest_us, stored, numbers, fused = (state[k] for k in ("newest_us", "stored", "numbers", "fused"))
-        assert isinstance(newest_us, int) and isinstance(stored, list)
-        assert isinstance(numbers, dict) and isinstance(fused, dict)
-        self._newest_us = newest_us
+        newest_us, stored, numbers, touched, turn = (
+            state[k] for k in ("newest_us", "stored", "numbers", "touched", "turn")
+        )
+        assert isinstance(newest_us, int) and isinstance(stored, list) and isinstance(turn, int)
+        assert isinstance(numbers, dict) and isinstance(touched, list)
+        self._newest_us, self._turn = newest_us, turn
         self._stored = list(stored)
-        self._numbers = {
-            sensor: [(boot, _Numbers(anchor, list(first), list(last))) for boot, anchor, first, last in boots]
-            for sensor, boots in numbers.items()
-        }
-        self._fused = {sensor: Run(*run) for sensor, run in fused.items()}
+        self._numbers = {sensor: Numbers.restored(kept) for sensor, kept in numbers.items()}
+        self._touched = dict.fromkeys(touched)
 
     def _new(self, sensor: str, boot: int, seq: int) -> bool:
-        boots = self._numbers.setdefault(sensor, [])
-        for known, numbers in boots:
-            if known == boot:
-                return numbers.add(seq)
-        if len(boots) == MAX_BOOTS and boot < boots[0][0]:
-            return False
-        numbers = _Numbers(seq)
-        numbers.add(seq)
-        boots.append((boot, numbers))
-        boots.sort(key=lambda pair: pair[0])
-        del boots[:-MAX_BOOTS]
-        return True
+        self._touched[sensor] = None
+        return self._numbers.setdefault(sensor, Numbers()).add(boot, seq, self._turn)
 
 
 def _sorted(stored: list[Plots]) -> list[tuple[int, Plots]]:

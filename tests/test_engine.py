@@ -124,9 +124,9 @@ def test_rejected_plots_of_a_message_are_counted_beside_the_valid_ones(scene: tu
     batch = plots("R1", PlotKind.POLAR, shipped.START_US, np.empty(0, np.int64), boot=1, seq=0)
     engine.feed(batch, {"out-of-range": 3})
     assert (engine.counters.received, engine.counters.used) == (3, 0)
-    assert engine.contiguous("R1") == (-1, -1, -1)  # before the tick nothing is promised
+    assert engine.fused("R1") == ()  # before the tick nothing is promised
     engine.tick(shipped.START_US + shipped.TICK_US)
-    assert engine.contiguous("R1") == (1, 0, 0)
+    assert engine.fused("R1") == ((1, 0, 0),)
     engine.feed(replace(batch, seq=1))
     assert (engine.counters.received, engine.counters.used) == (4, 1)
 

@@ -30,6 +30,7 @@ from adapters.formats import (
     watermark,
 )
 from adapters.samples import crowd, happened, passages, reported, sought
+from fusion.numbers import Run
 from fusion.schema import Frame, Invalid, Met, SensorKind, SensorSpec, SensorStatus
 from tests.samples import ADSB, AIRCRAFT, GOOD, ORDER, RADAR, T_US, feed, message
 from tests.scene import NAMES, table
@@ -61,7 +62,7 @@ DECODERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "met": (lambda p: met.decode(p, RADAR, 5), met.encode(Met("R1", 5, T_US, 1000.5))),
     "status": (lambda p: sensorstatus.decode(p, RADAR, 5), sensorstatus.encode(SensorStatus("R1", 5, T_US, "ok", "x"))),
     "clock": (clock.decode, clock.encode(T_US)),
-    "watermark": (watermark.decode, watermark.encode("R1", 1, 2)),
+    "watermark": (watermark.decode, watermark.encode("R1", [Run(1, 1, 2), Run(1, 0, 0)])),
     "command": (lambda p: command.decode(p, "identify", 5), command.encode(ORDER)),
     "envelope": (
         lambda p: command.decode(p, "identify", 5),

@@ -16,6 +16,7 @@ from adapters.envelope import enveloped
 from adapters.formats import clock, command, met, plots, readsb, sensorstatus, watermark
 from adapters.modes.accuracies import SIGMA_BY_NACP_M
 from fusion import schema
+from fusion.numbers import MAX_RUNS, Run
 from fusion.schema import Answer, Command, Frame, Met, PlotKind, Plots, SensorStatus
 from tests.samples import ADSB, AIRCRAFT, BEARING, GOOD, ORDER, RADAR, T_US, feed, message, reason
 
@@ -345,10 +346,18 @@ def test_a_sensor_status_reads_back() -> None:
 
 def test_a_tick_and_a_watermark_read_back() -> None:
     assert clock.decode(clock.encode(T_US + 1)) == T_US + 1
-    assert watermark.decode(watermark.encode("R1", 3, 77, 5)) == ("R1", 3, 77, 5)
-    assert b"first_seq" not in watermark.encode("R1", 3, 77)  # as those have always read it who know no such thing
-    assert watermark.decode(watermark.encode("R1", 3, 77)) == ("R1", 3, 77, 0)
-    assert watermark.decode(watermark.encode("R1", -1, 77)) == ("R1", 0, 77, 0)
+    runs = [Run(3, 5, 77), Run(3, 80, 81), Run(2, 0, 4)]
+    assert watermark.decode(watermark.encode("R1", runs)) == ("R1", runs)
+    plain = watermark.encode("R1", [Run(3, 0, 77)])
+    assert b"first_seq" not in plain and b"also" not in plain  # as those have always read it who know no such thing
+    assert watermark.decode(plain) == ("R1", [Run(3, 0, 77)])
+    assert watermark.decode(watermark.encode("R1", [Run(-1, 0, 77)])) == ("R1", [Run(0, 0, 77)])
+
+
+def test_the_longest_watermark_fits_into_a_message() -> None:
+    far = 2**53
+    payload = watermark.encode("R" * 64, [Run(far, far - 2 * n, far - 2 * n) for n in range(MAX_RUNS)])
+    assert len(payload) < 65_000 and len(watermark.decode(payload)[1]) == MAX_RUNS
     assert reason(clock.decode, b'{"schema":"vedette.clock.v1","time":"soon"}') == "bad-time"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion import order as module
+from fusion.numbers import GIVE_UP_TURNS, MAX_BOOTS, MAX_RUNS
 from fusion.order import Order
 from fusion.schema import PlotKind, Plots, plots
 
@@ -82,34 +82,109 @@ def test_lateness_is_judged_by_what_was_fused_before_not_by_the_backlog() -> Non
     assert order.drain().late == 0
 
 
-def test_contiguous_only_after_the_drain_and_stops_at_a_gap() -> None:
+def test_runs_are_told_after_the_drain_with_that_of_the_newest_start_first() -> None:
     order = Order()
     for seq in (3, 4, 6):
         order.admit(batch("A", [1.0], seq))
-    assert order.contiguous("A") == (-1, -1, -1)
+    assert order.fused("A") == ()
     order.drain()
-    assert order.contiguous("A") == (0, 4, 3)
+    assert order.fused("A") == ((0, 3, 4), (0, 6, 6))
     order.admit(batch("A", [1.0], 5))
-    assert order.contiguous("A") == (0, 4, 3)
+    assert order.fused("A") == ((0, 3, 4), (0, 6, 6))
     order.drain()
-    assert order.contiguous("A") == (0, 6, 3)
+    assert order.fused("A") == ((0, 3, 6),)
     order.admit(batch("A", [1.0], 0, boot=1))
     order.drain()
-    assert order.contiguous("A") == (1, 0, 0)
+    assert order.fused("A") == ((1, 0, 0), (0, 3, 6))
 
 
-def test_numbers_stay_bounded() -> None:
+def test_gaps_without_number_stay_bounded_and_what_is_given_up_is_counted_and_a_duplicate() -> None:
     order = Order()
-    for seq in range(0, 4 * module.MAX_RUNS, 2):
+    for seq in range(0, 2 * MAX_RUNS + 20, 2):
         order.admit(batch("A", [1.0], seq))
-    (_, numbers) = order._numbers["A"][0]
-    assert len(numbers.first) == module.MAX_RUNS
-    assert order.admit(batch("A", [1.0], 1)).duplicate == 1, "a gap given up"
-    assert order.admit(batch("A", [1.0], 4 * module.MAX_RUNS - 3)).stored == 1
+    order.drain()
+    assert len(order.fused("A")) == MAX_RUNS
+    assert order.given_up == 10
+    assert order.fused("A")[0] == (0, 0, 20), "the lowest gaps"
+    assert order.admit(batch("A", [1.0], 1)).duplicate == 1
+    assert order.admit(batch("A", [1.0], 21)).stored == 1
+
+
+def test_starts_share_the_room_for_gaps_and_the_oldest_gives_way() -> None:
+    order = Order()
+    for boot in (1, 2):
+        for seq in range(0, MAX_RUNS, 2):
+            order.admit(batch("A", [1.0], seq, boot=boot))
+    assert order.given_up == 0
+    order.admit(batch("A", [1.0], 2 * MAX_RUNS, boot=2))
+    order.drain()
+    runs = order.fused("A")
+    assert (len(runs), order.given_up, runs[-1]) == (MAX_RUNS, 1, (1, 0, 2))
+
+
+def test_the_newest_starts_are_known_and_an_older_one_is_a_duplicate() -> None:
+    order = Order()
     for boot in range(1, 9):
-        order.admit(batch("A", [1.0], 0, boot=boot))
-    assert len(order._numbers["A"]) == module.MAX_BOOTS
-    assert order.admit(batch("A", [1.0], 999_999, boot=0)).duplicate == 1
+        assert order.admit(batch("A", [1.0], 0, boot=boot)).stored == 1
+    order.drain()
+    assert [run.boot for run in order.fused("A")] == [8, 7, 6, 5][:MAX_BOOTS]
+    assert order.admit(batch("A", [1.0], 999_999, boot=4)).duplicate == 1
+
+
+def turns(order: Order, count: int) -> None:
+    for _ in range(count):
+        order.drain()
+
+
+def test_a_gap_that_nobody_can_fill_any_more_is_given_up_from_the_lowest_on() -> None:
+    order = Order()
+    order.admit(batch("A", [1.0], 5))
+    order.admit(batch("A", [1.0], 7))
+    turns(order, 100)
+    order.admit(batch("A", [1.0], 10))
+    turns(order, GIVE_UP_TURNS - 101)
+    order.admit(batch("A", [1.0], 11))
+    order.drain()
+    assert order.fused("A") == ((0, 5, 5), (0, 10, 11), (0, 7, 7))
+    order.admit(batch("A", [1.0], 12))
+    order.drain()
+    assert order.fused("A") == ((0, 5, 7), (0, 10, 12)), "6 is, 8 and 9 are younger"
+    assert order.given_up == 1
+    assert order.admit(batch("A", [1.0], 6)).duplicate == 1
+    assert order.admit(batch("A", [1.0], 9)).stored == 1
+    turns(order, 100)
+    order.admit(batch("A", [1.0], 13))
+    order.drain()
+    assert order.fused("A") == ((0, 5, 13),)
+    assert order.given_up == 2
+
+
+def test_below_the_number_heard_first_a_gap_begins_when_something_still_lower_comes() -> None:
+    order = Order()
+    order.admit(batch("A", [1.0], 50))
+    turns(order, 2 * GIVE_UP_TURNS)
+    order.admit(batch("A", [1.0], 40))
+    turns(order, GIVE_UP_TURNS - 1)
+    order.admit(batch("A", [1.0], 51))
+    order.drain()
+    assert order.fused("A") == ((0, 50, 51), (0, 40, 40))
+    order.admit(batch("A", [1.0], 52))
+    order.drain()
+    assert order.fused("A") == ((0, 40, 52),)
+
+
+def test_a_former_start_is_told_as_long_as_anybody_keeps_its_messages() -> None:
+    order = Order()
+    order.admit(batch("A", [1.0], 7, boot=1))
+    order.admit(batch("A", [1.0], 0, boot=2))
+    turns(order, GIVE_UP_TURNS - 1)
+    order.admit(batch("A", [1.0], 1, boot=2))
+    order.drain()
+    assert order.fused("A") == ((2, 0, 1), (1, 7, 7))
+    order.admit(batch("A", [1.0], 2, boot=2))
+    order.drain()
+    assert order.fused("A") == ((2, 0, 2),)
+    assert order.admit(batch("A", [1.0], 7, boot=1)).duplicate == 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,4 +205,9 @@ def test_numbers_against_a_plain_set(sent: list[int], cut: int) -> None:
             highest += 1
         while lowest - 1 in seen:
             lowest -= 1
-        assert order.contiguous("A") == (0, highest, lowest)
+        first, *others = order.fused("A")
+        assert first == (0, lowest, highest)
+        assert [*others] == sorted(others, reverse=True)
+        told = [seq for run in (first, *others) for seq in range(run.first, run.last + 1)]
+        assert sorted(told) == sorted(seen), "each number once"
+        assert all((run.first - 1 in seen, run.last + 1 in seen) == (False, False) for run in order.fused("A"))

@@ -20,12 +20,12 @@ from adapters.running.checkpoint import About, code, frozen, packed, save
 from adapters.running.outbox import Turn
 from adapters.running.outputs import Digest
 from adapters.running.recorder import Recorder
-from adapters.running.starting import LOST_IDS, SAVE_EVERY_US, Saver, Start, journal_rest, start
+from adapters.running.starting import LOST_IDS, SAVE_EVERY_US, Marks, Saver, Start, journal_rest, start
 from adapters.running.told import Told
 from adapters.service import Core
 from adapters.store import AlertJournal, DataDir
 from fusion.associate import NEXT_ID
-from fusion.order import Run
+from fusion.numbers import Run
 from fusion.schema import US_PER_S, Frame
 from replay.log import LEFT, START, TICK
 from replay.simulate import Scenario
@@ -184,22 +184,23 @@ def test_recordings_of_somebody_else_are_let_be(crashed: Crashed, tmp_path: Path
 
 
 def test_sensors_are_told_of_what_a_state_on_the_disk_holds(tmp_path: Path) -> None:
+    to_7, to_9, to_12 = ({"R1": (Run(1, 0, last),)} for last in (7, 9, 12))
     with ThreadPoolExecutor(1) as syncer:
         saver = Saver(tmp_path / "checkpoint", "c" * 64, syncer)
 
-        def keep(tick_us: int, marks: dict[str, Run]) -> None:
+        def keep(tick_us: int, marks: Marks) -> None:
             saver.keep(saver.about(1, Frame(1, tick_us, TICK, b"")), frozen({}), marks)
             assert saver._save is not None
             saver._save.result()
 
-        assert saver.sure({"R1": Run(1, 7, 0)}) == {}
-        keep(10**15 + 1, {"R1": Run(1, 7, 0)})
-        assert saver.sure({"R1": Run(1, 9, 0)}) == {"R1": Run(1, 7, 0)}
+        assert saver.sure(to_7) == {}
+        keep(10**15 + 1, to_7)
+        assert saver.sure(to_9) == to_7
         (tmp_path / "checkpoint.new").mkdir()  # the disk refuses
-        keep(10**15 + 2, {"R1": Run(1, 9, 0)})
+        keep(10**15 + 2, to_9)
         assert saver.problem
-        assert saver.sure({"R1": Run(1, 12, 0)}) == {"R1": Run(1, 7, 0)}
-        assert Saver(None, "", syncer).sure({"R1": Run(1, 12, 0)}) == {"R1": Run(1, 12, 0)}
+        assert saver.sure(to_12) == to_7
+        assert Saver(None, "", syncer).sure(to_12) == to_12
 
 
 def test_a_replay_never_goes_on(crashed: Crashed) -> None:

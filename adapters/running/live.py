@@ -52,7 +52,7 @@ from adapters.running.wallclock import WallClock
 from adapters.service import Core, Seen, Spent, names_of
 from adapters.store import AlertJournal, DataDir, Quarantine
 from fusion.cases.record import Incident, IncidentChanged
-from fusion.order import Run
+from fusion.numbers import Run
 from fusion.schema import US_PER_S, Alert, Event, Frame, HealthChanged
 from fusion.zones import Zones
 from replay.log import START
@@ -132,7 +132,7 @@ class _Live:
         self._status_us = 0  # tick time of the last status
         self._seen = Seen()
         self._answers = self._start.owed  # and what found no connection
-        self._watermarks: dict[str, Run] = {}
+        self._watermarks: dict[str, tuple[Run, ...]] = {}  # as last told
         self._links = self._connect()
 
     def _connect(self) -> tuple[Connection, ...]:
@@ -360,15 +360,15 @@ class _Live:
     def _due_watermarks(self) -> list[Outgoing]:
         """Once a second, tell each sensor what it need not send again."""
         messages: list[Outgoing] = []
-        for sensor, mark in self._saver.sure(self._fused()).items():
-            if mark.seq >= 0 and self._watermarks.get(sensor) != mark:
-                self._watermarks[sensor] = mark
+        for sensor, runs in self._saver.sure(self._fused()).items():
+            if runs and self._watermarks.get(sensor) != runs:
+                self._watermarks[sensor] = runs
                 topic = f"{self._base}in/{sensor}/watermark"
-                messages.append(Outgoing(topic, watermark.encode(sensor, *mark), qos=1, retain=True))
+                messages.append(Outgoing(topic, watermark.encode(sensor, runs), qos=1, retain=True))
         return messages
 
     def _fused(self) -> Marks:
-        return {spec.id: self._core.engine.contiguous(spec.id) for spec in self._config.sensors}
+        return {spec.id: self._core.engine.fused(spec.id) for spec in self._config.sensors}
 
     async def _farewell(self, why: str) -> None:
         """Say that we go, while the connection is still there."""
@@ -467,9 +467,9 @@ class _Live:
         metrics.integrity(claims.events, len(claims.interference.open), claims.unwatched)
         metrics.pressure(engine.tracker.pressure.estimate)
         metrics.limits(engine.tracker.limits)
-        after = engine.afterwards
-        lost, reports = after.lost, after.sightings.refused
-        metrics.memory((lost.gave_way, lost.unweighed, after.trails.taken, engine.ledger.left_out), reports)
+        after, lost = engine.afterwards, engine.afterwards.lost
+        gone = (lost.gave_way, lost.unweighed, after.trails.taken, engine.ledger.left_out, engine.order.given_up)
+        metrics.memory(gone, after.sightings.refused)
         healths = [event.health for event in events if isinstance(event, HealthChanged)]
         for health in healths:
             metrics.health(health)

@@ -27,7 +27,7 @@ from adapters.running.told import Told
 from adapters.service import Core
 from adapters.store import AlertJournal, DataDir
 from adapters.wire import rfc3339
-from fusion.order import Run
+from fusion.numbers import Run
 from fusion.redlines.adrift import LINK_S
 from fusion.schema import US_PER_S, Event, Frame, Invalid
 from fusion.zones import Zones
@@ -40,7 +40,7 @@ RECORD_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a 
 MOST_TICKS = 1_200  # recorded after a checkpoint: two minutes, worked on for seconds; more means that no state was kept
 LOST_IDS = 100_000  # track ids passed over after a power cut: more than a second can have given out by far
 FILES_READ = 3  # newest recordings looked into: a checkpoint is seconds old, a file at least ten
-Marks = Mapping[str, Run]  # by sensor: its messages without a gap
+Marks = Mapping[str, tuple[Run, ...]]  # by sensor: which of its numbered messages
 _log = structlog.get_logger("vedette.start")
 
 
@@ -307,7 +307,7 @@ class Saver:
         return About(epoch, tick.seq, tick.rx_us, self._config_hash, code())
 
     def keep(self, about: About, state: State, marks: Marks) -> None:
-        """Save it behind our back; `marks`: how far each sensor's messages are in it."""
+        """Save it behind our back; `marks`: which messages of each sensor are in it."""
         self._saved_us = about.tick_us
         self._save = self._syncer.submit(self._write, about, state, marks)
 

@@ -65,8 +65,8 @@ class Witness:
         elif topic.startswith("alert/"):
             self.alerts.setdefault(topic.removeprefix("alert/"), []).append(payload)
         elif payload:
-            sensor, _, seq, _ = watermark.decode(payload)
-            self.marks[sensor] = seq
+            sensor, runs = watermark.decode(payload)
+            self.marks[sensor] = max(runs).last
 
     def close(self) -> None:
         """Leave."""

@@ -19,6 +19,7 @@ from adapters.running.starting import Marks, Saver, Start
 from adapters.running.told import Told
 from adapters.running.wallclock import WallClock
 from adapters.store import AlertJournal
+from fusion.numbers import Run
 
 
 async def _published_first(self: live._Live, turn: Turn) -> None:
@@ -68,9 +69,9 @@ def _kept_back(_self: Told, _recent: Sequence[tuple[int, bytes]], _entries: int)
     return []
 
 
-def _from_anywhere(sensor: str, boot: int, seq: int, _first_seq: int = 0) -> bytes:
-    """Whatever came before the first number that was heard counts as fused."""
-    return _encode(sensor, boot, seq)
+def _from_anywhere(sensor: str, runs: Sequence[Run]) -> bytes:
+    """Whatever came before the highest number that was heard counts as fused."""
+    return _encode(sensor, [max(runs)._replace(first=0)])
 
 
 class _Unsynced:

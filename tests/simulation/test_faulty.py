@@ -11,7 +11,7 @@ from tests.simulation.world import simulate
 SLOW = [Strike("slow disk", 2.05, 1.0), Strike("power cut", 2.3, 0.1)]  # the state is on its way, and not there
 SCHEDULES = {  # what brings each to light, with whose luck, and the words of it
     "published before it is journalled": (1, [Strike("power cut", 0.0, 0.1, 1, "write journal", 1)], "not journalled"),
-    "claimed before it is kept": (2, SLOW, "all is fused"),
+    "claimed before it is kept": (2, SLOW, "items"),
     "not told again": (3, [Strike("broker killed and emptied", 3.3, 0.3)], "at the broker"),
     "the database is left behind": (1, [Strike("killed", 0.0, 0.1, 1, "post alert", 2)], "database"),
     "closed by name and raised again": (2, [Strike("power cut", 0.0, 0.1, 1, "post alert", 2)], "after closed"),

@@ -445,10 +445,10 @@ class World:
         return {name: (self.turn - 1 - n) // count for n, name in enumerate(sky.SENSORS)}
 
     def marks(self) -> dict[str, int]:
-        """Watermarks at the broker."""
+        """The highest number of each in the watermarks at the broker."""
         kept = (self.net.retained.get(f"{BASE}in/{name}/watermark") for name in sky.SENSORS)
         told = [watermark.decode(message.payload) for message in kept if message is not None]
-        return {sensor: seq for sensor, _, seq, _ in told}
+        return {sensor: max(runs).last for sensor, runs in told}
 
     def _hear(self, message: Outgoing) -> None:
         topic = message.topic.removeprefix(BASE)
