@@ -281,15 +281,14 @@ class _Live:
         self._recorder.say([Output(about.tick_us, CHECKPOINT, payload)])
 
     async def _publish_alerts(self, turn: Turn) -> None:
-        """Journal, sync, then publish."""
-        if not turn.journal:
-            return
-        start_s = time.perf_counter()
-        await self._on_writer(self._journal.append, turn.journal)
-        await self._alerts.send(turn.alerts)
-        if self._alerts.is_through:
+        """Journal, sync, then publish; note what the broker has, also of what waited for it before."""
+        if turn.journal:
+            start_s = time.perf_counter()
+            await self._on_writer(self._journal.append, turn.journal)
+            await self._alerts.send(turn.alerts)
+            self._metrics.stage("alert", time.perf_counter() - start_s)
+        if self._alerts.is_through and self._told.count != len(self._journal):
             self._on_writer(self._told.note, len(self._journal))
-        self._metrics.stage("alert", time.perf_counter() - start_s)
         for changed in turn.changed:
             say = _log.info if changed.state == "updated" else _log.warning
             say("alert", state=changed.state, rule=changed.rule, id=changed.id, sentence=changed.sentence)

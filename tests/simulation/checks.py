@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adapters.formats import alert
 from adapters.incidents.database import entry_of
+from adapters.store import DataDir
 from adapters.wire import load_json
 from fusion.cases.record import Incident
 from fusion.schema import Alert
@@ -24,7 +25,7 @@ def more(world: World, journal: Sequence[bytes], kept: Mapping[str, bytes]) -> l
     alerts = {item.id: item for item in told if isinstance(item, Alert)}
     incidents = {item.id: item for item in told if isinstance(item, Incident)}
     heard = [*_newest(alerts, kept), *_transitions(world, journal), *_incidents(world, incidents)]
-    return [*heard, *_database(world, told)]
+    return [*heard, *_database(world, told), *_noted(world, journal)]
 
 
 def _transitions(world: World, journal: Sequence[bytes]) -> list[str]:
@@ -43,6 +44,12 @@ def _newest(alerts: Mapping[str, Alert], kept: Mapping[str, bytes]) -> list[str]
             newest = alerts[name]
             found.append(f"stale: {name} {at_broker.state} {at_broker.t_us}, not {newest.state} {newest.t_us}")
     return found
+
+
+def _noted(world: World, journal: Sequence[bytes]) -> list[str]:
+    """What the broker took is noted, or every start from now on would say it again."""
+    told = int(DataDir(world.config.data_dir).told_path.read_bytes())
+    return [] if told == len(journal) else [f"repeated: {told} of {len(journal)} entries are noted as told"]
 
 
 def _incidents(world: World, incidents: Mapping[str, Incident]) -> list[str]:
