@@ -143,17 +143,21 @@ class DataDir:
             raise ConfigError(str(path), "epoch", f"holds {text[:40]!r}, not a number", cure)
         return int(text)
 
-    def rebooted(self) -> bool:
-        """The machine was started anew since this was last asked: what no disk had taken by then is lost."""
-        try:
-            now = BOOT_ID.read_bytes()
-        except OSError:
-            return False  # not told here
+    def boots(self) -> int:
+        """How often the machine was started anew since the folder was first used: each time, what no disk had taken by
+        then is lost. A state that is kept says how many of them it knows of."""
         path = self.path / "boot"
-        before = path.read_bytes() if path.exists() else now
-        if before != now or not path.exists():
-            self._replace("boot", now)
-        return before != now
+        kept = path.read_bytes() if path.exists() else b""
+        digits, _, before = kept.partition(b" ")
+        count = int(digits) if digits.isdigit() else 0
+        try:
+            now = BOOT_ID.read_bytes().strip()
+        except OSError:
+            return count  # not told here
+        if before != now:
+            count += bool(kept)
+            self._replace("boot", b"%d %s" % (count, now))
+        return count
 
     def raise_epoch(self, above: int = 0) -> int:
         """Take the next epoch, after `above` too, on the disk before it is returned."""

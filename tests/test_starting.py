@@ -15,6 +15,7 @@ from adapters import store
 from adapters.broker import Outgoing, now_us
 from adapters.commands import simulate
 from adapters.config import Config
+from adapters.formats import skip
 from adapters.running import startframe, starting
 from adapters.running.checkpoint import About, code, frozen, packed, save
 from adapters.running.outbox import Turn
@@ -137,15 +138,31 @@ def test_after_a_power_cut_track_ids_that_may_have_been_given_out_are_passed_ove
     begun(crashed, crashed.data)  # knows of no start of the machine before this one
     assert begun(crashed, crashed.data).left == []  # kill -9: nothing is lost
     boot.write_text("two", encoding="ascii")
+    assert passed_over(begun(crashed, crashed.data)) == LOST_IDS  # and is killed before it has written anything
     found = begun(crashed, crashed.data)
     first = replace(found.first(Frame(0, crashed.rest[0].rx_us, START, b""))[0], seq=found.seq + 1)
     assert first.source == LEFT
     before = int(found.core.engine.tracker.snapshot()["counts"][NEXT_ID])
     found.core.enter([first])
     assert int(found.core.engine.tracker.snapshot()["counts"][NEXT_ID]) == before + LOST_IDS
+    state, last_us = frozen(found.core.snapshot()), found.turns[-1][0]
     play(found.core, crashed.rest)
     assert found.core.engine.counters.balance() == 0
-    assert begun(crashed, crashed.data).left == []
+    boot.write_text("three", encoding="ascii")  # once more, before a state with these ids was on the disk
+    again = begun(crashed, crashed.data)
+    assert passed_over(again) == 2 * LOST_IDS
+    with ThreadPoolExecutor(1) as syncer:
+        kept = Saver(crashed.config.data_dir / "checkpoint", crashed.config.hash, syncer, again.boots)
+        about = kept.about(1, Frame(first.seq, last_us, TICK, b""))
+    known = packed(about, state)
+    assert begun(crashed, known).left == []  # a state that knows of it
+    boot.write_text("four", encoding="ascii")
+    assert passed_over(begun(crashed, known)) == LOST_IDS
+
+
+def passed_over(found: Start) -> int:
+    (frame,) = found.left
+    return skip.decode(frame.payload)
 
 
 def test_numbers_of_messages_never_fall(crashed: Crashed) -> None:

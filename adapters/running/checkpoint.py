@@ -57,6 +57,7 @@ class About:
     tick_us: int
     config_hash: str
     code: str
+    boots: int = 0  # of the machine, that it knows of
 
 
 @cache

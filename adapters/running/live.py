@@ -120,7 +120,8 @@ class _Live:
         self._frames = self._start.seq  # numbered so far: as recorded, so that a replay sees what is missing
         self._begun = False  # the start is recorded
         goes_on = not self._feed and config.record.enabled
-        self._saver = Saver(folder.checkpoint_path if goes_on else None, config.hash, self._sync_thread)
+        kept = folder.checkpoint_path if goes_on else None
+        self._saver = Saver(kept, config.hash, self._sync_thread, self._start.boots)
         self._tick = Frame(0, -1, TICK, b"")  # the newest
         self._outputs: list[Output] = []  # said before there was a recording
         self._unrecorded = ""  # why, as last logged

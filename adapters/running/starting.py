@@ -38,7 +38,7 @@ SAVE_EVERY_US = US_PER_S
 SAVE_SHARE = 10  # ... or so many times as long as it takes to freeze the state: a tenth of the engine's time at most
 RECORD_EVERY_US = 60 * US_PER_S  # in the recording: it can be entered within a minute of any moment
 MOST_TICKS = 1_200  # recorded after a checkpoint: two minutes, worked on for seconds; more means that no state was kept
-LOST_IDS = 100_000  # track ids passed over after a power cut: more than a second can have given out by far
+LOST_IDS = 100_000  # passed over for each power cut that the state does not know of: more than a second gives out
 FILES_READ = 3  # newest recordings looked into: a checkpoint is seconds old, a file at least ten
 Marks = Mapping[str, tuple[Run, ...]]  # by sensor: which of its numbered messages
 _log = structlog.get_logger("vedette.start")
@@ -55,6 +55,7 @@ class Start:
     turns: list[tuple[int, list[Event], Turn]] = field(default_factory=list)  # of ticks recorded after the checkpoint
     owed: list[Outgoing] = field(default_factory=list)  # answers and cleared topics of these ticks: perhaps never sent
     left: list[Frame] = field(default_factory=list)  # after a cold one: what waits to be found, behind its `start`
+    boots: int = 0  # of the machine, that are known of
 
     def first(self, said: Frame) -> list[Frame]:
         """The first frames of a run, or what this start adds to one that goes on. `said`: who starts with what."""
@@ -72,13 +73,14 @@ def start(
 
     `spare`: a core that was made before and never used; it serves where its epoch is the right one.
     """
-    reason, rebooted = "a replay begins", folder.rebooted()
+    reason, boots = "a replay begins", folder.boots()
     if not is_feed:
         try:
             found = gone_on(config, zones, folder, refused, spare)
-            if rebooted:
+            lost, found.boots = abs(boots - found.boots), boots
+            if lost:
                 _log.warning("the machine was started anew: track ids of a second that may be lost are passed over")
-                found.left = [Frame(0, 0, LEFT, skip.encode(LOST_IDS))]
+                found.left = [Frame(0, 0, LEFT, skip.encode(min(lost * LOST_IDS, skip.MAX_IDS)))]
             return found
         except BadCheckpoint as error:
             reason = f"the service started anew, {error}"
@@ -90,7 +92,7 @@ def start(
     core = Core(config, zones, epoch, refused)
     if not is_feed:
         core.outbox.number_after(now_us())
-    return Start(core, epoch, reason=reason)
+    return Start(core, epoch, reason=reason, boots=boots)
 
 
 def _claimed(folder: DataDir) -> int:
@@ -130,7 +132,7 @@ def gone_on(
         _log.info("going on from a checkpoint and the recording after it", epoch=about.epoch, at=rfc3339(about.tick_us))
     core = _core(config, zones, about.epoch, refused, spare)
     core.restore(state)
-    found = Start(core, about.epoch, about.seq)
+    found = Start(core, about.epoch, about.seq, boots=about.boots)
     waiting: list[Frame] = []
     missing = 0
     for frame in _recorded_after(about, config):
@@ -262,11 +264,11 @@ def _is_ours(path: Path, about: About, config: Config) -> bool:
 class Saver:
     """Decides when the state is kept, and keeps it for the next start. `problem` is why that failed, else ""."""
 
-    def __init__(self, path: Path | None, config_hash: str, syncer: Executor) -> None:
-        """`path` None: nothing goes on after a replay."""
+    def __init__(self, path: Path | None, config_hash: str, syncer: Executor, boots: int = 0) -> None:
+        """`path` None: nothing goes on after a replay. `boots`: of the machine, that the state knows of."""
         self.problem = ""
         self.is_sure = True  # what follows is recorded; else a start cannot go on, and the kept state goes
-        self._path, self._config_hash, self._syncer = path, config_hash, syncer
+        self._path, self._config_hash, self._syncer, self._boots = path, config_hash, syncer, boots
         self._saved_us = self._recorded_us = -1
         self._marks: Marks = {}  # of the newest state on the disk
         self._every_us = SAVE_EVERY_US
@@ -304,7 +306,7 @@ class Saver:
 
     def about(self, epoch: int, tick: Frame) -> About:
         """What a checkpoint after this tick is of."""
-        return About(epoch, tick.seq, tick.rx_us, self._config_hash, code())
+        return About(epoch, tick.seq, tick.rx_us, self._config_hash, code(), self._boots)
 
     def keep(self, about: About, state: State, marks: Marks) -> None:
         """Save it behind our back; `marks`: which messages of each sensor are in it."""
