@@ -1,11 +1,14 @@
 """A recording on disk while it is written: MCAP in chunks of 64 KiB, and beside it what no chunk holds yet.
 
-    e000012-20261126T164500Z.mcap        chunks, each compressed and with a check sum; a summary when it is finished
-    e000012-20261126T164500Z.mcap.tail   what came since the newest chunk, without chunks; gone when it is finished
+    e000012-20261126T164500Z.mcap         chunks, each compressed and with a check sum; a summary when it is finished
+    e000012-20261126T164500Z.mcap.tail    what no chunk holds yet, without chunks ...
+    e000012-20261126T164500Z.mcap.tail2   ... in turns with this one; gone when it is finished
 
 Chunks of one tick would be small and would hardly compress; a chunk that waits in memory would be lost by kill -9. So
-every flush writes to the tail, one write for a tick, and a full chunk takes the place of the tail. A crash between the
-two leaves frames in both: their numbers tell. Every byte is written twice, once of it into a file of at most a chunk.
+every flush writes to a tail, one write for a tick, and a full chunk takes the place of the tail. The tail stays until
+the chunk is on the disk, where the tail may have been for long, and what comes meanwhile goes into the other one: else
+a power cut would take both. While that one is still waited for too, a tail goes on, and holds several chunks. So frames
+may be in chunk and tail: their numbers tell. Every byte is written twice, once of it into a file of about a chunk.
 
 A frame is a message on the channel of its source: `log_time` its arrival in nanoseconds, `sequence` the low 32 bits of
 its number. Order in the file is the order of frames. What the service said stands on channels below `out/`. What does
@@ -34,7 +37,8 @@ OUTPUT = "out/"
 LINES = "frames"  # the channel of whole lines
 PROFILE = "vedette"
 LIBRARY = "vedette, first frame "  # of the header
-TAIL = ".tail"
+TAIL_LIBRARY = "vedette, turn "  # of a tail's
+TAILS = (".tail", ".tail2")
 HIGH = 2**32  # what the 32 bits of a message's number count
 STEP_MAX = 2**31  # from one frame's number to the next; further steps go as lines
 
@@ -56,15 +60,17 @@ def tick_data(rx_us: int) -> bytes:
     return b'{"time_us":%d}' % rx_us
 
 
-def tail_of(path: Path) -> Path:
-    """The file beside a recording that holds what no chunk holds yet."""
-    return path.with_name(path.name + TAIL)
+def tails_of(path: Path) -> tuple[Path, Path]:
+    """The files beside a recording that hold what no chunk on the disk holds yet."""
+    first, second = (path.with_name(path.name + tail) for tail in TAILS)
+    return first, second
 
 
 class McapWriter:
-    """Writes one recording. `flush` hands all of it to the operating system.
+    """Writes one recording: `flush` hands all of it to the operating system, `syncing` to the disk.
 
-    After an OSError it can only be abandoned: the file is torn, and reads like one after a crash.
+    A tail is only let go of behind a sync: who never syncs uses `cut` instead of `flush`, and finishes. After an
+    OSError it can only be abandoned: the file is torn, and reads like one after a crash.
     """
 
     def __init__(self, path: Path, schema_of: SchemaOf = lambda _topic, _payload: None, first_seq: int = 0) -> None:
@@ -77,11 +83,15 @@ class McapWriter:
         self.frames = 0
         self._schema_of = schema_of
         self._main = _Sink(path)
+        self._tails: list[_Tail] = []
         try:
-            self._tail = _Tail(tail_of(path))
+            for turn, tail in enumerate(tails_of(path)):
+                self._tails.append(_Tail(tail, turn))
         except OSError:
-            self._main.close()
+            self.abandon()
             raise
+        self._tail, self._other = self._tails  # what is written to; what is free, or waits for `_needed` to be synced
+        self._chunks = self._needed = self._synced = 0  # written; of these, in the other tail; on the disk
         self._writer = Writer(self._main, chunk_size=2**40, compression=CompressionType.ZSTD)  # type: ignore[arg-type]
         self._writer.start(profile=PROFILE, library=f"{LIBRARY}{first_seq}")
         self._records = RecordBuilder()
@@ -95,7 +105,7 @@ class McapWriter:
     @property
     def size_bytes(self) -> int:
         """On disk and on its way there."""
-        return self._main.size + self._tail.size + self._chunk_bytes
+        return self._main.size + sum(tail.size for tail in self._tails) + self._chunk_bytes
 
     def add(self, frame: Frame) -> None:
         """Append one frame. Raises ValueError when its `seq` does not rise."""
@@ -123,23 +133,38 @@ class McapWriter:
         Raises:
             OSError: the disk refused.
         """
+        is_free = self._needed <= self._synced
+        if is_free and self._other.holds:
+            self._other.empty(self._tail.turn + 1)
         if self._chunk_bytes < CHUNK_BYTES:
             self._tail.flush()
             return False
-        self._writer.flush()  # type: ignore[no-untyped-call]
-        self._chunk_bytes = 0
-        self._tail.empty()
+        self._finish_chunk()
+        if is_free:
+            self._tail.forget()
+            self._tail, self._other = self._other, self._tail
+            self._needed = self._chunks
+        else:
+            self._tail.flush()
         return True
+
+    def cut(self) -> None:
+        """Finish a chunk that is full. What none holds yet stays in memory. Raises OSError."""
+        if self._chunk_bytes >= CHUNK_BYTES:
+            self._finish_chunk()
+        self._tail.forget()
 
     def syncing(self) -> Callable[[], None]:
         """What brings all of it to the disk, where it survives a power cut: to be called once, by whatever thread."""
         copies = [os.dup(self._main.fd), os.dup(self._tail.fd)]
+        chunks = self._chunks
 
         def sync() -> None:
             try:
                 for fd in copies:
                     os.fdatasync(fd)
                 self._sync_names()
+                self._synced = chunks
             finally:
                 for fd in copies:
                     os.close(fd)
@@ -152,12 +177,19 @@ class McapWriter:
         os.fdatasync(self._main.fd)
         self._sync_names()
         self.abandon()
-        tail_of(self.path).unlink()
+        for tail in tails_of(self.path):
+            tail.unlink()
 
     def abandon(self) -> None:
         """Let go of the files as they are."""
         self._main.close()
-        self._tail.close()
+        for tail in self._tails:
+            tail.close()
+
+    def _finish_chunk(self) -> None:
+        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._chunk_bytes = 0
+        self._chunks += 1
 
     def _sync_names(self) -> None:
         """Once: a file that is synced in a folder that is not may be gone after a power cut, name and all."""
@@ -230,9 +262,12 @@ class _Sink:
 
 
 class _Tail:
-    """The tail: an MCAP file without chunks, that needs nothing of the file it stands beside."""
+    """A tail: an MCAP file without chunks, that needs nothing of the file it stands beside. `turn` says, in its header
+    too, which of the two was written later."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, turn: int) -> None:
+        self.turn = turn
+        self.holds = False  # anything
         self._file = _Sink(path)
         self._records = RecordBuilder()
         self._told: dict[int, str] = {}
@@ -253,6 +288,7 @@ class _Tail:
             Channel(message.channel_id, topic, "json", {}, 0).write(self._records)
         message.write(self._records)
         self._waiting.write(self._records.end())  # type: ignore[no-untyped-call]
+        self.holds = True
 
     def flush(self) -> None:
         """One write of whatever waits."""
@@ -260,13 +296,20 @@ class _Tail:
         self._waiting = BytesIO()
         self._file.write(data)
 
-    def empty(self) -> None:
+    def forget(self) -> None:
+        """What waits is in a chunk. No channel that it named counts as named."""
+        self._waiting = BytesIO()
+        self._told.clear()
+
+    def empty(self, turn: int) -> None:
+        """Begin anew."""
+        self.turn, self.holds = turn, False
         self._file.empty()
         self._begin()
 
     def _begin(self) -> None:
         self._told.clear()
-        Header(PROFILE, "vedette").write(self._records)
+        Header(PROFILE, f"{TAIL_LIBRARY}{self.turn}").write(self._records)
         self._waiting = BytesIO()
         self._waiting.write(MCAP0_MAGIC + self._records.end())  # type: ignore[no-untyped-call]
         self.flush()

@@ -24,7 +24,7 @@ from mcap.writer import MCAP0_MAGIC
 
 from fusion.schema import Frame
 from replay.log import TICK, BadLog, decode_line
-from replay.mcapfile import HIGH, LIBRARY, LINES, OUTPUT, STEP_MAX, Output, tail_of, tick_data
+from replay.mcapfile import HIGH, LIBRARY, LINES, OUTPUT, STEP_MAX, TAIL_LIBRARY, Output, tails_of, tick_data
 
 Item = Frame | Output
 MAX_CHUNK_BYTES = 512 * 2**20  # a checkpoint of the largest picture is far below; a damaged length is not believed
@@ -89,16 +89,19 @@ class McapReader:
         """
         self.damage, self._newest, self._outputs = Damage(), -1, 0
         self._broken = self._counted = False
-        tail = tail_of(self.path)
-        # The tail first: a chunk that takes its place meanwhile then holds what the tail did.
-        beside = tail.read_bytes() if tail.exists() else b""
+        # The tails first: a chunk that takes the place of one meanwhile then holds what it did.
+        tails = sorted(((tail.name, _read(tail)) for tail in tails_of(self.path)), key=lambda item: _turn(item[1]))
         with self.path.open("rb") as file:
             data = _mapped(file.fileno())
         # The name of a channel may be what is damaged: the summary and the tail name it again.
-        channels = _channels(beside, len(MCAP0_MAGIC)) | _channels(data, _summary_start(data))
+        channels: dict[int, str] = {}
+        for _, beside in tails:
+            channels |= _channels(beside, len(MCAP0_MAGIC))
+        channels |= _channels(data, _summary_start(data))
         yield from self._walk(data, self.path.name, channels)
-        if beside.startswith(MCAP0_MAGIC):
-            yield from self._walk(beside, tail.name, {})
+        for name, beside in tails:
+            if beside.startswith(MCAP0_MAGIC):
+                yield from self._walk(beside, name, {})
 
     def _walk(self, data: bytes | mmap.mmap, name: str, channels: dict[int, str]) -> Iterator[Item]:
         if data[: len(MCAP0_MAGIC)] != MCAP0_MAGIC:
@@ -184,6 +187,27 @@ class McapReader:
     def _note(self, place: str, count: int) -> None:
         self.damage.note(place, count)
         self._broken = True
+
+
+def _read(tail: Path) -> bytes:
+    try:
+        return tail.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _turn(tail: bytes) -> int:
+    """Which of the tails was written later; -1 where its head does not say."""
+    at = len(MCAP0_MAGIC)
+    try:
+        opcode, length = _RECORD.unpack_from(tail, at)
+        if opcode != Opcode.HEADER:
+            return -1
+        body = tail[at + _RECORD.size : at + _RECORD.size + length]
+        turn = Header.read(ReadDataStream(BytesIO(body))).library.removeprefix(TAIL_LIBRARY)
+    except _DAMAGE:
+        return -1
+    return int(turn) if turn.isdecimal() else -1
 
 
 def _mapped(fd: int) -> bytes | mmap.mmap:

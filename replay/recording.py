@@ -13,7 +13,7 @@ from pathlib import Path
 from fusion.schema import Frame
 from replay import log
 from replay.log import TICK, Summary
-from replay.mcapfile import McapWriter, Output, SchemaOf, tail_of
+from replay.mcapfile import McapWriter, Output, SchemaOf, tails_of
 from replay.mcapread import Damage, Item, McapReader
 
 MCAP = ".mcap"
@@ -78,7 +78,7 @@ def write(path: Path, what: Iterator[Item], schema_of: SchemaOf = lambda _topic,
     if path.suffix != MCAP:
         return log.write(path, (item for item in what if isinstance(item, Frame)))
     part = path.with_name(path.name + ".part")
-    for old in (part, tail_of(part)):
+    for old in (part, *tails_of(part)):
         old.unlink(missing_ok=True)
     began = list(islice(what, 4))  # a piece may begin with what the service said
     first = next((item.seq for item in began if isinstance(item, Frame)), 0)
@@ -90,11 +90,11 @@ def write(path: Path, what: Iterator[Item], schema_of: SchemaOf = lambda _topic,
             else:
                 writer.add(item)
             if count % FLUSH_EVERY == 0:
-                writer.flush()
+                writer.cut()
         writer.finish()
     except BaseException:
         writer.abandon()
-        for left in (part, tail_of(part)):
+        for left in (part, *tails_of(part)):
             left.unlink(missing_ok=True)
         raise
     part.replace(path)

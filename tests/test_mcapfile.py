@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, product
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 
 from fusion.schema import Frame
-from replay.mcapfile import CHANNELS_MAX, CHUNK_BYTES, McapWriter, Output, tail_of
+from replay.mcapfile import CHANNELS_MAX, CHUNK_BYTES, McapWriter, Output, tails_of
 from replay.mcapread import Item, McapReader
 
 START_US = 1_753_670_400_000_000
@@ -53,8 +53,8 @@ def written(path: Path, items: Iterable[Item]) -> McapWriter:
             writer.add_output(item)
         else:
             writer.add(item)
-            if item.source == "tick":
-                writer.flush()
+            if item.source == "tick" and writer.flush():
+                writer.syncing()()
     writer.flush()
     return writer
 
@@ -74,7 +74,7 @@ def test_what_goes_in_comes_out_to_the_byte(
     assert list(reader) == frames
     assert reader.damage.harmless
     assert reader.damage.finished == end
-    assert tail_of(path).exists() != end
+    assert [tail.exists() for tail in tails_of(path)] == [not end] * 2
 
 
 def test_every_flush_is_in_the_files(tmp_path: Path) -> None:
@@ -85,15 +85,58 @@ def test_every_flush_is_in_the_files(tmp_path: Path) -> None:
     for n, frame in enumerate(frames):
         writer.add(frame)
         if frame.source == "tick":
-            chunks += writer.flush()
+            whole = writer.flush()
+            chunks += whole
             if n % 7 == 0 or n > len(frames) - 40:
                 assert list(McapReader(tmp_path / "a.mcap")) == frames[: n + 1]
+            if whole:
+                writer.syncing()()
     writer.abandon()
     assert chunks >= 2
-    assert tail_of(tmp_path / "a.mcap").stat().st_size < 2 * CHUNK_BYTES
+    assert all(tail.stat().st_size < 2 * CHUNK_BYTES for tail in tails_of(tmp_path / "a.mcap"))
 
 
-def test_a_crash_between_chunk_and_tail_gives_no_frame_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [1, 4, 9, 30])
+def test_a_power_cut_takes_nothing_that_was_synced(tmp_path: Path, every: int) -> None:
+    """Whatever of each file survives, as it was synced or as it is: a chunk may be there and its tail empty, or neither
+    chunk nor tail of what came since."""
+    path, frames, seen = tmp_path / "a.mcap", feed(40, 3_000), tmp_path / "cut.mcap"
+    writer = McapWriter(path)
+    files, copies = (path, *tails_of(path)), (seen, *tails_of(seen))
+    durable, synced, chunks = [b"", b"", b""], 0, 0
+    for n, frame in enumerate(frames):
+        writer.add(frame)
+        if frame.source != "tick":
+            continue
+        chunks += writer.flush()
+        now = [file.read_bytes() for file in files]
+        for survives in product((0, 1), repeat=3):
+            for copy, old, new, which in zip(copies, durable, now, survives, strict=True):
+                copy.write_bytes(new if which else old)
+            if durable[0]:
+                found = list(McapReader(seen))
+                assert found[:synced] == frames[:synced], (n, survives)
+        if n // 5 % every == 0:
+            writer.syncing()()
+            synced = n + 1
+            current = writer._tail.turn % 2 + 1
+            durable[0], durable[current] = now[0], now[current]
+    writer.abandon()
+    assert chunks >= 4
+
+
+def test_a_file_that_is_finished_at_once_writes_no_tails(tmp_path: Path) -> None:
+    path, frames = tmp_path / "a.mcap", feed(120)
+    writer = McapWriter(path)
+    for frame in frames:
+        writer.add(frame)
+        writer.cut()
+        assert all(tail.stat().st_size < 100 for tail in tails_of(path))
+    writer.finish()
+    assert list(McapReader(path)) == frames
+
+
+def test_what_is_in_chunk_and_tail_gives_no_frame_twice(tmp_path: Path) -> None:
     path, frames = tmp_path / "a.mcap", [*feed(60)]
     items: list[Item] = []
     for frame in frames:
@@ -106,11 +149,8 @@ def test_a_crash_between_chunk_and_tail_gives_no_frame_twice(tmp_path: Path) -> 
             writer.add_output(item)
             continue
         writer.add(item)
-        if item.source == "tick":
-            before = tail_of(path).read_bytes()
-            if writer.flush():
-                tail_of(path).write_bytes(before)  # as it stood when the chunk had been written
-                break
+        if item.source == "tick" and writer.flush():
+            break
     writer.abandon()
     found = list(McapReader(path))
     assert found == items[: len(found)]

@@ -26,7 +26,7 @@ from adapters.wire import parse_time
 from fusion.schema import US_PER_S, Command, Frame
 from replay import log, recording
 from replay.log import START
-from replay.mcapfile import Output, tail_of
+from replay.mcapfile import Output, tails_of
 from replay.simulate import Scenario
 from tests import shipped
 from tests.conftest import need
@@ -104,7 +104,8 @@ def _plain(frames: Sequence[Frame]) -> list[tuple[int, str, bytes, str, bytes]]:
 
 
 def test_after_kill_9_every_tick_that_was_published_is_there(stand: Stand) -> None:
-    assert [tail_of(file).exists() for file in stand.killed] == [False] * (len(stand.killed) - 1) + [True]
+    beside = [tail.exists() for file in stand.killed for tail in tails_of(file)]
+    assert beside == [False, False] * (len(stand.killed) - 1) + [True, True]
     start, *frames = _items(stand.killed, Frame)
     assert start.source == START
     assert len(frames) > len(stand.feed) // 4

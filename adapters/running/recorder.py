@@ -16,13 +16,13 @@ from pathlib import Path
 
 from adapters.files.configfile import RecordFile
 from fusion.schema import US_PER_S, Frame
-from replay.mcapfile import TAIL, McapWriter, Output, SchemaOf, tail_of
+from replay.mcapfile import McapWriter, Output, SchemaOf, tails_of
 from replay.recording import MCAP
 
 SYNC_EVERY_US = US_PER_S  # a power cut costs no more than this, or one chunk where a chunk is filled sooner
 RETRY_EVERY_US = 10 * US_PER_S
 RESERVE_BYTES = 300_000_000  # left free on the disk, for the journal before all: old recordings go first
-_NAME = re.compile(r"e\d{6,}-\d{8}T\d{6}Z(_\d{4})?\.mcap(\.tail)?")
+_NAME = re.compile(r"e\d{6,}-\d{8}T\d{6}Z(_\d{4})?\.mcap(\.tail2?)?")
 
 
 class Recorder:
@@ -153,7 +153,7 @@ class Recorder:
                 break
             path.unlink()
             total -= sizes[path]
-            self.files_deleted += path.suffix != TAIL
+            self.files_deleted += path.suffix == MCAP
         self.folder_bytes = total
         if shutil.disk_usage(self.folder).free < RESERVE_BYTES:
             raise OSError(
@@ -166,7 +166,7 @@ def _free(folder: Path, epoch: int, tick_us: int) -> Path:
     stamp = datetime.fromtimestamp(tick_us // US_PER_S, UTC).strftime("%Y%m%dT%H%M%SZ")
     for number in range(10_000):
         path = folder / f"e{epoch:06d}-{stamp}{f'_{number:04d}' if number else ''}{MCAP}"  # "_" sorts behind "."
-        if not path.exists() and not tail_of(path).exists():
+        if not any(one.exists() for one in (path, *tails_of(path))):
             return path
     raise OSError(f"10,000 recordings begin with {stamp}")
 

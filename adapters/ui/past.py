@@ -24,7 +24,7 @@ from adapters.ui.picture import COLUMNS, UNITS, compact, decode
 from adapters.wire import load_json, parse_time
 from fusion.schema import US_PER_S, Invalid
 from replay.log import BadLog
-from replay.mcapfile import Output, tail_of
+from replay.mcapfile import Output, tails_of
 from replay.mcapread import McapReader
 
 SPAN_S, SPAN_MAX_S = 1_800, 24 * 3_600  # of the timeline
@@ -228,7 +228,7 @@ def _outputs(path: Path, from_s: int) -> Iterator[Output]:
 def _written_us(path: Path) -> int:
     """When a recording was last written to."""
     times = [0.0]
-    for part in (path, tail_of(path)):
+    for part in (path, *tails_of(path)):
         try:
             times.append(part.stat().st_mtime)
         except OSError:
