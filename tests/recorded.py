@@ -112,7 +112,8 @@ def record(folder: Path, seconds: int) -> Recorded:
             waiting = []
             if saver.is_due_in_recording(frame.rx_us, recorder.is_fresh):
                 state = packed(saver.about(1, frame), saver.freeze(core))
-                recorder.say([Output(frame.rx_us, CHECKPOINT, checkpoint.message(state, frame.rx_us))])
+                parts = checkpoint.messages(state, frame.rx_us)
+                recorder.say([Output(frame.rx_us, CHECKPOINT, part) for part in parts])
         recorder.close()
     (path,) = loaded.record_dir.glob("*.mcap")
     assert {spec.kind for spec in loaded.sensors} == ALL_KINDS

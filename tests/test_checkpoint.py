@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import pickle
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from itertools import takewhile
@@ -18,7 +20,19 @@ from numpy.typing import NDArray
 from adapters import config as configuration
 from adapters.commands import simulate
 from adapters.running import checkpoint
-from adapters.running.checkpoint import About, BadCheckpoint, code, frozen, message, of_message, packed, save, unpacked
+from adapters.running.checkpoint import (
+    About,
+    BadCheckpoint,
+    Kept,
+    Parts,
+    code,
+    frozen,
+    messages,
+    of_messages,
+    packed,
+    save,
+    unpacked,
+)  # fmt: skip
 from adapters.running.offline import Offline
 from adapters.running.outputs import CHECKPOINT, Outputs
 from adapters.running.startframe import encode
@@ -39,7 +53,50 @@ SECONDS, CUT_S = 24, 14
 def test_it_reads_back() -> None:
     data = packed(ABOUT, frozen(STATE))
     assert unpacked(data, ABOUT.config_hash) == (ABOUT, STATE)
-    assert of_message(message(data, ABOUT.tick_us)) == data
+    assert of_messages([*messages(data, ABOUT.tick_us)]) == data
+
+
+def test_packing_lets_go_of_the_state_as_it_goes() -> None:
+    """Of a flood a state has sixty megabytes: two forms of it side by side are too much."""
+    luck = np.random.default_rng(1)
+    state = {str(n): luck.integers(0, 2**60, 2**18) for n in range(20)}  # 2 MiB each, which hardly shrink
+    tracemalloc.start()
+    parts = frozen({name: array.copy() for name, array in state.items()})
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    kept = Kept(ABOUT, parts)
+    data = kept.packed()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert before > 40 * 2**20
+    assert peak < before + 12 * 2**20
+    assert kept.packed() is data
+    _, found = unpacked(data, ABOUT.config_hash)
+    assert states.bits(found) == states.bits(state)
+
+
+def test_a_recording_holds_it_in_parts_and_only_a_whole_one_is_entered_by() -> None:
+    data = packed(ABOUT, frozen({"a": np.random.default_rng(1).integers(0, 2**60, 400_000)}))
+    told = [*messages(data, ABOUT.tick_us)]
+    assert len(told) == -(-len(data) // checkpoint.PART_BYTES) >= 3
+    assert of_messages(told) == data
+
+    def places(payloads: list[bytes]) -> list[int]:
+        parts = Parts()
+        return [place for at, payload in enumerate(payloads) if (place := parts.hear(payload, at)) >= 0]
+
+    torn = [*told[:-1], *told, *told[1:], told[0], *told[2:], *told]
+    assert places(told) == [0]
+    assert places(torn) == [len(told) - 1, len(torn) - len(told)]
+    assert places([_as_it_was(data)]) == [0]
+    assert of_messages([_as_it_was(data)]) == data
+    many = b'{"schema":"x","time":"t","part":%d,"parts":%d,"state_b64":""}'
+    assert places([many % (n + 1, 600) for n in range(600)]) == []
+
+
+def _as_it_was(data: bytes | bytearray) -> bytes:
+    """One message of all of it, as recordings of before parts hold it."""
+    return b'{"schema":"vedette.checkpoint.v1","time":"2026-11-19T11:21:40Z","state_b64":"%s"}' % base64.b64encode(data)
 
 
 def test_every_truncation_and_every_flip_is_refused() -> None:
@@ -177,7 +234,11 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[configuration.Confi
         if frame.rx_us == scene.start_us + CUT_S * US_PER_S:
             about = About(5, frame.seq + 1, frame.rx_us, loaded.hash, code())
             data = packed(about, frozen(core.snapshot()))
-            items.append(Output(frame.rx_us, CHECKPOINT, message(data, frame.rx_us)))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(checkpoint, "PART_BYTES", len(data) // 3 + 1)
+                parts = [*messages(data, frame.rx_us)]
+            assert len(parts) == 3
+            items += [Output(frame.rx_us, CHECKPOINT, part) for part in parts]
     return loaded, items
 
 

@@ -17,7 +17,7 @@ from adapters.commands import simulate
 from adapters.config import Config
 from adapters.formats import skip
 from adapters.running import startframe, starting
-from adapters.running.checkpoint import About, code, frozen, packed, save
+from adapters.running.checkpoint import About, Data, Kept, code, frozen, packed, save
 from adapters.running.outbox import Turn
 from adapters.running.outputs import Digest
 from adapters.running.recorder import Recorder
@@ -73,7 +73,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
                 recorder.write([frame], frame.rx_us)
         play(core, parts[0])
         about = About(1, parts[0][-1].seq, parts[0][-1].rx_us, loaded.hash, code())
-        data = packed(about, frozen(core.snapshot()))
+        data = bytes(packed(about, frozen(core.snapshot())))
         play(core, parts[1])
         at_crash = core.outputs.digest
         play(core, parts[2])
@@ -81,7 +81,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashed]:
         recorder.close()
 
 
-def begun(crashed: Crashed, checkpoint: bytes | None, is_feed: bool = False) -> Start:
+def begun(crashed: Crashed, checkpoint: Data | None, is_feed: bool = False) -> Start:
     """A start with this checkpoint in the folder."""
     with DataDir(crashed.config.data_dir) as folder:
         if checkpoint is None:
@@ -206,7 +206,7 @@ def test_sensors_are_told_of_what_a_state_on_the_disk_holds(tmp_path: Path) -> N
         saver = Saver(tmp_path / "checkpoint", "c" * 64, syncer)
 
         def keep(tick_us: int, marks: Marks) -> None:
-            saver.keep(saver.about(1, Frame(1, tick_us, TICK, b"")), frozen({}), marks)
+            saver.keep(Kept(saver.about(1, Frame(1, tick_us, TICK, b"")), frozen({})), marks)
             assert saver._save is not None
             saver._save.result()
 
@@ -238,7 +238,7 @@ def test_the_state_is_kept_every_second_and_in_the_recording_every_minute(tmp_pa
             tick = Frame(n, 10**15 + n * 100_000, TICK, b"")
             recorded += saver.is_due_in_recording(tick.rx_us, False)
             if saver.is_due(tick.rx_us):
-                saver.keep(saver.about(1, tick), frozen({"n": n}), {})
+                saver.keep(Kept(saver.about(1, tick), frozen({"n": n})), {})
                 assert saver._save is not None
                 saver._save.result()
                 saved += 1
@@ -246,7 +246,7 @@ def test_the_state_is_kept_every_second_and_in_the_recording_every_minute(tmp_pa
         assert saver.is_due_in_recording(10**15 + 121_000_000, is_fresh=True)
         assert SAVE_EVERY_US == US_PER_S
         blocked = Saver(tmp_path / "none" / "checkpoint", "c" * 64, syncer)
-        blocked.keep(blocked.about(1, tick), frozen({}), {})
+        blocked.keep(Kept(blocked.about(1, tick), frozen({})), {})
         assert blocked._save is not None
         blocked._save.result()
         assert blocked.problem == "No such file or directory"

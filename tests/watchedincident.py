@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 
+import pytest
+
 from adapters import config as configuration
 from adapters.commands import simulate
 from adapters.config import Config
@@ -123,8 +125,11 @@ class _Service:
         self._recorder.say(turn.outputs)
         if is_kept:
             about = About(1, tick.seq, tick.rx_us, self._made.config.hash, code())
-            state = checkpoint.message(packed(about, frozen(self._core.snapshot())), tick.rx_us)
-            self._recorder.say([Output(tick.rx_us, CHECKPOINT, state)])
+            data = packed(about, frozen(self._core.snapshot()))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(checkpoint, "PART_BYTES", len(data) // 2)  # three parts, as those of a large picture
+                for part in checkpoint.messages(data, tick.rx_us):
+                    self._recorder.say([Output(tick.rx_us, CHECKPOINT, part)])
         for event in events:
             if isinstance(event, IncidentChanged):
                 self._made.incidents[event.incident.id] = event.incident

@@ -152,15 +152,17 @@ def piece(file: Path, from_us: int, to_us: int) -> Iterator[Item]:
 
     Where there is no such checkpoint: from the beginning of the run where that lies within, else from `from_us` on.
     """
+    from adapters.running.checkpoint import Parts
     from adapters.running.outputs import CHECKPOINT
     from replay.mcapfile import Output
 
-    first = -1
+    first, parts = -1, Parts()
     if from_us >= 0:
         for number, item in enumerate(_items(file)):
             if isinstance(item, Output):
                 if item.topic == CHECKPOINT and item.t_us <= from_us:
-                    first = number
+                    begun = parts.hear(item.payload, number)
+                    first = begun if begun >= 0 else first
             elif item.rx_us > from_us:
                 break
     for number, item in enumerate(_items(file)):

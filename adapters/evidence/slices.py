@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from adapters.errors import ConfigError
+from adapters.running.checkpoint import Parts
 from adapters.running.outputs import CHECKPOINT
 from adapters.wire import rfc3339
 from fusion.schema import US_PER_S, Frame
@@ -119,6 +120,7 @@ def _enter(found: Slice, files: list[Path], number: int, before_us: int, first: 
     """Enter in this file at or before `before_us`: the newest place, or the `first` one."""
     starts: list[tuple[int, int]] = []
     checkpoints: list[tuple[int, int]] = []
+    parts = Parts()
     for at, item in enumerate(_items(files[number], Damage())):
         t_us = _time(item)
         if isinstance(item, Frame):
@@ -129,8 +131,8 @@ def _enter(found: Slice, files: list[Path], number: int, before_us: int, first: 
                 break
         elif item.topic == START:
             found.start = item.payload
-        elif item.topic == CHECKPOINT and t_us <= before_us:
-            checkpoints.append((at, t_us))
+        elif item.topic == CHECKPOINT and t_us <= before_us and (begun := parts.hear(item.payload, at)) >= 0:
+            checkpoints.append((begun, t_us))
             if first:
                 break
     starts = [one for one in starts if one[1] <= before_us]

@@ -5,6 +5,9 @@
     {"epoch": 7, "seq": 41233, "tick_us": ..., "config_hash": ..., "code": ...}
     zstandard of: how many parts, the length of each (64 bits, little-endian), a pickle, its arrays
 
+In a recording it stands in parts of a megabyte, one message each: a state may have a hundred, and whoever writes a
+message holds it several times over.
+
 A checkpoint is of one configuration and one code. Whatever is truncated, flipped, foreign or from the future is refused
 with the reason, and then a start is a cold one. Reading makes only the core's own records and arrays of numpy: a pickle
 could name anything, and a recording may come from anywhere.
@@ -17,7 +20,9 @@ import hashlib
 import io
 import os
 import pickle
-from collections.abc import Sequence
+import re
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import cache
@@ -33,15 +38,21 @@ from adapters.wire import dump, rfc3339_exact
 
 SCHEMA = "vedette.checkpoint.v1"
 VERSION = 2
+MOST_PARTS = 512
 MAX_STATE_BYTES = 2**31  # ten times the largest picture: a length that is not believed
+PART_BYTES = 2**20  # of a message of a recording, and of what is packed at once
 _MAGIC = b"vedette checkpoint "
+_DIGEST_BYTES = 64  # hexadecimal
+_PART = re.compile(rb'"part":([0-9]{1,6}),"parts":([0-9]{1,6}),')
+_HEAD_BYTES = 200  # of a message, in which it says which part it is
 _NUMPY = {
     ("numpy", "dtype"), ("numpy", "ndarray"), ("numpy._core.numeric", "_frombuffer"),
     ("numpy._core.multiarray", "scalar"), ("numpy._core.multiarray", "_reconstruct"),
 }  # fmt: skip
 
 
-State = Sequence[bytes | memoryview]  # a pickle, then the arrays that it speaks of, in order
+State = list[bytes | memoryview]  # a pickle, then the arrays that it speaks of, in order
+Data = bytes | bytearray
 
 
 class BadCheckpoint(ValueError):
@@ -81,20 +92,44 @@ def frozen(state: dict[str, Any]) -> State:
     return [body, *(array.raw() for array in arrays)]
 
 
-def packed(about: About, state: State) -> bytes:
-    """A checkpoint of a frozen state."""
+def packed(about: About, state: State) -> bytearray:
+    """A checkpoint of a frozen state, which is empty afterwards: each part is let go of when it is packed."""
     lengths = [memoryview(part).nbytes for part in state]
     table = np.array([len(lengths), *lengths], "<i8").tobytes()
     squeeze = zstandard.ZstdCompressor(level=1).compressobj(size=len(table) + sum(lengths))
-    parts = [msgspec.json.encode(asdict(about)) + b"\n", *(squeeze.compress(part) for part in (table, *state))]
-    parts.append(squeeze.flush())
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return b"".join([b"%s%d\n%s\n" % (_MAGIC, VERSION, digest.hexdigest().encode()), *parts])
+    data = bytearray(b"%s%d\n%s\n" % (_MAGIC, VERSION, bytes(_DIGEST_BYTES)))
+    begin = len(data)
+    data += msgspec.json.encode(asdict(about)) + b"\n"
+    state.insert(0, table)
+    state.reverse()
+    while state:
+        part = memoryview(state.pop())
+        for at in range(0, len(part), PART_BYTES):
+            data += squeeze.compress(part[at : at + PART_BYTES])
+    data += squeeze.flush()
+    with memoryview(data) as view:
+        digest = hashlib.sha256(view[begin:]).hexdigest().encode()
+    data[begin - 1 - _DIGEST_BYTES : begin - 1] = digest
+    return data
 
 
-def epoch_of(data: bytes) -> int:
+class Kept:
+    """A frozen state and what it is of, packed once by whoever asks first; from any thread."""
+
+    def __init__(self, about: About, state: State) -> None:
+        self.about = about
+        self._state, self._data = state, bytearray()
+        self._lock = threading.Lock()
+
+    def packed(self) -> bytearray:
+        """The checkpoint. Nobody changes it."""
+        with self._lock:
+            if self._state:
+                self._data = packed(self.about, self._state)
+            return self._data
+
+
+def epoch_of(data: Data) -> int:
     """The epoch that an undamaged checkpoint of any version of the program names; 0 without."""
     first, _, rest = data.partition(b"\n")
     digest, _, rest = rest.partition(b"\n")
@@ -106,7 +141,7 @@ def epoch_of(data: bytes) -> int:
         return 0
 
 
-def unpacked(data: bytes, config_hash: str) -> tuple[About, dict[str, Any]]:
+def unpacked(data: Data, config_hash: str) -> tuple[About, dict[str, Any]]:
     """What a checkpoint holds.
 
     Raises:
@@ -155,7 +190,7 @@ def _loaded(body: bytes) -> object:
     return _Reader(io.BytesIO(parts[0]), buffers=(bytearray(part) for part in parts[1:])).load()
 
 
-def save(path: Path, data: bytes) -> None:
+def save(path: Path, data: Data) -> None:
     """Put it in the place of the one before, on the disk: after a crash there is the old one or the new one.
 
     Raises:
@@ -174,17 +209,38 @@ def save(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def message(data: bytes, t_us: int) -> bytes:
-    """A checkpoint as a recording keeps it."""
-    head = dump({"schema": SCHEMA, "time": rfc3339_exact(t_us), "state_b64": ""}).removesuffix(b'"}')
-    return b"".join((head, base64.b64encode(data), b'"}'))  # 36 MB of six thousand tracks: once, and not as text too
+def messages(data: Data, t_us: int) -> Iterator[bytes]:
+    """A checkpoint as a recording keeps it, part by part."""
+    parts = max(1, -(-len(data) // PART_BYTES))
+    for part in range(parts):
+        head = {"schema": SCHEMA, "time": rfc3339_exact(t_us), "part": part + 1, "parts": parts, "state_b64": ""}
+        with memoryview(data) as view:
+            text = base64.b64encode(view[part * PART_BYTES : (part + 1) * PART_BYTES])
+        yield b"".join((dump(head).removesuffix(b'"}'), text, b'"}'))
 
 
-def of_message(payload: bytes) -> bytes:
-    """The checkpoint in a message of a recording. Raises BadCheckpoint."""
+class Parts:
+    """Hears the messages of recorded checkpoints in order, and says which is whole."""
+
+    def __init__(self) -> None:
+        self._at = self._heard = 0
+
+    def hear(self, payload: bytes, at: int) -> int:
+        """`at`: where this message stands. Where the first part of a checkpoint stood that is whole with this one; else
+        -1. What is no part of one is let be."""
+        found = _PART.search(payload, 0, _HEAD_BYTES)
+        part, parts = (int(found[1]), int(found[2])) if found else (1, 1)  # or all of it, as before there were parts
+        if part == 1:
+            self._at, self._heard = at, 0
+        self._heard = self._heard + 1 if part == self._heard + 1 else -1
+        return self._at if part == parts == self._heard <= MOST_PARTS else -1
+
+
+def of_messages(payloads: Sequence[bytes]) -> bytes:
+    """The checkpoint in all its messages of a recording. Raises BadCheckpoint."""
     try:
-        told = msgspec.json.decode(payload, type=_Message)
-        return base64.b64decode(told.state_b64, validate=True)
+        told = (msgspec.json.decode(payload, type=_Message) for payload in payloads)
+        return b"".join(base64.b64decode(part.state_b64, validate=True) for part in told)
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadCheckpoint(f"its message cannot be read ({error})") from error
 

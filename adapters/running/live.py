@@ -40,7 +40,7 @@ from adapters.mqtt import Connection
 from adapters.payloadschema import schemas
 from adapters.running import checkpoint, standby, startframe
 from adapters.running.alertline import AlertLine
-from adapters.running.checkpoint import About, State, packed
+from adapters.running.checkpoint import Kept
 from adapters.running.intake import Arrived, Intake
 from adapters.running.keeping import Keeper, Left, closings
 from adapters.running.outbox import Turn, joined
@@ -270,16 +270,16 @@ class _Live:
         is_due, in_recording = saver.is_due(tick_us), saver.is_due_in_recording(tick_us, self._recorder.is_fresh)
         if not is_due and not in_recording:
             return
-        state, about = await self._on_engine(saver.freeze, self._core), saver.about(self._epoch, self._tick)
+        kept = Kept(saver.about(self._epoch, self._tick), await self._on_engine(saver.freeze, self._core))
         if in_recording:
             self._recorder.is_fresh = False
-            self._on_writer(self._record_checkpoint, about, state)
+            self._on_writer(self._record_checkpoint, kept)
         if is_due:
-            saver.keep(about, state, self._fused())
+            saver.keep(kept, self._fused())
 
-    def _record_checkpoint(self, about: About, state: State) -> None:
-        payload = checkpoint.message(packed(about, state), about.tick_us)
-        self._recorder.say([Output(about.tick_us, CHECKPOINT, payload)])
+    def _record_checkpoint(self, kept: Kept) -> None:
+        for part in checkpoint.messages(kept.packed(), kept.about.tick_us):  # one by one: together they fill the memory
+            self._recorder.say([Output(kept.about.tick_us, CHECKPOINT, part)])
 
     async def _publish_alerts(self, turn: Turn) -> None:
         """Journal, sync, then publish; note what the broker has, also of what waited for it before."""

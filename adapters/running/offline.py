@@ -7,11 +7,12 @@ and incidents.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from adapters.config import Config
-from adapters.running.checkpoint import BadCheckpoint, of_message, unpacked
+from adapters.running.checkpoint import MOST_PARTS, BadCheckpoint, Parts, of_messages, unpacked
 from adapters.running.outputs import CHECKPOINT, DIGEST, Digest, read_digest
 from adapters.running.startframe import decode, processor
 from adapters.service import Core
@@ -60,6 +61,9 @@ class Offline:
         self._config, self._zones, self._hear, self._tell = config, zones, hear, tell
         self._core: Core | None = None
         self._frames: list[Frame] = []
+        self._parts = Parts()
+        self._entry: deque[bytes] = deque(maxlen=MOST_PARTS)  # messages of a checkpoint to enter by
+        self._heard = 0  # such messages
         self._awaits = False  # the recording begins in the middle of a run: frames before its checkpoint are of no use
         self.verdict = Verdict()
 
@@ -106,8 +110,15 @@ class Offline:
 
     def _resume(self, output: Output) -> None:
         """Enter in the middle of a run."""
+        self._entry.append(output.payload)
+        self._heard += 1
+        first = self._parts.hear(output.payload, self._heard)
+        if first < 0:
+            return
+        told = list(self._entry)[first - self._heard - 1 :]
+        self._entry.clear()
         try:
-            about, state = unpacked(of_message(output.payload), self._config.hash)
+            about, state = unpacked(of_messages(told), self._config.hash)
         except BadCheckpoint as error:
             self.verdict.notes.append(f"a checkpoint cannot be used: {error}")
             return

@@ -2,7 +2,7 @@
 
     out/picture    the whole picture, once a second, as it was published
     out/alert, out/incident, out/area, out/withheld    every transition, as it stands in the journal
-    out/checkpoint  the state, every minute and soon after a file has begun (adapters/running/checkpoint.py)
+    out/checkpoint  the state, every minute and soon after a file has begun, in parts (adapters/running/checkpoint.py)
     out/digest     once a second, three chains of sha256: over pictures, alerts and incidents, bit for bit
 
 Two runs whose digests of one moment are equal have said the same until then.

@@ -20,7 +20,7 @@ from adapters.config import Config
 from adapters.decode import Refused
 from adapters.formats import skip
 from adapters.running import startframe
-from adapters.running.checkpoint import About, BadCheckpoint, State, code, epoch_of, frozen, packed, save, unpacked
+from adapters.running.checkpoint import About, BadCheckpoint, Kept, State, code, epoch_of, frozen, save, unpacked
 from adapters.running.keeping import Left, Reading, adrift
 from adapters.running.outbox import Turn
 from adapters.running.told import Told
@@ -308,15 +308,15 @@ class Saver:
         """What a checkpoint after this tick is of."""
         return About(epoch, tick.seq, tick.rx_us, self._config_hash, code(), self._boots)
 
-    def keep(self, about: About, state: State, marks: Marks) -> None:
+    def keep(self, kept: Kept, marks: Marks) -> None:
         """Save it behind our back; `marks`: which messages of each sensor are in it."""
-        self._saved_us = about.tick_us
-        self._save = self._syncer.submit(self._write, about, state, marks)
+        self._saved_us = kept.about.tick_us
+        self._save = self._syncer.submit(self._write, kept, marks)
 
-    def _write(self, about: About, state: State, marks: Marks) -> None:
+    def _write(self, kept: Kept, marks: Marks) -> None:
         assert self._path is not None
         try:
-            save(self._path, packed(about, state))
+            save(self._path, kept.packed())
             self.problem, self._marks = "", marks
         except OSError as error:
             self.problem = error.strerror or str(error)
