@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import time
 from collections import Counter
@@ -38,7 +37,7 @@ from adapters.incidents.database import IncidentDb
 from adapters.metrics import Metrics, package_version
 from adapters.mqtt import Connection
 from adapters.payloadschema import schemas
-from adapters.running import checkpoint, standby, startframe
+from adapters.running import checkpoint, memory, standby, startframe
 from adapters.running.alertline import AlertLine
 from adapters.running.checkpoint import Kept
 from adapters.running.intake import Arrived, Intake
@@ -88,7 +87,7 @@ def run_live(config: Config, options: RunOptions) -> int:
         zones = ready.zones or load_zones(config)
         with IncidentDb(folder.incidents_path, names_of(config, zones)) as database:
             live = _Live(config, options, zones, folder, journal, database, ready.core)
-            gc.freeze()  # borders, kernels, modules: looking through them again and again stops a tick for 100 ms
+            memory.settle()
             uvloop.run(live.main())
     return 0
 

@@ -20,6 +20,7 @@ import structlog
 from adapters.config import Config, load_zones
 from adapters.errors import ConfigError
 from adapters.payloadschema import schemas
+from adapters.running import memory
 from adapters.running.checkpoint import BadCheckpoint
 from adapters.running.starting import gone_on
 from adapters.service import Core
@@ -75,6 +76,7 @@ def _warmed(config: Config, zones: Zones, folder: DataDir, ready: Ready) -> bool
     except (BadCheckpoint, ConfigError, OSError) as error:
         _log.info("standing by, not warmed up yet", why=str(error))
         return False
+    memory.settle()
     took_s = round(time.monotonic() - begun_s, 3)
     _log.info("standing by, warmed up", epoch=trial.epoch, ticks=len(trial.turns), took_s=took_s)
     return True
