@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +57,28 @@ def folder(base: Path) -> Path:
         with contextlib.suppress(OSError):  # another process may be removing it too
             shutil.rmtree(old)
     return mine
+
+
+def processor() -> str:
+    """Name and a hash of the features: compiled code may round differently where they differ."""
+    name, flags = platform.machine(), ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            elif key.strip() in ("flags", "Features"):
+                flags = " ".join(sorted(value.split()))
+                break
+    except OSError:
+        pass
+    return f"{name}, features {hashlib.sha256(flags.encode()).hexdigest()[:12]}"
+
+
+def whole() -> Path:
+    """The file that says that the cache holds every kernel, of these sources, this numba and this processor."""
+    about = f"{fingerprint()} {version('numba')} {processor()}"
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"whole-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
 
 
 def prepare() -> None:

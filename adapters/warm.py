@@ -2,17 +2,21 @@
 
 Kernels carry explicit types, so importing their module compiles them; the result is kept in the cache that
 `adapters.log.prepare_numerics` chooses. The first time takes about a minute, after that a second.
+
+What compiles keeps 60 MB for as long as it lives, and a service lives for months: another process compiles for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from adapters import log
+from adapters import kernelcache, log
 
 PACKAGES = ("fusion", "replay", "adapters")
 
@@ -29,14 +33,35 @@ def modules() -> tuple[str, ...]:
 
 
 def warm(report: Callable[[str], None]) -> float:
-    """Import all kernels; `report` gets a line before each module. Returns the seconds it took."""
+    """Import all kernels; `report` gets a line before each module that takes time. Returns the seconds it took."""
     start = time.monotonic()
+    if any(name not in sys.modules for name in modules()):
+        if not kernelcache.whole().exists():
+            _compile_elsewhere(report)
+        _import_all(report)
+    return time.monotonic() - start
+
+
+def _compile_elsewhere(report: Callable[[str], None]) -> None:
+    """By this module as a command. Where that fails, whoever imports compiles: slower for its life, and no worse."""
+    command = [sys.executable, "-m", "adapters.warm"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            report(line.strip())
+
+
+def _import_all(report: Callable[[str], None]) -> None:
     names = modules()
+    doing = "loading" if kernelcache.whole().exists() else "compiling"
     for step, name in enumerate(names, 1):
         if name not in sys.modules:
-            report(f"compiling kernels {step} of {len(names)}: {name}")
+            report(f"{doing} kernels {step} of {len(names)}: {name}")
             importlib.import_module(name)
-    return time.monotonic() - start
+    with contextlib.suppress(OSError):
+        kernelcache.whole().touch()
 
 
 def main() -> None:
@@ -47,7 +72,9 @@ def main() -> None:
     def report(line: str) -> None:
         print(f"{before}  {line}", end=after, flush=True)
 
-    seconds = warm(report)
+    start = time.monotonic()
+    _import_all(report)
+    seconds = time.monotonic() - start
     print(f"{before}  kernels are ready ({seconds:.0f} s)")
 
 

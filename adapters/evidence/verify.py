@@ -23,9 +23,10 @@ from adapters.errors import ConfigError
 from adapters.evidence import bundle
 from adapters.evidence.bundle import Checked
 from adapters.evidence.dossier import CONFIG, RECORDING, RERUN, RESET, UNTOLD, member_of
+from adapters.kernelcache import processor
 from adapters.running.checkpoint import code
 from adapters.running.offline import Offline, Verdict
-from adapters.running.startframe import decode, processor, versions
+from adapters.running.startframe import decode, versions
 from adapters.store import piece_of
 from adapters.wire import parse_time, rfc3339
 from fusion.schema import US_PER_S, Frame, Invalid

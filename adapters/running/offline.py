@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from adapters.config import Config
+from adapters.kernelcache import processor
 from adapters.running.checkpoint import MOST_PARTS, BadCheckpoint, Parts, of_messages, unpacked
 from adapters.running.outputs import CHECKPOINT, DIGEST, Digest, read_digest
-from adapters.running.startframe import decode, processor
+from adapters.running.startframe import decode
 from adapters.service import Core
 from adapters.wire import rfc3339
 from fusion.schema import Event, Frame, Invalid

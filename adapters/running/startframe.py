@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.config import SERVICE_FILE, Config
+from adapters.kernelcache import processor
 from adapters.metrics import package_version
 from adapters.wire import dump, load_json, rfc3339_exact
 
@@ -54,22 +55,6 @@ def versions() -> dict[str, str]:
     """Of everything that can change a bit of an answer."""
     ours = {"vedette": package_version(), "python": platform.python_version()}
     return ours | {name: version(name) for name in LIBRARIES}
-
-
-def processor() -> str:
-    """Name and a hash of the features: compiled code may round differently where they differ."""
-    name, flags = platform.machine(), ""
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                name = value.strip()
-            elif key.strip() in ("flags", "Features"):
-                flags = " ".join(sorted(value.split()))
-                break
-    except OSError:
-        pass
-    return f"{name}, features {hashlib.sha256(flags.encode()).hexdigest()[:12]}"
 
 
 def _files(config: Config) -> list[dict[str, Any]]:
