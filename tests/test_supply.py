@@ -51,6 +51,16 @@ def test_pins_hold_for_this_python_only() -> None:
     assert supply.pinned(text) == {"a-b-c": "1", "numpy": "2.4.6"}
 
 
+def test_every_pin_is_looked_up_wherever_it_is_for() -> None:
+    looked_up = [f"{name}=={version}" for pins in supply.rounds() for name, version in pins.items()]
+    files = [supply.PINS, *supply.JUDGES.glob("*.txt")]
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    named = [line.partition(";")[0].strip().partition("==") for line in lines]
+    assert sorted(looked_up) == sorted({f"{supply.plain(name)}=={version}" for name, _, version in named})
+    assert supply.rounds()[0] == supply.pinned(supply.PINS.read_text(encoding="utf-8"))
+    assert len(looked_up) > len(supply.rounds()[0])
+
+
 @pytest.mark.parametrize(
     "answer, words",
     [
