@@ -21,15 +21,17 @@ from fusion.filters.params import ROW
 from fusion.kernels import ENV, FAST_WIDE, LOST, PLOTS, RING, SCRATCH, SLAB, WIDE, A, N, Rec, T, score_1, signature
 from fusion.schema import B1, F4, F8, I8
 
-# Columns of `meta`, int64 per slot; the last is 1 for what was confirmed before anything claimed to be it.
+# Columns of `meta`, int64 per slot. FOUND: 1 for what was found by what sees it, 0 while it was not, -1 where a claim
+# was first. LOOKS: of HITS, those of what sees; the others are claims.
 ID, BIRTH, CONFIRMED, UPDATE, ARRIVED, STATUS, ADDRESS, MODE3A, MODE3A_US, CATEGORY, CLAIM, RADAR, HEIGHT = range(13)
-HITS, FOUND, META = 13, 14, 15
+HITS, FOUND, LOOKS, META = 13, 14, 15, 16
 # Columns of `belief`, float64 per slot: log-odds of existence, log-probability of `Tracks.unseen`, time of the last
 # decay (s), velocity known from the first plot on (1) or not (0), square of the distance (m2) at which another plot of
 # the same scan could have been the one it took, measured time (us) before which no look, no decay and no limit of age
-# can change anything of it (existence.look_1).
-ODDS, UNSEEN, DECAYED, FAST, GRASP, WAKE = range(6)
-BELIEF = 6
+# can change anything of it (existence.look_1); log-odds of existence by what sees alone, which counts from the
+# first claim on (existence.account_1).
+ODDS, UNSEEN, DECAYED, FAST, GRASP, WAKE, SEEN = range(7)
+BELIEF = 7
 # Columns of `near`, what the gate asks of every track around a plot, side by side: time, place, velocity, spread of
 # both (kernels.WIDE, FAST_WIDE), GRASP. A copy: `note_1` after every change of a track.
 N_T, N_X, N_V, N_WIDE, N_FAST, N_GRASP, NEAR = 0, 1, 4, 7, 8, 9, 10

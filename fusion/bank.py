@@ -22,6 +22,7 @@ from fusion.associate import (
     HEIGHT,
     HINT,
     HITS,
+    LOOKS,
     META,
     MODE3A,
     MODE3A_US,
@@ -29,6 +30,7 @@ from fusion.associate import (
     NEXT_ID,
     ODDS,
     RADAR,
+    SEEN,
     STALE,
     STATUS,
     TOP,
@@ -43,6 +45,7 @@ from fusion.kernels import PLOT, SLAB, WIDE, WORDS, ahead_n
 from fusion.schema import F8, I8
 
 MOST_TRACKS = 65_536  # tentative ones included: three times what a crowded continent and heavy clutter give
+UNLIKELY = -30.0  # log-odds of what nothing has seen
 MOST_RECENT = 4_096  # plots of one radar that may be given out again; the oldest fall out
 # Columns of `recent_n`, for the ring of each radar's recent plots: place of the oldest, number.
 R_FIRST, R_NUMBER = 0, 1
@@ -115,6 +118,7 @@ class Bank:
         """`keep` takes over from `drop`, which is the same object: the surer state, and what either knows."""
         if self.track(drop)[WIDE] < self.track(keep)[WIDE]:
             self.track(keep)[:] = self.track(drop)
+        self._add_up(keep, drop)
         meta, other = self.meta[keep], self.meta[drop]
         for column in (UPDATE, MODE3A_US, CLAIM, RADAR, HEIGHT):
             meta[column] = max(meta[column], other[column])
@@ -127,7 +131,6 @@ class Bank:
         if other[HITS] > meta[HITS]:
             self.rate[keep], self.size[keep] = self.rate[drop], self.size[drop]
         meta[HITS] += other[HITS]
-        self.belief[keep, ODDS] = max(self.belief[keep, ODDS], self.belief[drop, ODDS])
         self.hit_us[keep] = np.maximum(self.hit_us[keep], self.hit_us[drop])
         self.look_us[keep] = np.maximum(self.look_us[keep], self.look_us[drop])
         if self.callsign[keep] == b"":
@@ -136,6 +139,17 @@ class Bank:
             self.serial[keep] = self.serial[drop]
         self.belief[keep, WAKE] = 0.0
         note_1(keep, self.slab, self.belief, self.near)
+
+    def _add_up(self, keep: int, drop: int) -> None:
+        """Existence of both together: the surer one, of all evidence and of what sees."""
+        for slot in (keep, drop):
+            if self.meta[slot, CLAIM] < 0:
+                self.belief[slot, SEEN] = self.belief[slot, ODDS]
+            elif self.meta[slot, LOOKS] == 0:
+                self.belief[slot, SEEN] = UNLIKELY
+        for column in (ODDS, SEEN):
+            self.belief[keep, column] = max(self.belief[keep, column], self.belief[drop, column])
+        self.meta[keep, LOOKS] += self.meta[drop, LOOKS]
 
     def recent_plots(self) -> np.ndarray:
         """Recent plots of all radars, oldest first within each, (n,) of PLOT."""

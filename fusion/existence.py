@@ -5,6 +5,10 @@ log of how much likelier it is from this object than from clutter; an expected l
 by the probability of detection, which coverage gives and the hits and misses of all sensors refine (hits.py): an
 object too small for a far radar is not killed by its silence. Sensors are judged by their own newest measured time,
 so a sensor that fell silent takes no track with it.
+
+Claims (ADS-B, Remote ID) are evidence of another kind. A track that both feed carries a second account, of what sees it
+alone, and is published when that suffices, or when two claims agree: no claim confirms a plot, and no plot a claim. And
+a plot counts as seen (`Tracks.radar_us`) only where what sees would have found the object without the claims.
 """
 
 from __future__ import annotations
@@ -26,11 +30,13 @@ from fusion.associate import (
     HINT,
     HITS,
     ID,
+    LOOKS,
     MODE3A,
     MODE3A_US,
     NAMES,
     ODDS,
     RADAR,
+    SEEN,
     STATUS,
     UNSEEN,
     UPDATE,
@@ -40,7 +46,7 @@ from fusion.associate import (
     wide_1,
 )
 from fusion.bare import BARE
-from fusion.clutter import S_CLAIM, S_INDEX, S_RADAR, S_RANGE, heat_1
+from fusion.clutter import S_CLAIM, S_CLUTTER, S_INDEX, S_NEW, S_RADAR, S_RANGE, heat_1
 from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, view_1
 from fusion.filters.params import M_C, M_H
 from fusion.geo import polar_1
@@ -59,6 +65,7 @@ KNOWN = f"{TABLE}, {SCREEN}, {TABLE}, float32[:, :, ::1]"  # coverage: table, sc
 CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]", KNOWN).args  # type: ignore[attr-defined]
 FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
 MOSTLY = 0.6  # part of its declared Pd from which a sensor is not blind somewhere
+ALIKE = 2  # plots of one kind, of what sees or of claims, that it takes to publish a track
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
 FEW = 2  # plots of a published track that may still be two false ones
 SLOW_MPS = 100.0  # drones and most of what flies low; airliners and jets are faster
@@ -82,12 +89,14 @@ def decayed_1(odds: float, dt_s: float, survive_s: float) -> float:
     return math.log(max(lives, 1e-12) / max(1.0 - lives, 1e-12))
 
 
-@njit("void(int64, float64[:, ::1], float64, float64)", cache=True, nogil=True, **BARE)
-def decay_1(slot: int, belief: F8, t_s: float, survive_s: float) -> None:
+@njit("void(int64, float64[:, ::1], boolean, float64, float64)", cache=True, nogil=True, **BARE)
+def decay_1(slot: int, belief: F8, claimed: bool, t_s: float, survive_s: float) -> None:
     """Let the existence of a track fade up to a measured time, where it is behind by a step or more."""
     dt_s = t_s - belief[slot, DECAYED]
     if dt_s > DECAY_EVERY_S:
         belief[slot, ODDS] = decayed_1(belief[slot, ODDS], dt_s, survive_s)
+        if claimed:
+            belief[slot, SEEN] = decayed_1(belief[slot, SEEN], dt_s, survive_s)
         belief[slot, DECAYED] = t_s
 
 
@@ -139,6 +148,46 @@ def missed_1(slot: int, since_us: int, hit_us: I8, look_us: I8, rate: F8, cover:
     return lost
 
 
+@njit("float64(float64, float64, float64, float64[::1])", cache=True, nogil=True, **BARE)
+def raised_1(odds: float, gain: float, missed: float, rules: F8) -> float:
+    """Log-odds after a plot, which are never surer than that the object was there at the plot's own time."""
+    return float(min(odds + min(gain, rules[E_GAIN]), max(rules[E_MOST] + missed, odds)))
+
+
+@njit(
+    "float64(int64, boolean, boolean, float64, float64, float64[::1], int64[:, ::1], float64[:, ::1], float64[::1])",
+    cache=True, nogil=True, **BARE,
+)  # fmt: skip
+def account_1(
+    slot: int, claimed: bool, claim: bool, gain: float, missed: float, sensor: F8, meta: I8, belief: F8, rules: F8
+) -> float:  # fmt: skip
+    """Book a plot, a claim or not, with what is seen of a track; returns what that gains.
+
+    Until a track is `claimed` all is seen, and SEEN stands for nothing. What sees a track of claims for the first time,
+    or again after it should have ended had nobody claimed it, is where a track would begin, wherever it is claimed to
+    be: the claim is no witness for it.
+    """
+    if not claimed:
+        belief[slot, SEEN] = belief[slot, ODDS]  # before this plot
+    if claim:
+        return 0.0
+    meta[slot, LOOKS] += 1
+    before = belief[slot, SEEN]
+    if claimed and (meta[slot, LOOKS] == 1 or before < rules[E_DELETE_NEW]):
+        belief[slot, SEEN] = min(math.log(sensor[S_NEW] / max(sensor[S_CLUTTER], 1e-9)), 0.0)
+    else:
+        belief[slot, SEEN] = raised_1(before, gain, missed, rules)
+    return float(belief[slot, SEEN] - before)
+
+
+@njit("boolean(int64, boolean, int64[:, ::1], float64[:, ::1], float64[::1])", cache=True, nogil=True, **BARE)
+def seen_so_1(slot: int, claimed: bool, meta: I8, belief: F8, rules: F8) -> bool:
+    """Would this track be published without any claim?"""
+    odds = belief[slot, SEEN] if claimed else belief[slot, ODDS]
+    least = rules[E_DELETE] if meta[slot, FOUND] == 1 else rules[E_CONFIRM]
+    return bool(meta[slot, LOOKS] >= ALIKE and odds >= least)
+
+
 @njit(
     signature(
         "void",
@@ -161,6 +210,8 @@ def mark_1(
     plot = plots[i]
     t_us = plot.t_us
     s = int(sensor[S_INDEX])
+    claim = sensor[S_CLAIM] > 0.0
+    claimed = meta[slot, CLAIM] >= 0
     belief[slot, WAKE] = 0.0
     meta[slot, UPDATE] = max(meta[slot, UPDATE], t_us)
     meta[slot, ARRIVED] = max(meta[slot, ARRIVED], plot.rx_us)
@@ -175,13 +226,10 @@ def mark_1(
             place[2], True,
         )  # fmt: skip
         plots[i].booked = 1
-    if sensor[S_CLAIM] > 0.0:
+    if claim:
         meta[slot, CLAIM] = max(meta[slot, CLAIM], t_us)
         if plot.address >= 0:
             meta[slot, ADDRESS] = plot.address
-    elif sensor[S_RADAR] > 0.0:
-        meta[slot, RADAR] = max(meta[slot, RADAR], t_us)
-        belief[slot, UNSEEN] = 0.0
     if plot.mode3a >= 0:
         meta[slot, MODE3A] = plot.mode3a
         meta[slot, MODE3A_US] = max(meta[slot, MODE3A_US], t_us)
@@ -193,19 +241,34 @@ def mark_1(
     plots[i].slot = slot
     plots[i].id = meta[slot, ID]
     plots[i].gain = 0.0
+    missed = 0.0
+    before = belief[slot, ODDS]
     if not born:
         # A late plot does not undo the misses after it: nothing is surer than that it was there at its own time.
-        decay_1(slot, belief, t_us * 1e-6, rules[E_SURVIVE_S])
+        decay_1(slot, belief, claimed, t_us * 1e-6, rules[E_SURVIVE_S])
         missed = missed_1(slot, meta[slot, UPDATE], hit_us, look_us, rate, cover)
         before = belief[slot, ODDS]
-        belief[slot, ODDS] = min(before + min(gain, rules[E_GAIN]), max(rules[E_MOST] + missed, before))
+    plots[i].seen = account_1(slot, claimed, claim, 0.0 if born else gain, missed, sensor, meta, belief, rules)
+    if not born:
+        belief[slot, ODDS] = raised_1(before, gain, missed, rules)
         plots[i].gain = belief[slot, ODDS] - before
+    found = seen_so_1(slot, claimed or claim, meta, belief, rules)
+    if found and meta[slot, FOUND] == 0:
+        meta[slot, FOUND] = 1
+    if claim and not claimed and not found:
+        meta[slot, RADAR] = -1  # of a plot or two that may be false
+    if sensor[S_RADAR] > 0.0:
+        if found or not claimed:
+            meta[slot, RADAR] = max(meta[slot, RADAR], t_us)
+            belief[slot, UNSEEN] = 0.0
+        else:
+            belief[slot, UNSEEN] = min(belief[slot, UNSEEN] + max(min(gain, rules[E_GAIN]), 0.0), 0.0)
+    said = meta[slot, HITS] - meta[slot, LOOKS] >= ALIKE
     if meta[slot, STATUS] != TENTATIVE:
         meta[slot, STATUS] = CONFIRMED_NOW
-    elif meta[slot, HITS] >= 2 and belief[slot, ODDS] >= rules[E_CONFIRM]:
+    elif found or said:
         meta[slot, STATUS] = CONFIRMED_NOW
         meta[slot, CONFIRMED] = plot.rx_us
-        meta[slot, FOUND] = 1 if meta[slot, CLAIM] < 0 else 0
 
 
 @njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
@@ -330,6 +393,7 @@ def look_1(
             belief[slot, WAKE] = math.inf  # until a track begins there
             continue
         o = slot * SLAB
+        claimed = meta[slot, CLAIM] >= 0
         confirmed = meta[slot, STATUS] != TENTATIVE
         fresh = not confirmed  # of no interest then
         due_now = False
@@ -349,12 +413,14 @@ def look_1(
                 )  # fmt: skip
                 if seen <= 0.0:
                     continue
-                if sensors[s, 2] > 0.0 and meta[slot, CLAIM] >= 0:
+                if sensors[s, 2] > 0.0 and claimed:
                     belief[slot, UNSEEN] += math.log1p(-min(0.95 * seen, 0.95))
                 belief[slot, ODDS] += math.log1p(-rate[slot, s, 2])
+                if claimed:
+                    belief[slot, SEEN] += math.log1p(-rate[slot, s, 2])
                 if hit_us[slot, s] >= 0:
                     stats[s, 1] += 1
-        decay_1(slot, belief, newest_s, rules[E_SURVIVE_S])
+        decay_1(slot, belief, claimed, newest_s, rules[E_SURVIVE_S])
         if confirmed:
             meta[slot, STATUS] = CONFIRMED_NOW if fresh else COASTING
         dead = dead_1(slot, slab, newest_us, due_now, meta, belief, rules)

@@ -68,14 +68,15 @@ A, B = WORK, WORK + STATE
 SCRATCH = B + STATE
 
 # One plot on its way through the tracker. `slot`, `id`, `gain`, `hit_us` say what became of it: the slot and the id of
-# the track that took it, the log-odds it added, and that track's last hit by the same sensor before it; `booked` is 1
-# once the look that made it has taught what a look teaches. No padding: equal plots are equal bytes.
+# the track that took it, the log-odds it added, to existence and to what is seen of it, and that track's last hit by
+# the same sensor before it; `booked` is 1 once the look that made it has taught what a look teaches. No padding: equal
+# plots are equal bytes.
 PLOT = np.dtype(
     [
         ("t_us", "i8"), ("rx_us", "i8"), ("sensor", "i8"), ("kind", "i8"), ("row", "f8", (ROW,)), ("place", "f8", (3,)),
         ("reach", "f8"), ("address", "i8"), ("mode3a", "i8"), ("category", "i8"), ("on_ground", "i8"),
-        ("slot", "i8"), ("id", "i8"), ("gain", "f8"), ("hit_us", "i8"), ("booked", "i8"), ("callsign", "S8"),
-        ("serial", "S24"),
+        ("slot", "i8"), ("id", "i8"), ("gain", "f8"), ("seen", "f8"), ("hit_us", "i8"), ("booked", "i8"),
+        ("callsign", "S8"), ("serial", "S24"),
     ],
     align=True,
 )  # fmt: skip

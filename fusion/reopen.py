@@ -9,7 +9,21 @@ from __future__ import annotations
 
 from numba import njit
 
-from fusion.associate import GRID, HITS, ID, NAMES, ODDS, ROW_AT, STATUS, WAKE, leave_1, note_1, row_of_1
+from fusion.associate import (
+    GRID,
+    HITS,
+    ID,
+    LOOKS,
+    NAMES,
+    ODDS,
+    ROW_AT,
+    SEEN,
+    STATUS,
+    WAKE,
+    leave_1,
+    note_1,
+    row_of_1,
+)
 from fusion.bank import MOST_RECENT, R_FIRST, R_NUMBER
 from fusion.bare import BARE
 from fusion.clutter import S_INDEX
@@ -44,8 +58,10 @@ def take_back_1(
         return 1
     note_1(slot, slab, belief, near)
     belief[slot, ODDS] -= plots[i].gain
+    belief[slot, SEEN] -= plots[i].seen
     belief[slot, WAKE] = 0.0
     meta[slot, HITS] -= 1
+    meta[slot, LOOKS] = max(meta[slot, LOOKS] - 1, 0)
     hit_us[slot, s] = plots[i].hit_us
     return 1
 

@@ -290,7 +290,7 @@ class Tracks:
     callsign: S  # (n,) S8
     serial: S  # (n,) S20
     claim_us: I8  # (n,) last plot of a CLAIM sensor (ADS-B, Remote ID); -1 never
-    radar_us: I8  # (n,) last plot of an INDEPENDENT sensor; -1 never
+    radar_us: I8  # (n,) last plot of an INDEPENDENT sensor that would do without claims; -1 never
     height_us: I8  # (n,) last measurement that carried height (elevation, geometric or pressure); -1 never
     hits: I4  # (n,) plots fused
     unseen: F8  # (n,) log-probability that radar that should see this object kept missing it; 0 = seen or not covered

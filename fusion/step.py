@@ -21,6 +21,7 @@ from fusion.associate import (
     BIRTH,
     DECAYED,
     FAST,
+    FOUND,
     GRASP,
     GRASP_SIGMAS2,
     GRID,
@@ -30,6 +31,7 @@ from fusion.associate import (
     HITS,
     ID,
     LEFT_OUT,
+    LOOKS,
     MOST_PAIRS,
     NAMES,
     NEXT_ID,
@@ -127,6 +129,8 @@ def begin_1(
     counts[NEXT_ID] += 1
     meta[slot, BIRTH] = t_us
     meta[slot, HITS] = 0
+    meta[slot, LOOKS] = 0
+    meta[slot, FOUND] = -1 if sensor[S_CLAIM] > 0.0 else 0
     meta[slot, STATUS] = TENTATIVE
     hit_us[slot, :] = -1
     look_us[slot, :] = t_us

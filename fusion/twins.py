@@ -151,8 +151,9 @@ def twins_1(
             if company_1(sa, sb, slab, meta, hit_us, sensors) and closer_1(x[0], p[0], p[1], away) < 0.0:
                 continue
             first = meta[sa, ID] < meta[sb, ID]
-            if meta[sa, FOUND] != meta[sb, FOUND]:  # what radar found is not ended by a claim that came to it
-                first = meta[sa, FOUND] > meta[sb, FOUND]
+            found = meta[sa, FOUND] == 1
+            if found != (meta[sb, FOUND] == 1):  # what radar found is not ended by a claim that came to it
+                first = found
             pairs[count, 0] = sa if first else sb
             pairs[count, 1] = sb if first else sa
             count += 1
