@@ -16,6 +16,7 @@ from fusion.schema import I8
 
 JUDGES: dict[int, Any] = {
     4: gen.Cat_004_1_13,
+    15: gen.Cat_015_1_2,
     21: gen.Cat_021_2_7,
     34: gen.Cat_034_1_29,
     48: gen.Cat_048_1_32,

@@ -20,6 +20,18 @@ Place = tuple[str, ...]  # item, and the words within it
 # What one of the peer's numbers is in ours: field of ours: (where, unit)
 NUMBERS: Mapping[int, Mapping[str, tuple[Place, float]]] = {
     4: {"time_to_s": (("I070", "TCP", "TC"), 1.0)},
+    15: {
+        "lat_rad": (("I600", "P84", "Lat"), RAD), "lon_rad": (("I600", "P84", "Lon"), RAD),
+        "sigma_x_m": (("I600", "HPP", "SD_HPx"), 1.0), "sigma_y_m": (("I600", "HPP", "SD_HPy"), 1.0),
+        "height_m": (("I601", "GH", "GH"), 1.0), "sigma_height_m": (("I601", "SD_GH", "SD_GH"), 1.0),
+        "velocity_x_mps": (("I602", "HV", "HVx"), 1.0), "velocity_y_mps": (("I602", "HV", "HVy"), 1.0),
+        "sigma_velocity_x_mps": (("I602", "SD_HV", "SD_HVx"), 1.0),
+        "sigma_velocity_y_mps": (("I602", "SD_HV", "SD_HVy"), 1.0), "climb_mps": (("I604", "VV", "VV"), 1.0),
+        "range_m": (("I625", "R", "RNG"), 1.0), "sigma_range_m": (("I625", "SD_R", "SD_R"), 1.0),
+        "range_rate_mps": (("I625", "RR", "RR"), 1.0), "azimuth_rad": (("I627", "Az", "Az"), RAD),
+        "sigma_azimuth_rad": (("I627", "SD_Az", "SD_Az"), RAD), "elevation_rad": (("I628", "El", "El"), RAD),
+        "sigma_elevation_rad": (("I628", "SD_El", "SD_El"), RAD),
+    },
     21: {
         "lat_rad": (("I131", "Lat"), RAD), "lon_rad": (("I131", "Lon"), RAD),
         "height_m": (("I140", "geometric_height"), FOOT_M), "pressure_height_m": (("I145", "FL"), LEVEL_M),
@@ -51,11 +63,19 @@ NUMBERS: Mapping[int, Mapping[str, tuple[Place, float]]] = {
         "elevation_bias_rad": (("I092", "PEB"), RAD),
     },
     65: {},
+    205: {
+        "lat_rad": (("I050", "LAT"), RAD), "lon_rad": (("I050", "LON"), RAD), "bearing_rad": (("I070", "THETA"), RAD),
+        "elevation_rad": (("I200", "ELEVATION"), RAD),
+    },
 }  # fmt: skip
 WORDS: Mapping[int, Mapping[str, tuple[Place, int]]] = {  # whole numbers; the base where they are text
     4: {
         "kind": (("I000", "MessageType"), 0), "alert": (("I040", "AlrtI"), 0), "status": (("I045", "STAT"), 0),
         "track": (("I030", "TrkN"), 0), "mode3a": (("I170", "M31", "M31"), 8),
+    },
+    15: {
+        "kind": (("I000", "MT"), 0), "arrangement": (("I020", "MoMu"), 0), "taxonomy": (("I020", "TTAX"), 0),
+        "number": (("I161", "TrkN"), 0), "coasting": (("I170", "CSTP"), 0), "tentative": (("I170", "CNF"), 0),
     },
     21: {
         "address": (("I080", "TAddr"), 16), "mode3a": (("I070", "Mode3A"), 8), "category": (("I020", "ECAT"), 0),
@@ -80,8 +100,11 @@ WORDS: Mapping[int, Mapping[str, tuple[Place, int]]] = {  # whole numbers; the b
         "kind": (("I000", "Typ"), 0), "service": (("I015", "SID"), 0), "batch": (("I020", "BTN"), 0),
         "state": (("I040", "NOGO"), 0), "report": (("I050", "REPORT"), 0),
     },
+    205: {"kind": (("I000", "TYP"), 0), "finder": (("I170", "IDENT"), 0), "quality": (("I190", "Quality"), 0)},
 }  # fmt: skip
 BITS: Mapping[int, Mapping[str, Place]] = {  # 0 where they are not there
+    15: {},
+    205: {},
     4: {"severe": ("I120", "CCP", "CS"), "predicted": ("I120", "CNP", "AIW")},
     21: {"simulated": ("I040", "SIM"), "no_go": ("I040", "NOGO")},
     48: {"simulated": ("I020", "SIM")},
@@ -97,6 +120,8 @@ BITS: Mapping[int, Mapping[str, Place]] = {  # 0 where they are not there
     63: {"inhibited": ("I060", "OPS"), "silent": ("I060", "NPW")},
     65: {"overload": ("I040", "OVL"), "bad_clock": ("I040", "TSV")},
 }  # fmt: skip
+# Where it takes a sign otherwise than the specification, libasterix and Wireshark do: what a number differs by.
+SIGN_LOST = {(15, "elevation_rad"): 180.0 * RAD, (15, "sigma_x_m"): 16_384.0, (15, "sigma_y_m"): 16_384.0}
 CALLSIGN: Mapping[int, Place] = {
     4: ("I170", "AI1", "AI1"),
     21: ("I170", "TId"),
@@ -142,9 +167,11 @@ def there(record: Mapping[str, Any], place: Place) -> Any:
 
 def differences(category: int, ours: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     """Fields that the peer reads otherwise."""
-    found = [
-        name for name, (place, unit) in NUMBERS[category].items() if not _near(ours[name], there(record, place), unit)
-    ]
+    found = []
+    for name, (place, unit) in NUMBERS[category].items():
+        said, lost = there(record, place), SIGN_LOST.get((category, name), 0.0)
+        if not any(_near(ours[name] + turn, said, unit) for turn in dict.fromkeys((0.0, lost, -lost))):
+            found.append(name)
     for name, (place, base) in WORDS[category].items():
         said = there(record, place)
         if (-1 if said is None else int(said, base) if base else said) != ours[name]:

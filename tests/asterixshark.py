@@ -18,6 +18,17 @@ PORT = 8600  # of the captures that are made here
 # Fields of ours by what tshark calls the number, and the unit of that
 NUMBERS: Mapping[int, Mapping[str, tuple[str, float]]] = {
     4: {"time_to_s": ("070_TC_VALUE", 1.0)},
+    15: {
+        "lat_rad": ("600_P84_LATITUDE", RAD), "lon_rad": ("600_P84_LONGITUDE", RAD),
+        "sigma_x_m": ("600_HPP_SDHPX", 1.0), "sigma_y_m": ("600_HPP_SDHPY", 1.0), "height_m": ("601_GH_VALUE", 1.0),
+        "sigma_height_m": ("601_SDGH_VALUE", 1.0), "velocity_x_mps": ("602_HV_X", 1.0),
+        "velocity_y_mps": ("602_HV_Y", 1.0), "sigma_velocity_x_mps": ("602_SDHV_X", 1.0),
+        "sigma_velocity_y_mps": ("602_SDHV_Y", 1.0), "climb_mps": ("604_VV_VALUE", 1.0),
+        "range_m": ("625_R_VALUE", 1.0), "sigma_range_m": ("625_SDR_VALUE", 1.0),
+        "range_rate_mps": ("625_RR_VALUE", 1.0), "azimuth_rad": ("627_AZ_VALUE", RAD),
+        "sigma_azimuth_rad": ("627_SDASZ_VALUE", RAD), "elevation_rad": ("628_EL_VALUE", RAD),
+        "sigma_elevation_rad": ("628_SDEL_VALUE", RAD),
+    },
     21: {
         "lat_rad": ("131_LAT", RAD), "lon_rad": ("131_LON", RAD), "height_m": ("140_VALUE", FOOT_M),
         "pressure_height_m": ("145_VALUE", LEVEL_M), "speed_mps": ("160_GS", NM_M), "course_rad": ("160_TA", RAD),
@@ -49,6 +60,10 @@ WORDS: Mapping[int, Mapping[str, str]] = {
     4: {
         "kind": "000_VALUE", "alert": "040_VALUE", "status": "045_STAT", "track": "030_VALUE",
         "mode3a": "170_M31_MODE3A",
+    },
+    15: {
+        "sac": "010_SAC", "sic": "010_SIC", "kind": "000_MT", "arrangement": "020_MOMU", "taxonomy": "020_TTAX",
+        "number": "161_VALUE", "coasting": "170_CSTP", "tentative": "170_CNF",
     },
     21: {
         "address": "080_VALUE", "mode3a": "070_MODE3A", "category": "020_VALUE", "version": "210_VN",

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from adapters.formats import cat004, cat021, cat048, cat062, cat063, cat065
-from fusion.schema import take
+from adapters.formats import cat004, cat015, cat021, cat048, cat062, cat063, cat065
 from tests.asterixshark import differences, read
 from tests.test_asterixpeer import TABLES, rows
 from tests.test_formats_cat062 import random_tracks
 
 SAMPLE = 40
 ENCODERS: dict[int, Callable[[Any, int], list[bytes]]] = {
+    15: cat015.encode,
     21: cat021.encode,
     48: cat048.encode,
     62: cat062.encode,
@@ -29,7 +29,7 @@ def sent() -> list[tuple[int, dict[str, Any], bytes]]:
     """Records of every category: what they shall say, and their blocks."""
     made: list[tuple[int, dict[str, Any], bytes]] = []
     for category, encode in ENCODERS.items():
-        table = take(TABLES[category][0](np.random.default_rng(category + 1)), np.arange(SAMPLE))
+        table = TABLES[category][0](np.random.default_rng(category + 1), SAMPLE)
         made += [(category, own, block) for own, block in zip(rows(table), encode(table, ONE_EACH), strict=True)]
     for n in range(30):
         one, other = n % 2 == 0, n % 3 == 0

@@ -16,7 +16,7 @@ from adapters.asterix import Part, octets, packed, records
 from adapters.bridges.asterix import Ear, from_pcap
 from adapters.bridges.command import bridge
 from adapters.bridges.common import Heard, Numbered, Tally
-from adapters.formats import cat021, cat034, cat048, cat062
+from adapters.formats import cat015, cat021, cat034, cat048, cat062, cat205
 from adapters.formats import plots as plots_format
 from fusion.schema import PlotKind, SensorKind, SensorSpec
 from replay import log
@@ -109,7 +109,9 @@ class Everybody(dict[tuple[int, ...], str]):
 
 
 EVERYBODY = Everybody()
-LAYOUTS = {21: cat021.LAYOUT, 34: cat034.LAYOUT, 48: cat048.LAYOUT, 62: cat062.LAYOUT}
+LAYOUTS = {
+    15: cat015.LAYOUT, 21: cat021.LAYOUT, 34: cat034.LAYOUT, 48: cat048.LAYOUT, 62: cat062.LAYOUT, 205: cat205.LAYOUT,
+}  # fmt: skip
 
 
 @settings(max_examples=15)
@@ -121,7 +123,7 @@ def test_anything_of_a_category_is_counted_and_stops_nothing(category: int, seed
     turned[octet % len(whole)] ^= 1 << bit
     for n, data in enumerate((whole, bytes(turned))):
         heard = Heard()
-        Ear(EVERYBODY, EVERYBODY, EVERYBODY).hear([(RX_US, data)], heard)
+        Ear(EVERYBODY, EVERYBODY, EVERYBODY, EVERYBODY).hear([(RX_US, data)], heard)
         told = sum(map(len, heard.batches)) + sum(heard.refused.values())
         if n == 0 and category != 34:
             assert told == 8

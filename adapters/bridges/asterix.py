@@ -1,5 +1,6 @@
 """Who speaks ASTERIX, over UDP or from a recording, as batches and words of our sensors: radars (CAT048 and CAT034),
-ADS-B ground stations (CAT021), neighbours' trackers (CAT062) and radio direction finders (CAT205).
+ADS-B ground stations (CAT021), neighbours' trackers (CAT062), radio direction finders (CAT205), and sensors of what
+does not answer (CAT015), which are radars, finders or trackers as they are named.
 
 Which of them is which sensor is told by SAC and SIC. One that nobody named, a category that is none of these, and a
 datagram that is none at all are counted by reason and skipped. A message does not say where its radar is: that stands
@@ -25,7 +26,7 @@ import structlog
 from adapters.asterix import Block, Layout, Walked, blocks, near, walk
 from adapters.bridges.common import TOGETHER_S, Heard, Numbered, Tally
 from adapters.broker import now_us
-from adapters.formats import cat021, cat034, cat048, cat062, cat205
+from adapters.formats import cat015, cat021, cat034, cat048, cat062, cat205
 from adapters.wire import Decoded
 from fusion.schema import I4, I8, US_PER_S, Frame, Invalid, SensorKind, SensorSpec, SensorStatus, take
 
@@ -41,15 +42,21 @@ class _Reading(NamedTuple):
     layout: Layout
     of: Callable[[Walked], tuple[Any, dict[str, int]]]
     plots: Callable[[Any, SensorSpec, int], Decoded]
-    sender: str
-    kind: SensorKind
+    senders: tuple[str, ...]  # who may send it: the first that has the SAC and SIC
 
 
+KINDS = {
+    "radar": SensorKind.RADAR_2D,
+    "station": SensorKind.ADSB,
+    "neighbour": SensorKind.TRACK,
+    "finder": SensorKind.BEARING,
+}
 REPORTS = {
-    cat021.CATEGORY: _Reading(cat021.LAYOUT, cat021.of, cat021.plots, "station", SensorKind.ADSB),
-    cat048.CATEGORY: _Reading(cat048.LAYOUT, cat048.of, cat048.plots, "radar", SensorKind.RADAR_2D),
-    cat062.CATEGORY: _Reading(cat062.LAYOUT, cat062.of, cat062.plots, "neighbour", SensorKind.TRACK),
-    cat205.CATEGORY: _Reading(cat205.LAYOUT, cat205.of, cat205.plots, "finder", SensorKind.BEARING),
+    cat015.CATEGORY: _Reading(cat015.LAYOUT, cat015.of, cat015.plots, ("radar", "finder", "neighbour")),
+    cat021.CATEGORY: _Reading(cat021.LAYOUT, cat021.of, cat021.plots, ("station",)),
+    cat048.CATEGORY: _Reading(cat048.LAYOUT, cat048.of, cat048.plots, ("radar",)),
+    cat062.CATEGORY: _Reading(cat062.LAYOUT, cat062.of, cat062.plots, ("neighbour",)),
+    cat205.CATEGORY: _Reading(cat205.LAYOUT, cat205.of, cat205.plots, ("finder",)),
 }
 
 
@@ -96,14 +103,14 @@ class Ear:
 
     def _reports(self, reading: _Reading, reports: Any, rx_us: int, heard: Heard) -> None:
         own = getattr(reports, "finder", None)
-        for name, rows in self._owners(reading.sender, reports.sac, reports.sic, heard.refused, own):
-            decoded = reading.plots(take(reports, rows), SensorSpec(name, 0, reading.kind), rx_us)
+        for sender, name, rows in self._owners(reading.senders, reports.sac, reports.sic, heard.refused, own):
+            decoded = reading.plots(take(reports, rows), SensorSpec(name, 0, KINDS[sender]), rx_us)
             heard.refused.update(decoded.rejected)
             if len(decoded.batch):
                 heard.batches.append(decoded.batch)
 
     def _services(self, services: cat034.Services, rx_us: int, heard: Heard) -> None:
-        for name, rows in self._owners("radar", services.sac, services.sic, heard.refused):
+        for _, name, rows in self._owners(("radar",), services.sac, services.sic, heard.refused):
             for row in rows.tolist():
                 self._place(name, services, row)
                 if not services.told[row]:
@@ -124,20 +131,22 @@ class Ear:
             _log.info("the radar says where it is", sensor=name, **where)
 
     def _owners(
-        self, sender: str, sac: I4, sic: I4, refused: Counter[str], own: I4 | None = None
-    ) -> Iterator[tuple[str, I8]]:
-        """`own`: an identification beside SAC and SIC, -1 where there is none; then it is part of who speaks."""
+        self, senders: tuple[str, ...], sac: I4, sic: I4, refused: Counter[str], own: I4 | None = None
+    ) -> Iterator[tuple[str, str, I8]]:
+        """What they are, their sensor, and the rows that are theirs. `own`: an identification beside SAC and SIC, -1
+        where there is none; then it is part of who speaks."""
         own = np.full(len(sac), -1, np.int32) if own is None else own
         code = sac.astype(np.int64) << 17 | sic.astype(np.int64) << 9 | (own + 1)
         for one in np.unique(code).tolist():
             rows = np.flatnonzero(code == one)
             who: tuple[int, ...] = (one >> 17, one >> 9 & 0xFF, (one & 0x1FF) - 1)
             who = who if who[2] >= 0 else who[:2]
-            name = self._named[sender].get(who)
-            if name is None:
-                refused[f"{sender}-{'/'.join(map(str, who))}"] += len(rows)
+            known = ((sender, self._named[sender].get(who)) for sender in senders)
+            found = next(((sender, name) for sender, name in known if name is not None), None)
+            if found is not None:
+                yield *found, rows
             else:
-                yield name, rows
+                refused[f"{senders[0] if len(senders) == 1 else 'sensor'}-{'/'.join(map(str, who))}"] += len(rows)
 
 
 _DETAIL = {"ok": "", "degraded": "the radar's data processor is overloaded", "off": "the radar says: not to be used"}

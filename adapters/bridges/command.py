@@ -34,12 +34,16 @@ def options() -> None:
 
 @bridge.command()
 def asterix(
-    radar: Annotated[list[str] | None, typer.Option(help="SAC/SIC=SENSOR, for each radar: 25/201=R1.")] = None,
+    radar: Annotated[
+        list[str] | None, typer.Option(help="SAC/SIC=SENSOR, for each radar (CAT048, CAT034, CAT015): 25/201=R1.")
+    ] = None,
     station: Annotated[list[str] | None, typer.Option(help="The same for each ADS-B ground station (CAT021).")] = None,
-    neighbour: Annotated[list[str] | None, typer.Option(help="The same for each tracker of others (CAT062).")] = None,
+    neighbour: Annotated[
+        list[str] | None, typer.Option(help="The same for each tracker of others (CAT062, CAT015).")
+    ] = None,
     finder: Annotated[
         list[str] | None,
-        typer.Option(help="The same for each direction finder (CAT205); or SAC/SIC/IDENT=SENSOR."),
+        typer.Option(help="The same for each direction finder (CAT205, CAT015); or SAC/SIC/IDENT=SENSOR."),
     ] = None,
     udp: Annotated[str, typer.Option(help="HOST:PORT to listen at.")] = "",
     group: Annotated[str, typer.Option(help="Multicast group to join there.")] = "",
@@ -53,7 +57,8 @@ def asterix(
     site: Annotated[str, typer.Option("--site", help="Site in the topics, vedette/v1/SITE/...")] = "demo",
 ) -> None:
     """Who sends ASTERIX, over UDP to the broker, or from a capture to a log for `replay`: radars (CAT048 and CAT034),
-    ADS-B ground stations (CAT021), trackers of neighbours (CAT062), radio direction finders (CAT205).
+    ADS-B ground stations (CAT021), trackers of neighbours (CAT062), radio direction finders (CAT205), and sensors of
+    what does not answer (CAT015): each is a radar, a finder or a tracker as you name it.
 
     What is no target, of another category or of a sender that is not named is counted by reason and skipped. Ends with
     SIGTERM or Ctrl-C; status 1 when the broker refuses or was never there. The account is VEDETTE_BROKER_USER and

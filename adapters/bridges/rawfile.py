@@ -14,16 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from adapters.asterix import DAY_US, HEADER, Block, Layout, blocks, near, walk
-from adapters.formats import cat021, cat034, cat048, cat062
+from adapters.formats import cat015, cat021, cat034, cat048, cat062, cat205
 from fusion.schema import US_PER_S, Invalid
 
 MOST_BYTES = 1 << 30  # it is read whole; a day of ten radars has half of that
 # The items of a category that say when, the latest last
 TIMES: dict[int, tuple[Layout, tuple[str, ...]]] = {
+    cat015.CATEGORY: (cat015.LAYOUT, ("145",)),
     cat021.CATEGORY: (cat021.LAYOUT, ("071", "073", "077")),
     cat034.CATEGORY: (cat034.LAYOUT, ("030",)),
     cat048.CATEGORY: (cat048.LAYOUT, ("140",)),
     cat062.CATEGORY: (cat062.LAYOUT, ("070",)),
+    cat205.CATEGORY: (cat205.LAYOUT, ("030",)),
 }
 
 
