@@ -13,7 +13,7 @@ PYTHON = ROOT / ".venv" / "judges" / "maps" / "bin" / "python"
 
 
 def read(how: str, payload: bytes, path: Path) -> Any:
-    """What they find in a file; `how`: ogr or czml. An error with the line that installs them, never a skip."""
+    """What they find in a file; `how`: ogr, table or czml. An error with the line that installs them, never a skip."""
     if not PYTHON.exists():
         raise RuntimeError(f"pyogrio and czml3 are not installed at {PYTHON}. Cure: make test")
     path.write_bytes(payload)

@@ -155,7 +155,7 @@ async def served(replies: list[bytes], done: Callable[[list[Heard]], bool]) -> l
     heard = list[Heard]()
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/data/aircraft.json"
-        source = cast(AsyncGenerator[Heard, None], from_http(url, 0.1, "A1", Readsb("A1")))
+        source = cast(AsyncGenerator[Heard, None], from_http(url, 0.1, Readsb("A1"), "A1"))
         async with asyncio.timeout(PATIENCE_S), aclosing(source) as said:
             async for one_look in said:
                 heard.append(one_look)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from PIL import Image
@@ -18,7 +19,7 @@ from PIL import Image
 from adapters import docs
 from adapters.cli import app
 from adapters.files import configfile, protectedfile, rulefile, volumefile, zonefiles
-from adapters.formats import alert, plots, remoteid, search, sighting
+from adapters.formats import alert, bearing, plots, remoteid, search, sighting, sightingcsv
 from adapters.ui import settings as ui_settings
 from adapters.wire import parse_time
 from fusion.schema import SensorKind, SensorSpec
@@ -184,6 +185,7 @@ def test_the_readme_starts_with_two_commands() -> None:
 
 
 JSON = [block for block in BLOCKS if block.language == "json"]
+TABLES = [block for block in BLOCKS if block.language == "text" and block.text.startswith("time;")]
 TOML = [block for block in BLOCKS if block.language == "toml"]
 
 
@@ -215,12 +217,25 @@ def test_json_examples_are_taken_by_their_readers(block: Block, tmp_path: Path) 
         elif value.get("schema") == sighting.SCHEMA:
             person = SensorSpec(value["sensor"], 0, SensorKind.SIGHTING)
             assert sighting.decode(payload, person, 0).id == value["id"]
+        elif "schema" not in value and value.keys() & {"azimuth_deg", "state"}:
+            assert bearing.decode_line(payload).source == value["source"]
         elif value.get("type") == "FeatureCollection":
             path = tmp_path / "own.geojson"
             path.write_bytes(payload)
             terrain = ROOT / "config" / "terrain"
             ground, geoid = next(terrain.glob("etopo*")), next(terrain.glob("egm*"))
             assert zonefiles.load([path], ground, geoid, 25.0).codes == ("LT",)
+
+
+@pytest.mark.parametrize("block", TABLES, ids=str)
+def test_examples_of_reports_are_taken_by_their_reader(block: Block) -> None:
+    reader = sightingcsv.Table(ZoneInfo("Europe/Vilnius"))
+    found = [reader.line(line.encode()) for line in block.text.splitlines()]
+    assert all(found[1:])
+
+
+def test_there_is_an_example_of_a_table() -> None:
+    assert TABLES
 
 
 @pytest.mark.parametrize("block", TOML, ids=str)

@@ -115,7 +115,7 @@ def test_a_receivers_own_program_reads_our_frames_and_we_read_what_it_says(tmp_p
         sources = (
             from_tcp("127.0.0.1", gives, "A1", Beast("A1")),
             from_tcp("127.0.0.1", sbs, "A1", Sbs("A1")),
-            from_http(url, 0.2, "A1", Readsb("A1")),
+            from_http(url, 0.2, Readsb("A1"), "A1"),
         )
         feeding = asyncio.create_task(feed(takes))
         try:

@@ -9,11 +9,8 @@ in the service's sensors.toml; where CAT034 says it, it is logged once, to compa
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,13 +21,11 @@ import numpy as np
 import structlog
 
 from adapters.asterix import Block, Layout, Walked, blocks, near, walk
-from adapters.bridges.common import TOGETHER_S, Heard, Numbered, Tally
-from adapters.broker import now_us
+from adapters.bridges.common import Heard, Numbered, Tally
 from adapters.formats import cat015, cat021, cat034, cat048, cat062, cat205
 from adapters.wire import Decoded
 from fusion.schema import I4, I8, US_PER_S, Frame, Invalid, SensorKind, SensorSpec, SensorStatus, take
 
-MOST_DATAGRAMS = 10_000  # between two looks; more are dropped and counted
 STATUS_EVERY_US = 10 * US_PER_S
 Named = Mapping[tuple[int, ...], str]  # (SAC, SIC): sensor; of finders also (SAC, SIC, identification)
 _log = structlog.get_logger("vedette.bridge")
@@ -150,44 +145,6 @@ class Ear:
 
 
 _DETAIL = {"ok": "", "degraded": "the radar's data processor is overloaded", "off": "the radar says: not to be used"}
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self) -> None:
-        self.waiting: list[tuple[int, bytes]] = []
-        self.dropped = 0
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        if len(self.waiting) < MOST_DATAGRAMS:
-            self.waiting.append((now_us(), data))
-        else:
-            self.dropped += 1
-
-
-async def from_udp(host: str, port: int, group: str, ear: Ear) -> AsyncIterator[Heard]:
-    """What arrives at an address, or in a multicast group on it, every `TOGETHER_S`; for ever.
-
-    Raises:
-        OSError: the address cannot be used.
-    """
-    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    receiver.bind((group or host, port))
-    if group:
-        member = struct.pack("4s4s", socket.inet_aton(group), socket.inet_aton(host))
-        receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-    transport, got = await asyncio.get_running_loop().create_datagram_endpoint(_Datagrams, sock=receiver)
-    try:
-        while True:
-            await asyncio.sleep(TOGETHER_S)
-            heard = Heard()
-            if got.dropped:
-                heard.refused["overload"], got.dropped = got.dropped, 0
-            ear.hear(got.waiting, heard)
-            got.waiting = []
-            yield heard
-    finally:
-        transport.close()
 
 
 def from_pcap(path: Path) -> Iterator[tuple[int, bytes]]:

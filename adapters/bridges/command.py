@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters import log
-from adapters.bridges import receivers
+from adapters.bridges import observers, receivers
 from adapters.bridges.passing import DONE, pass_on
 from adapters.errors import ConfigError, refusals
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 bridge = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Pass on what receivers and radars of others send."
 )
+bridge.command()(observers.bearings)
 bridge.command()(receivers.beast)
 bridge.command()(receivers.readsb)
 bridge.command()(receivers.remoteid)
 bridge.command()(receivers.sapient)
 bridge.command()(receivers.sbs)
+bridge.command()(observers.sightings)
 _SENDER = re.compile(r"(\d{1,3}(?:/\d{1,3}){1,2})=([A-Za-z0-9_-]{1,32})")
 
 
@@ -128,7 +130,7 @@ def _written(capture: Path, out: Path, ear: Ear, day: str, shift_s: float) -> in
 
 
 def _live(udp: str, group: str, ear: Ear, broker: str, site: str) -> int:
-    from adapters.bridges.asterix import from_udp
+    from adapters.bridges.datagrams import from_udp
 
     host, _, port = udp.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:

@@ -19,6 +19,7 @@ from adapters import feed
 from adapters.broker import BrokerSettings, now_us
 from adapters.formats import plots, sensorstatus
 from adapters.resend import Unfused
+from fusion.cases.record import Sighting
 from fusion.schema import US_PER_S, Frame, Plots, SensorStatus
 from fusion.schema import take as rows
 from replay.door import MOST_PLOTS
@@ -38,6 +39,7 @@ class Heard:
 
     batches: list[Plots] = field(default_factory=list)
     words: list[SensorStatus] = field(default_factory=list)
+    reports: list[Sighting] = field(default_factory=list)  # of people
     refused: Counter[str] = field(default_factory=Counter)
     pieces: int = 0  # datagrams, lines or answers
 
@@ -48,6 +50,7 @@ class Tally:
 
     pieces: int = 0
     plots: int = 0
+    reports: int = 0
     messages: int = 0
     fell: int = 0  # messages that waited for the broker too long
     refused: Counter[str] = field(default_factory=Counter)
@@ -56,6 +59,7 @@ class Tally:
         """Add what came in, and how many messages became of it."""
         self.pieces += heard.pieces
         self.plots += sum(map(len, heard.batches))
+        self.reports += len(heard.reports)
         self.messages += messages
         for reason, count in heard.refused.items():
             known = reason in self.refused or len(self.refused) < MOST_REASONS
@@ -64,8 +68,9 @@ class Tally:
     def words(self) -> str:
         """One line for people."""
         refused = ", ".join(f"{count} {reason}" for reason, count in sorted(self.refused.items())) or "none"
-        fell = f"; {self.fell} messages fell while the broker was away" if self.fell else ""
-        return f"{self.pieces} received, {self.plots} plots in {self.messages} messages; refused: {refused}{fell}"
+        fell = f"; {self.fell} messages fell, nobody took them for too long" if self.fell else ""
+        what = f"{self.reports} reports" if self.reports else f"{self.plots} plots"
+        return f"{self.pieces} received, {what} in {self.messages} messages; refused: {refused}{fell}"
 
 
 class Numbered:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from adapters.bridges.common import Heard
+    from adapters.bridges.common import Heard, Tally
+    from adapters.broker import BrokerSettings
+
+    Deliver = Callable[[AsyncIterator[Heard], BrokerSettings, str, Sequence[str], Tally], Coroutine[None, None, None]]
 
 DONE, FAILED = 0, 1
 
 
-def pass_on(source: AsyncIterator[Heard], sensors: Sequence[str], broker: str, site: str) -> int:
+def pass_on(
+    source: AsyncIterator[Heard], sensors: Sequence[str], broker: str, site: str, deliver: Deliver | None = None
+) -> int:
     """Pass on what these sensors say until told to end; says what came, and gives the status of the process.
+
+    `deliver`: how it goes to the broker, where not as `common.bridge` does it.
 
     Raises:
         ConfigError: no address of a broker.
@@ -33,7 +40,7 @@ def pass_on(source: AsyncIterator[Heard], sensors: Sequence[str], broker: str, s
     tally = common.Tally()
 
     async def until_told() -> None:
-        passing = asyncio.create_task(common.bridge(source, settings, place, sensors, tally))
+        passing = asyncio.create_task((deliver or common.bridge)(source, settings, place, sensors, tally))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, passing.cancel)
         with contextlib.suppress(asyncio.CancelledError):

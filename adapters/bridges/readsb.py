@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -74,10 +75,17 @@ def is_address(url: str) -> bool:
         return False
 
 
-async def from_http(url: str, every_s: float, sensor: str, receiver: Readsb) -> AsyncIterator[Heard]:
+class Asked(Protocol):
+    """Makes batches of what a web server answers."""
+
+    def answer(self, rx_us: int, body: bytes, heard: Heard) -> str:
+        """Add what an answer says to `heard`; says what is wrong with it, or nothing."""
+
+
+async def from_http(url: str, every_s: float, receiver: Asked, *sensors: str) -> AsyncIterator[Heard]:
     """What a web server answers, asked every so many seconds; for ever, whether it is there or not."""
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every answer is none for people
-    loop, health = asyncio.get_running_loop(), Health(sensor)
+    loop, health = asyncio.get_running_loop(), [Health(name) for name in sensors]
     pauses, said, next_s = Pauses(loop.time()), "", 0.0
     headers = {"Accept-Encoding": "identity"}  # what is small on the wire and large here has no limit
     async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, headers=headers) as client:
@@ -87,7 +95,7 @@ async def from_http(url: str, every_s: float, sensor: str, receiver: Readsb) -> 
                 await asyncio.sleep(min(TOGETHER_S, every_s))
                 heard = Heard()
                 if asking is None and loop.time() >= next_s:
-                    asking = asyncio.create_task(_ask(client, url), name=f"ask-{sensor}")
+                    asking = asyncio.create_task(_ask(client, url), name=f"ask-{url}")
                 if asking is not None and asking.done():
                     (body, why), asking = asking.result(), None
                     state, next_s = "off", loop.time() + max(every_s, pauses.next_s(loop.time(), 0.0, random.random()))
@@ -97,7 +105,8 @@ async def from_http(url: str, every_s: float, sensor: str, receiver: Readsb) -> 
                     if why != said:
                         _log.warning("the source is not well", url=url, why=why) if why else _log.info("it is well")
                     said = why
-                    heard.words += health.words(now_us(), state, why)
+                    for one in health:
+                        heard.words += one.words(now_us(), state, why)
                 yield heard
         finally:
             if asking is not None:

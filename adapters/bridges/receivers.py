@@ -91,7 +91,7 @@ def readsb(
         from adapters.bridges.source import from_tcp
 
         receiver = Readsb(named(sensor))
-        source = from_http(url, every, sensor, receiver) if url else from_tcp(*address(connect), sensor, receiver)
+        source = from_http(url, every, receiver, sensor) if url else from_tcp(*address(connect), sensor, receiver)
         code = pass_on(source, [sensor], broker, site)
     raise typer.Exit(code)
 

@@ -1,6 +1,7 @@
 """Readers of others for maps: GDAL's (pyogrio, what ogrinfo is made of) and a library of CZML. In an environment apart.
 
 python maps.py ogr FILE     layers with their features as GDAL finds them, as JSON
+python maps.py table FILE   rows of a CSV file as GDAL finds them, every field as text, as JSON
 python maps.py czml FILE    packets as czml3 reads them, which refuses what CZML does not know, as JSON
 """
 
@@ -41,6 +42,14 @@ def ogr(path: str) -> dict[str, Any]:
     return found
 
 
+def table(path: str) -> list[dict[str, str]]:
+    """Every row of a table without places."""
+    import pyogrio
+
+    meta, _, _, values = pyogrio.raw.read(path, read_geometry=False, AUTODETECT_TYPE="NO")
+    return [dict(zip(map(str, meta["fields"]), map(str, row), strict=True)) for row in zip(*values, strict=True)]
+
+
 def czml(path: str) -> list[Any]:
     """Every packet of a file."""
     from czml3.core import Packet
@@ -50,4 +59,4 @@ def czml(path: str) -> list[Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"ogr": ogr, "czml": czml}[sys.argv[1]](sys.argv[2])))
+    print(json.dumps({"ogr": ogr, "table": table, "czml": czml}[sys.argv[1]](sys.argv[2])))
