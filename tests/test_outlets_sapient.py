@@ -256,7 +256,7 @@ def test_reports_of_named_nodes_come_in_and_all_else_is_counted() -> None:
         ear.hear([(1_795_414_501_000_000, stream[start : start + 11])], heard)
     assert [batch.sensor for batch in heard.batches] == ["R1", "R1"]
     assert heard.pieces == 5
-    assert dict(heard.refused) == {"unknown-node": 1, "wrong-sensor-kind": 1, "no-detection: alert": 1}
+    assert dict(heard.refused) == {"unknown-node": 1, "unregistered": 1, "no-detection: alert": 1}
     ear.hear([(1, said[0][:20]), (1, b"\xff\xff\xff\xff"), (2, b"\xff" * 40)], heard)
     ear.cut()
     ear.hear([(3, said[0])], heard)

@@ -120,7 +120,9 @@ def remoteid(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883"
 def sapient(
     connect: Annotated[str, typer.Option("--connect", help="HOST:PORT of a message handler.")] = "",
     listen: Annotated[str, typer.Option("--listen", help="HOST:PORT at which nodes connect to us instead.")] = "",
-    radar: Annotated[list[str] | None, typer.Option(help="UUID=SENSOR of a node that tells range and bearing.")] = None,
+    radar: Annotated[
+        list[str] | None, typer.Option(help="UUID=SENSOR of a node that measures ranges: a radar.")
+    ] = None,
     bearing: Annotated[
         list[str] | None, typer.Option(help="The same of one that tells bearings: sound, radio.")
     ] = None,

@@ -1,7 +1,7 @@
 """A SAPIENT network that is listened to: detection reports of the nodes that are named become plots of our sensors.
 
-The other side is a message handler that passes on what its nodes say. Registrations, status and alerts of others are
-read and make no plots; tasks are passed over.
+The other side is a message handler that passes on what its nodes say. What a node says of itself tells whether places
+that it reports are measurements (`sapientsites.py`); alerts of others make no plots; tasks are passed over.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from adapters.bridges.common import Heard
+from adapters.bridges.sapientsites import Sites
 from adapters.bridges.source import Piece
 from adapters.formats import sapient
 from adapters.wire import GEOMETRY
-from fusion.schema import Invalid, SensorSpec
+from fusion.schema import Invalid, PlotKind, SensorSpec
 
 
 class Sapient:
@@ -21,6 +22,7 @@ class Sapient:
     def __init__(self, nodes: Mapping[str, SensorSpec]) -> None:
         self._nodes = dict(nodes)
         self._torn = bytearray()
+        self._sites = Sites()
 
     def cut(self) -> None:
         """The connection ended."""
@@ -43,13 +45,18 @@ class Sapient:
         try:
             message = sapient.read(payload)
             kind = message.WhichOneof("content") or "nothing"
-            spec = self._nodes.get(message.node_id.lower())
-            if kind != "detection_report":
+            name = message.node_id.lower()
+            spec = self._nodes.get(name)
+            if kind in ("registration", "status_report") and spec is not None:
+                self._sites.learn(name, message)
+            elif kind != "detection_report":
                 heard.refused[f"no-detection: {kind}"] += 1
             elif spec is None:
                 heard.refused["unknown-node"] += 1
             else:
                 made = sapient.plot(message, spec, rx_us)
+                if made.batch.kind is PlotKind.POSITION and PlotKind.POLAR in GEOMETRY[spec.kind]:
+                    made = self._sites.polar(name, message, spec, rx_us, made.batch)
                 if made.batch.kind not in GEOMETRY[spec.kind]:
                     raise Invalid("wrong-sensor-kind")
                 heard.refused.update(made.rejected)

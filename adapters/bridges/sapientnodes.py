@@ -130,10 +130,14 @@ class Nodes:
                 raise Invalid("unknown-node", name)
             self._here[name] = writer
             self._caught.states[spec.id] = ("ok", "")
+            self._pass_on(payload)
         elif spec is None or self._here.get(name) is not writer:
             raise Invalid("unknown-node", "it speaks before it has registered here")
-        elif kind == "status_report":
-            self._caught.states[spec.id] = sapient.state_of(message)
         else:
-            self._caught.messages.append((now_us(), payload))
-            self._caught.octets += len(payload)
+            if kind == "status_report":
+                self._caught.states[spec.id] = sapient.state_of(message)
+            self._pass_on(payload)
+
+    def _pass_on(self, payload: bytes) -> None:
+        self._caught.messages.append((now_us(), payload))
+        self._caught.octets += len(payload)

@@ -1,12 +1,11 @@
 """SAPIENT (BSI Flex 335 v2.0): a fusion node that tells what it sees, and nodes that tell it. Protobuf over a stream.
 
-Said: registration, status, detection reports (our tracks) and alerts. Read: detection reports of others, and whether a
-registration was accepted. Tasks are neither said nor read: nothing here can point, steer or disturb anything.
+Said: registration, status, detection reports (our tracks), alerts. Read: what nodes say of themselves, detection
+reports. Tasks are neither said nor read: nothing here can point, steer or disturb anything. What is simulated, an
+exercise or replayed says so in `additional_information` and first of all in an alert's words.
 
 Every message on a stream is its length, four octets, the least first, and then itself. Objects and alerts have ULIDs
 there, made of our own ids (`adapters/ulids.py`), and a site has one node.
-
-What is simulated, an exercise or replayed says so in `additional_information` and first of all in an alert's words.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import math
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
@@ -416,7 +415,6 @@ def plot(message: SapientMessage, spec: SensorSpec, rx_us: int) -> Decoded:
         raise Invalid("bad-time", "not between the years 2000 and 2100")
     if message.additional_information.startswith(MARKS):
         raise Invalid("played", message.additional_information[:60])
-    columns: dict[str, float]
     if report.HasField("location"):
         kind, columns = PlotKind.POSITION, _position(report.location)
         if report.HasField("enu_velocity"):
@@ -437,21 +435,39 @@ def _given(message: Any, name: str, unit: float = 1.0) -> float:
     return getattr(message, name) * unit if message.HasField(name) else math.nan
 
 
-def _position(place: Location) -> dict[str, float]:
-    unit = _PLACE_UNITS.get(place.coordinate_system)
+class Place(NamedTuple):
+    """A location of theirs. NaN: not said, or not believed."""
+
+    lat_rad: float
+    lon_rad: float
+    z_m: float
+    datum: int  # above what z is
+    sigma_east_m: float
+    sigma_north_m: float
+    sigma_z_m: float
+
+
+def place_of(said: Location) -> Place:
+    """A location. Raises Invalid: wrong-schema (UTM)."""
+    unit = _PLACE_UNITS.get(said.coordinate_system)
     if unit is None:
         raise Invalid("wrong-schema", "coordinate system of a location")
+    lat_rad, scale = _given(said, "y", unit), math.degrees(unit) * DEGREE_M
+    sigmas = _given(said, "x_error", scale * math.cos(lat_rad)), _given(said, "y_error", scale)
+    east_m, north_m = (sigma if 0.0 < sigma < UNBELIEVED_M else math.nan for sigma in sigmas)
+    z_m, sigma_z_m = _given(said, "z"), _positive(_given(said, "z_error"))
+    return Place(lat_rad, _given(said, "x", unit), z_m, said.datum, east_m, north_m, sigma_z_m)
+
+
+def _position(said: Location) -> dict[str, float]:
+    place = place_of(said)
     above = place.datum == LOCATION_DATUM_WGS84_E
-    lat_rad, degrees = _given(place, "y", unit), math.degrees(unit)
-    north_m = _given(place, "y_error", degrees * DEGREE_M)
-    east_m = _given(place, "x_error", degrees * DEGREE_M) * math.cos(lat_rad if math.isfinite(lat_rad) else 0.0)
-    both_m = math.hypot(east_m, north_m) / math.sqrt(2.0)
     return {
-        "lat_rad": lat_rad,
-        "lon_rad": _given(place, "x", unit),
-        "height_m": _given(place, "z") if above else math.nan,
-        "sigma_position_m": both_m if 0.0 < both_m < UNBELIEVED_M else math.nan,
-        "sigma_height_m": _positive(_given(place, "z_error")) if above else math.nan,
+        "lat_rad": place.lat_rad,
+        "lon_rad": place.lon_rad,
+        "height_m": place.z_m if above else math.nan,
+        "sigma_position_m": math.hypot(place.sigma_east_m, place.sigma_north_m) / math.sqrt(2.0),
+        "sigma_height_m": place.sigma_z_m if above else math.nan,
     }
 
 
