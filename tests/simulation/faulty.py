@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -11,8 +12,9 @@ from typing import Any
 from adapters import store
 from adapters.broker import now_us
 from adapters.formats import watermark
-from adapters.running import live
+from adapters.running import checkpoint, live
 from adapters.running.alertline import AlertLine
+from adapters.running.intake import Arrived
 from adapters.running.keeping import Keeper, Left, Reading
 from adapters.running.outbox import Turn
 from adapters.running.starting import Marks, Saver, Start
@@ -74,14 +76,25 @@ def _from_anywhere(sensor: str, runs: Sequence[Run]) -> bytes:
     return _encode(sensor, [max(runs)._replace(first=0)])
 
 
+async def _acknowledged_first(self: live._Live, arrived: Arrived) -> None:
+    """The broker lets go of what nobody has written down."""
+    arrived.acknowledge()
+    arrived.taken.clear()
+    await asyncio.sleep(0.02)  # it waits for its turn
+    await _turn(self, arrived)
+
+
 class _Unsynced:
-    """`os` whose syncs do nothing."""
+    """`os` with a sync that does nothing."""
+
+    def __init__(self, sync: str) -> None:
+        self._sync = sync
 
     def __getattr__(self, name: str) -> Any:
-        return (lambda _fd: None) if name == "fdatasync" else getattr(os, name)
+        return (lambda _fd: None) if name == self._sync else getattr(os, name)
 
 
-_encode = watermark.encode
+_encode, _turn = watermark.encode, live._Live._turn
 FAULTS: dict[str, tuple[Any, str, Any]] = {
     "published before it is journalled": (live._Live, "_publish_alerts", _published_first),
     "claimed before it is kept": (Saver, "sure", _claimed_first),
@@ -92,7 +105,9 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "kept back and not told": (Told, "unsaid", _kept_back),
     "counted from the first number heard": (watermark, "encode", _from_anywhere),
     "arrivals by the machine's clock": (WallClock, "now_us", lambda _self: now_us()),
-    "the journal is not synced": (store, "os", _Unsynced()),
+    "the journal is not synced": (store, "os", _Unsynced("fdatasync")),
+    "the state is not synced": (checkpoint, "os", _Unsynced("fsync")),
+    "acknowledged first": (live._Live, "_turn", _acknowledged_first),
 }
 
 

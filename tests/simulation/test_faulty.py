@@ -24,6 +24,8 @@ SCHEDULES = {  # what brings each to light, with whose luck, and the words of it
         "from the future",
     ),
     "the journal is not synced": (2, [Strike("power cut", 2.06, 0.1)], "not journalled"),
+    "the state is not synced": (2, [Strike("power cut", 2.7, 0.1)], "the checkpoint is refused"),
+    "acknowledged first": (2, [Strike("killed", 5.314, 0.1)], "the order is done"),
 }
 
 
