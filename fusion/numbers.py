@@ -10,7 +10,9 @@ Memory is bounded, and every bound has its policy:
   no sender keeps a message for so long, and what would still fill it is too late to be fused.
 - A sensor has at most `MAX_RUNS` runs, over all its starts. Past that the lowest gap of the oldest start that has one
   is given up.
-- The newest `MAX_BOOTS` starts are known. Whatever comes from an older one counts as a duplicate.
+- `MAX_BOOTS` starts are known; the one that was silent for longest gives way. While all of them are heard, what comes
+  from a still lower one counts as a duplicate. Afterwards it is a start as any other: a machine without a clock of its
+  own may number its starts by a clock that has fallen back.
 
 A number that was given up counts as heard: told as such, and a duplicate when it comes. `given_up` counts them.
 """
@@ -100,7 +102,7 @@ class Numbers:
 
     def add(self, boot: int, seq: int, turn: int) -> bool:
         """Note a message; False when it was heard or given up before."""
-        start = self._start(boot, seq)
+        start = self._start(boot, seq, turn)
         if start is None or not start.add(seq, turn):
             return False
         if sum(len(start.first) for _, start in self._starts) > MAX_RUNS:
@@ -143,14 +145,16 @@ class Numbers:
         ]
         return numbers
 
-    def _start(self, boot: int, seq: int) -> _Start | None:
+    def _start(self, boot: int, seq: int, turn: int) -> _Start | None:
         for known, start in self._starts:
             if known == boot:
                 return start
-        if len(self._starts) == MAX_BOOTS and boot < self._starts[0][0]:
-            return None
+        if len(self._starts) == MAX_BOOTS:
+            silent = min(self._starts, key=lambda pair: (pair[1].newest, pair[0]))
+            if boot < self._starts[0][0] and silent[1].newest > turn - GIVE_UP_TURNS:
+                return None
+            self._starts.remove(silent)
         start = _Start(seq)
         self._starts.append((boot, start))
         self._starts.sort(key=lambda pair: pair[0])
-        del self._starts[:-MAX_BOOTS]
         return start

@@ -122,6 +122,21 @@ def test_starts_share_the_room_for_gaps_and_the_oldest_gives_way() -> None:
     assert (len(runs), order.given_up, runs[-1]) == (MAX_RUNS, 1, (1, 0, 2))
 
 
+def test_a_start_with_a_lower_number_is_one_as_soon_as_a_known_one_has_fallen_silent() -> None:
+    """A receiver whose clock fell back while it had no power: it was refused for ever."""
+    order = Order()
+    for boot in range(11, 15):
+        order.admit(batch("A", [1.0], 0, boot=boot))
+    turns(order, GIVE_UP_TURNS - 1)
+    order.admit(batch("A", [1.0], 1, boot=14))
+    assert order.admit(batch("A", [1.0], 0, boot=5)).duplicate == 1, "perhaps sent again"
+    order.drain()
+    assert order.admit(batch("A", [1.0], 0, boot=5)).stored == 1
+    order.drain()
+    assert order.fused("A") == ((14, 0, 1), (5, 0, 0))
+    assert order.admit(batch("A", [1.0], 0, boot=14)).duplicate == 1
+
+
 def test_the_newest_starts_are_known_and_an_older_one_is_a_duplicate() -> None:
     order = Order()
     for boot in range(1, 9):
