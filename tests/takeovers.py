@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from adapters.commands import simulate
 from tests.running import PATIENCE_S, Ear, Mosquitto, ports, vedette, write_config
@@ -26,7 +27,8 @@ class Takeovers:
     spare_bytes: int = 0  # resident, of a spare that stands by
     tracks: int = 0  # in the newest full picture before the last kill
     epochs: list[int] = field(default_factory=list)  # that the status told, in order
-    raised: list[str] = field(default_factory=list)  # tracks of alerts raised, in order
+    raised: int = 0  # alerts
+    twice: list[str] = field(default_factory=list)  # see `twice`
     closed: list[str] = field(default_factory=list)  # why alerts closed
 
 
@@ -95,10 +97,31 @@ def take_over(folder: Path, scene_name: str, objects: int | None, kills: int) ->
             waiting.said(MINE)
             working = waiting
         told = ear.of("alert-log")
-        went.raised = [str(a["track"]) for a in told if a["state"] == "raised"]
+        went.raised = sum(a["state"] == "raised" for a in told)
+        went.twice = twice(told)
         went.closed = [str(a["close_reason"]) for a in told if a["state"] == "closed"]
         went.epochs = [int(s["epoch"]) for s in ear.of("status") if "epoch" in s]
     return went
+
+
+def twice(told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Alerts that were raised although the same rule had one open for the same track, or otherwise under the same id.
+
+    A track may have another rule's alert instead (`superseded by ...`), or another of the same rule after a close. The
+    same message once more is no second alert: what nobody may have heard is said again.
+    """
+    open_: dict[tuple[str, str], str] = {}
+    raised: dict[str, Mapping[str, Any]] = {}
+    found = []
+    for a in told:
+        name, of = str(a["id"]), (str(a["track"]), str(a["rule"]))
+        if a["state"] == "closed":
+            open_.pop(of, None)
+        elif a["state"] == "raised" and raised.get(name) != a:
+            if of in open_ or name in raised:
+                found.append(name)
+            open_[of], raised[name] = name, a
+    return found
 
 
 def _rows(heard: Ear, first: int = 0) -> list[object]:

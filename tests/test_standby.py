@@ -24,7 +24,7 @@ from replay.simulate import Scenario
 from tests import shipped
 from tests.crashes import refused
 from tests.running import write_config
-from tests.takeovers import take_over
+from tests.takeovers import take_over, twice
 
 
 def entries(count: int, first: int = 0) -> list[bytes]:
@@ -138,10 +138,22 @@ def _config(folder: Path) -> Config:
     return configuration.load(folder, environ={})
 
 
+def test_what_counts_as_raised_twice() -> None:
+    def told(state: str, name: str, rule: str = "near", seq: int = 1) -> dict[str, str | int]:
+        return {"state": state, "id": name, "track": "1:7", "rule": rule, "seq": seq}
+
+    fine = [told("raised", "a"), told("updated", "a"), told("closed", "a"), told("raised", "b", "inside")]
+    assert twice([*fine, told("raised", "c")]) == []  # "a" was over
+    assert twice([*fine, told("raised", "a")]) == []  # said again
+    assert twice([*fine, told("raised", "a", seq=2)]) == ["a"]
+    assert twice([*fine, told("raised", "d", "inside")]) == ["d"]
+
+
 @pytest.mark.alone
 def test_a_spare_goes_on_where_a_working_service_is_killed(tmp_path: Path) -> None:
     went = take_over(tmp_path, "lithuania-2025-07-28", None, kills=1)
     assert len(went.fresh_s) == 1
     assert {*went.epochs} == {1}
-    assert len({*went.raised}) == len(went.raised)
+    assert went.raised
+    assert went.twice == []
     assert not [why for why in went.closed if "reset" in why]

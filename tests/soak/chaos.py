@@ -104,7 +104,7 @@ CAMPAIGNS = (
         "chaos",
         "Faults on real processes: what the service journalled and a third party heard is what an undisturbed run of "
         "the same feed raises, and every item is accounted for.",
-        tuple(f"{which} {seed}" for which in ("broker", "service") for seed in range(100, 200, SCHEDULES)),
+        tuple(f"{which} {seed}" for seed in range(100, 200, SCHEDULES) for which in ("service", "broker")),
         flown,
         judge_flown,
     ),
