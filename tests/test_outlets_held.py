@@ -113,6 +113,15 @@ def test_a_whole_picture_leaves_nothing_that_it_does_not_name() -> None:
     assert ids(held) == [f"5:{counter}" for counter in range(100, 260)]
 
 
+def test_halves_of_two_runs_of_a_service_make_no_whole_though_both_count_from_nothing() -> None:
+    held = holding(*range(100, 260))
+    torn = picture_payload(list(range(100, 260)), full=True, seq=1)[0]  # the service ended with it
+    parts = picture_payload(list(range(100, 260)), full=True, t_us=NOW_US + 5_000_000, seq=1)
+    for payload in (torn, *parts):
+        held.take(f"{BASE}picture-delta", payload, False, NOW_US)
+        assert held.count() == 160
+
+
 def test_half_of_a_whole_picture_and_half_of_the_next_make_no_whole() -> None:
     held = holding(1, *range(100, 260))
     first = picture_payload(list(range(100, 260)), full=True, seq=9)

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from adapters.formats import alert, health, picture, status, track
 from adapters.rows import OWN, Row, Told, check_row
+from adapters.wholepicture import WholePicture
 from fusion.schema import US_PER_S, Alert, Health, Invalid
 
 # What the tracker itself may hold (fusion/bank.py: to import it would load the kernels, so a test compares the two); of
@@ -59,15 +60,6 @@ class _Held:
     rx_us: int
 
 
-@dataclass(slots=True)
-class _Whole:
-    """The parts of one whole picture, as far as they have come."""
-
-    seq: int = -1
-    parts: int = 0
-    ids: dict[str, None] = field(default_factory=dict)
-
-
 class Held:
     """Tracks, open alerts, health of sensors and status of one site. Times are those of arrival, microseconds."""
 
@@ -92,7 +84,7 @@ class Held:
         self._gone_from, self._transitions_from = 0, 0  # what happened after these numbers is remembered
         self._remembered = remembered
         self._said_us = -1  # the service's newest word, by its own clock
-        self._whole = _Whole()
+        self._whole = WholePicture()
 
     # --- what comes in ---
 
@@ -100,7 +92,7 @@ class Held:
         """A new connection: alerts that it does not bring again are closed when it has settled."""
         self._since_us, self._status_here = now_us, False
         self._unheard = dict.fromkeys(self._alerts)
-        self._whole = _Whole()
+        self._whole = WholePicture()
 
     def take(self, topic: str, payload: bytes, retained: bool, rx_us: int) -> None:
         """One message. What cannot be used is counted by reason and left out."""
@@ -176,12 +168,10 @@ class Held:
 
     def _complete(self, part: picture.Part) -> None:
         """Once all parts of a whole picture are here, what they do not name is no more."""
-        if part.seq != self._whole.seq:
-            self._whole = _Whole(part.seq)
-        self._whole.parts += 1
-        self._whole.ids.update(dict.fromkeys(row.id for row in part.tracks))
-        if self._whole.parts == part.parts:
-            for name in [n for n, h in self._tracks.items() if n not in self._whole.ids and h.told.time <= part.time]:
+        ids = (row.id for row in part.tracks)
+        named = self._whole.take(part.seq, part.time.isoformat(), part.part, part.parts, ids)
+        if named is not None:
+            for name in [n for n, h in self._tracks.items() if n not in named and h.told.time <= part.time]:
                 self._end(name)
 
     def _put(self, told: Told, own: Told | None, rx_us: int) -> None:

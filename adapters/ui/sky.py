@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from adapters.ui.picture import COLUMNS, UNITS, Message, Row, compact, decode
+from adapters.wholepicture import WholePicture
 from adapters.wire import load_json
 from fusion.schema import Invalid
 
@@ -84,7 +85,7 @@ class Sky:
         self._alerted: dict[str, str] = {}  # open alert -> track
         self._watched: dict[str, None] = {}  # tracks with an open alert
         self._lost: dict[str, tuple[int, float, dict[str, Any]]] = {}
-        self._parts: tuple[int, set[int], set[str]] = (-1, set(), set())
+        self._whole_picture = WholePicture()
         self._told: dict[int, bytes] = {}  # since -> news, of the present version
         self.see: Callable[[Sequence[Row]], None] = lambda rows: None  # told of the tracks of every picture
 
@@ -140,12 +141,9 @@ class Sky:
 
     def _settle(self, message: Message, now_s: float) -> None:
         """A whole picture ends what it does not name."""
-        if self._parts[0] != message.seq:
-            self._parts = (message.seq, set(), set())
-        _, parts, named = self._parts
-        parts.add(message.part)
-        named.update(row.id for row in message.tracks)
-        if len(parts) == message.parts:
+        ids = (row.id for row in message.tracks)
+        named = self._whole_picture.take(message.seq, message.time, message.part, message.parts, ids)
+        if named is not None:
             for name in [name for name in self._tracks if name not in named]:
                 self._drop(name, "not in the picture", now_s)
 
