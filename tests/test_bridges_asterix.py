@@ -16,6 +16,7 @@ from adapters.asterix import Part, octets, packed, records
 from adapters.bridges.asterix import Ear, from_pcap
 from adapters.bridges.command import bridge
 from adapters.bridges.common import Heard, Numbered, Tally
+from adapters.bridges.rawfile import datagrams, day_of
 from adapters.formats import cat015, cat021, cat034, cat048, cat062, cat205
 from adapters.formats import plots as plots_format
 from fusion.schema import PlotKind, SensorKind, SensorSpec
@@ -182,6 +183,20 @@ def test_the_command_writes_a_log_that_replays(tmp_path: Path) -> None:
     assert vedette("bridge", "asterix", "--radar", "1/2=R1").wait(60) == 2
     assert CliRunner().invoke(bridge, line[1:-2]).exit_code == 2  # nobody to listen to
     assert CliRunner().invoke(bridge, [*line[1:], "--station", "25/31=R1"]).exit_code == 2  # one sensor of two kinds
+
+
+@pytest.mark.real_data
+def test_real_blocks_of_categories_that_nobody_reads_here_are_counted_and_stop_nothing(data: Path) -> None:
+    """One file holds seven categories, of which two are read; one capture a datagram whose first octet is lost."""
+    folder = data / "recordings/asterix-croatia-samples"
+    heard, old = Heard(), Heard()
+    Ear({(8, 24): "R1"}).hear(list(datagrams(folder / "goasterix_sample.ast", day_of("2017-03-20"))), heard)
+    assert [(batch.sensor, len(batch)) for batch in heard.batches] == [("R1", 9)]
+    assert [(word.sensor, word.state) for word in heard.words] == [("R1", "ok")]
+    others = {f"category-{category}": 1 for category in (1, 2, 30, 32, 255)}
+    assert dict(heard.refused) == {**others, "no-detection": 2}
+    Ear({(8, 24): "R1"}).hear(list(from_pcap(folder / "cat_001_002.pcap")), old)
+    assert (old.batches, dict(old.refused)) == ([], {"truncated": 1})
 
 
 @pytest.mark.real_data

@@ -39,6 +39,8 @@ def test_the_table_names_every_item_of_the_edition() -> None:
         (f"{CROATIA}/cat_034_048.pcap", 34, 34),
         (f"{CROATIA}/cat048.raw", 48, 1),
         (f"{CROATIA}/cat034.raw", 34, 1),
+        (f"{CROATIA}/goasterix_sample.ast", 48, 11),
+        (f"{CROATIA}/goasterix_sample.ast", 34, 1),
         (SAN_LUIS, 48, 1_640),
         (SAN_LUIS, 34, 5_936),
     ],
