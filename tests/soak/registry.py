@@ -19,6 +19,7 @@ MODULES = (
     "tests.soak.receivers",
     "tests.soak.outlets",
     "tests.soak.asterix",
+    "tests.soak.texts",
 )
 
 
