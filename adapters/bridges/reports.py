@@ -24,11 +24,12 @@ from adapters.broker import BrokerSettings, Incoming, Outgoing, PublishDenied
 from adapters.formats import sensorstatus, sighting, sightingcsv
 from adapters.mqtt import Connection
 from adapters.wire import dump, load_json
-from fusion.schema import Invalid, SensorKind, SensorSpec
+from fusion.schema import US_PER_S, Invalid, SensorKind, SensorSpec
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 5.0, 60.0  # between two times that a report is said
 KEEP_S = 1_800.0  # then a report is of nothing that flies still
 MOST_REPORTS = 1_000
+SAY_BAD_EVERY_US = US_PER_S  # every bad line is counted, and one a second stands in the log
 MOST_DONE = 10_000  # whose answers are remembered
 OVERLOAD = "overload"  # the reason with which the service asks for a report later
 END_WITHIN_S = 4.0  # for answers, when the source has ended
@@ -41,6 +42,7 @@ class Reports:
     def __init__(self, sensor: str, zone: tzinfo | None = None) -> None:
         self._spec, self._zone = SensorSpec(sensor, 0, SensorKind.SIGHTING), zone
         self._lines, self._table = Lines(), sightingcsv.Table(zone)
+        self._said_us = 0  # when a bad line was told of last
 
     def cut(self) -> None:
         """The connection ended: what comes next names its columns again."""
@@ -57,7 +59,9 @@ class Reports:
                     heard.reports.append(sighting.decode(dump(named), self._spec, rx_us))
             except Invalid as fault:
                 heard.refused[fault.reason] += 1
-                _log.warning("a report is not passed on", reason=fault.reason, detail=fault.detail[:200])
+                if rx_us - self._said_us >= SAY_BAD_EVERY_US:
+                    self._said_us = rx_us
+                    _log.warning("a report is not passed on", reason=fault.reason, detail=fault.detail[:200])
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from adapters.bridges.bearings import ANY, Bearings, Named
 from adapters.bridges.beast import Beast
 from adapters.bridges.common import Heard
 from adapters.bridges.readsb import Readsb
 from adapters.bridges.remoteid import RemoteId
+from adapters.bridges.reports import Reports
 from adapters.bridges.sbs import Sbs
 from adapters.bridges.source import Listener
+from adapters.wire import rfc3339
 from tests.soak.campaign import Campaign, Counts, Verdict, total
 
 STREAMS = 20_000  # of one piece, a second apart
@@ -63,8 +66,22 @@ def remoteid(at_us: int) -> bytes:
     return b"".join(json.dumps(one).encode() + b"\n" for one in (raw, apart))
 
 
+def bearings(at_us: int) -> bytes:
+    """Two directions and a state."""
+    from adapters.formats.bearing import Bearing, State, encode_line
+
+    return encode_line(Bearing(at_us, 1.0)) + encode_line(State("ok")) + encode_line(Bearing(at_us, 2.0, 0.1, 0.05))
+
+
+def reports(at_us: int) -> bytes:
+    """A report as an object; a table that was torn would tear what follows, and is for the tests of its format."""
+    said = {"time": at_us / 1e6, "lat_deg": 54.5, "lon_deg": 25.25, "words": "like a moped", "id": str(at_us)}
+    return json.dumps({**said, "time": rfc3339(at_us)}).encode() + b"\n"
+
+
 STREAM: dict[str, tuple[Callable[[str], Listener], Callable[[int], bytes]]] = {
-    "beast": (Beast, beast), "readsb": (Readsb, readsb), "remoteid": (RemoteId, remoteid), "sbs": (Sbs, sbs),
+    "beast": (Beast, beast), "bearings": (lambda name: Bearings(Named({ANY: name})), bearings),
+    "readsb": (Readsb, readsb), "remoteid": (RemoteId, remoteid), "reports": (Reports, reports), "sbs": (Sbs, sbs),
 }  # fmt: skip
 
 
@@ -101,7 +118,7 @@ def streamed(piece: str, streams: int = STREAMS) -> Counts:
         for first, last in zip([0, *cuts], [*cuts, len(stream)], strict=True):
             receiver.hear([(at_us, stream[first:last])], heard)
         longest_s = max(longest_s, time.thread_time() - begun_s)
-        found = sum(map(len, heard.batches))
+        found = sum(map(len, heard.batches)) + len(heard.reports)
         assert found or not whole, (piece, n, dict(heard.refused))
         octets, plots, refused = octets + len(stream), plots + found, refused + sum(heard.refused.values())
     assert longest_s < STALL_S, f"one stream took {longest_s:.3f} s of CPU"
@@ -118,8 +135,8 @@ def judge_streamed(found: Sequence[Counts]) -> list[Verdict]:
 CAMPAIGNS = (
     Campaign(
         "receivers",
-        "Injured streams of receivers (Beast, SBS, JSON lines, Remote ID), cut anywhere: each fault is counted, and a "
-        "whole stream after it gives its plots.",
+        "Injured streams of receivers (Beast, SBS, JSON lines, Remote ID, directions, reports), cut anywhere: each "
+        "fault is counted, and a whole stream after it gives its plots.",
         tuple(f"{name} {seed}" for name in STREAM for seed in range(1, 6)),
         streamed,
         judge_streamed,
