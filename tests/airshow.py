@@ -173,7 +173,7 @@ class Show:
         self.said: list[tuple[str, Row]] = []
         self._seq = 0
         self._dirty: dict[str, None] = dict.fromkeys(self.alerts)
-        self._told: dict[str, str] = {}  # incident -> state that was published
+        self._told: dict[str, str] = {}  # incident -> time of what was published
         self._stop = threading.Event()
         self._up = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="airshow")
@@ -244,8 +244,8 @@ class Show:
             del self._dirty[name]
             await connection.publish(f"{self._base}alert/{name}", dump(self.alerts[name]), retain=True)
         for name, told in list(self.incidents.items()):
-            if self._told.get(name) != told["state"]:
-                self._told[name] = told["state"]
+            if self._told.get(name) != told["time"]:
+                self._told[name] = told["time"]
                 await connection.publish(f"{self._base}incident/{name}", dump(told), retain=True)
 
     async def _slowly(self, connection: Connection, t_s: float, rows: Sequence[Row]) -> None:
@@ -273,10 +273,9 @@ class Show:
         if "incident_id" in said:
             of = self.incidents.get(said["incident_id"])
             if of is not None:
-                of.update(
-                    {"hand-over": {"state": "handed-over", "handed_to": said["to"]}}.get(verb, {"state": "taken"})
-                )
-                of.update({"taken_by": said["to"]} if verb == "take" else {})
+                of.update({"state": "handed-over", "handed_to": said["to"]} if verb == "hand-over" else {})
+                of.update({"taken_by": said["operator"]} if verb == "take" else {})
+                of["time"] = rfc3339(round(time.time() * 1e6))
             return of is not None
         found = self.alerts.get(said.get("alert_id", ""))
         if found is None:

@@ -84,11 +84,19 @@ def _fence(context: BrowserContext, seen: Seen) -> None:
 class Ui:
     """`vedette ui` on a folder of its own, at one port however often it starts."""
 
-    def __init__(self, folder: Path, broker_port: int, extra: str = "") -> None:
+    def __init__(self, folder: Path, broker_port: int, extra: str = "", config: Path | None = None) -> None:
+        """`config`: the folder of a service that runs, instead of one made here; its data folder is `var` in it."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
-        self.data = folder / "var"
-        self._folder = folder / "config"
+        self.data = folder / "var" if config is None else config / "var"
+        self._folder = folder / "config" if config is None else config
+        if config is None:
+            self._make(broker_port)
+        if extra:
+            (self._folder / "ui.toml").write_text(extra, "utf-8")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _make(self, broker_port: int) -> None:
         shutil.copytree(ROOT / "config", self._folder)
         text = (self._folder / "service.toml").read_text("utf-8")
         text = text.replace("port = 1883", f"port = {broker_port}").replace("zones/osm", "zones/naturalearth")
@@ -97,9 +105,6 @@ class Ui:
         (self._folder / "service.toml").write_text(text, "utf-8")
         with (self._folder / "sensors.toml").open("a", encoding="utf-8") as sensors:
             sensors.write('\n[[sensors]]\nid = "G1"\nkind = "sighting"\n')
-        if extra:
-            (self._folder / "ui.toml").write_text(extra, "utf-8")
-        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start, and wait until it answers."""

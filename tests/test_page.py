@@ -138,7 +138,7 @@ def test_an_incident_is_handed_over_and_then_said_to_be_taken(page: Page, show: 
     expect(page.locator("#toast")).to_contain_text("Taken over 1:90002: done")
     (taken,) = fired(show, "take")
     assert (taken["incident_id"], taken["to"], taken["operator"]) == (incident, "latvia", "J. Petraitis")
-    expect(card).to_contain_text("taken by latvia")
+    expect(card).to_contain_text("taken by latvia, says J. Petraitis")
 
 
 def test_what_somebody_saw_is_reported_where_the_pointer_is(page: Page, show: Show) -> None:

@@ -18,7 +18,7 @@ from adapters.ui.sky import Sky
 from adapters.wire import load_json
 from fusion.schema import US_PER_S, Command, Invalid
 
-ANSWER_PATIENCE_S = 5.0  # the service answers with its next tick
+ANSWER_PATIENCE_S = 5  # the service answers with its next tick
 WAITING_MAX = 100  # commands under way; more at once is no person
 LOSSES_EVERY_S = 10.0
 YIELD_EVERY = 200  # messages worked on without letting the viewers have their turn
@@ -145,8 +145,9 @@ class Listener:
         try:
             async with asyncio.timeout(ANSWER_PATIENCE_S):
                 await self._connection.publish(
-                    self._base + subject, payload, correlation=correlation, response_topic=f"{self._answers}/{about}"
-                )
+                    self._base + subject, payload, correlation=correlation, response_topic=f"{self._answers}/{about}",
+                    expiry_s=ANSWER_PATIENCE_S,  # who was told that it is not done must not find it done later
+                )  # fmt: skip
                 return await future
         except PublishError as error:
             raise NoAnswer(f"the broker did not take it: {error}") from None

@@ -198,6 +198,7 @@ function escape(typing) {
 const ofChosen = (order) => () => {
   const one = chosen();
   if (one) order(one);
+  else toast("no alert is open");
 };
 
 keyboard({

@@ -82,7 +82,7 @@ export class Orders {
     if (!this.#may()) return;
     const incident = this.incident(one);
     if (!incident) return toast(`no incident of ${one.track} is known`, true);
-    const handed = incident["state"] === "handed-over";
+    const handed = incident["state"] === "handed-over" && !incident["taken_by"];
     const to = { name: "to", label: handed ? "Taken over by" : "To", needed: true, most: 64, hints: this.base()["partners"] ?? [], value: incident["handed_to"] ?? "" };
     const fields = handed ? [to] : [to, { name: "reason", label: "Because", needed: true, most: 500 }];
     const said = await ask(handed ? `Taken over: ${one.track}` : `Hand over ${one.track}`, fields, handed ? "Taken" : "Hand over");
@@ -125,8 +125,9 @@ export class Orders {
   /** Who has it now, in words. @param {Case} one */
   handed(one) {
     const incident = this.incident(one);
-    if (incident?.["state"] === "handed-over") return ` · handed over to ${incident["handed_to"]}`;
-    return incident?.["taken_by"] ? ` · taken by ${incident["taken_by"]}` : "";
+    if (incident?.["state"] !== "handed-over") return "";
+    const taken = incident["taken_by"];
+    return taken ? ` · taken by ${incident["handed_to"]}, says ${taken}` : ` · handed over to ${incident["handed_to"]}`;
   }
 
   /** @param {Case} one */
