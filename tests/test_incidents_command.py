@@ -11,6 +11,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from typer.testing import CliRunner, Result
 from adapters.cli import app
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
-from adapters.incidents import borderlines, drawing, report, statistics
+from adapters.incidents import borderlines, drawing, mapfiles, report, statistics
 from adapters.incidents.database import IncidentDb, kept_of, read_only
 from adapters.incidents.drawing import ATTRIBUTION, Sketch
 from adapters.incidents.reading import dossier
@@ -32,6 +33,7 @@ from fusion.cases.record import IncidentChanged
 from fusion.schema import AlertChanged
 from tests.airpicture import T0_US, S
 from tests.conftest import ROOT
+from tests.mapjudge import read
 from tests.test_incidentdb import WORDS, events, night
 
 WGS84 = Geodesic.WGS84
@@ -209,6 +211,50 @@ def test_geojson_is_in_the_order_of_the_standard_and_holds_every_place(path: Pat
     }  # fmt: skip
     for item in features:
         assert shapely.geometry.shape(item["geometry"]).is_valid
+
+
+def test_gdal_and_a_library_of_czml_find_the_incident_in_files_for_maps(path: Path, tmp_path: Path) -> None:
+    def made(incident: str, form: str) -> bytes:
+        return vedette("export", incident, "--format", form, "--db", str(path)).stdout.encode()
+
+    kinds = {"trail": 1, "last-place": 2, "alert": 4, "last-seen": 1, "search": 1}
+    features = json.loads(made(raised_id(), "geojson"))["features"]
+    (layer,) = read("ogr", made(raised_id(), "kml"), tmp_path / "incident.kml").values()
+    assert {kind: sum(mark["kind"] == kind for mark in layer["features"]) for kind in kinds} == kinds
+    for item, mark in zip(features, layer["features"], strict=True):
+        if item["geometry"]["type"] == "Point":
+            assert mark["at"][:2] == pytest.approx(item["geometry"]["coordinates"][:2], abs=1e-6)
+    packets = read("czml", made(raised_id(), "czml"), tmp_path / "incident.czml")
+    document, *packets = packets
+    assert document["clock"]["interval"].startswith("2026-11-23T06:15:00Z/2026-11-23T06:19:50Z")
+    moving = next(packet for packet in packets if packet["id"] == "trail.1.moving")
+    assert moving["position"]["cartographicDegrees"][:8] == [0.0, 26.2, 54.2, 330.0, 10.0, 26.15, 54.22, 330.0]
+    assert {packet["id"].split(".")[0] for packet in packets} == {*kinds}
+
+
+def test_files_for_maps_hold_what_came_from_outside_as_text_and_say_what_was_simulated(path: Path) -> None:
+    with read_only(path) as db:
+        of, whole = dossier(db, "e" * 16), dossier(db, raised_id())
+    evil = replace(of, alerts=tuple(replace(alert, sentence=EVIL) for alert in whole.alerts))
+    played = replace(evil, incident=replace(of.incident, simulated=True))
+    told = mapfiles.kml(played).decode()
+    assert ElementTree.fromstring(told).tag.endswith("kml")
+    assert "<script>" not in told
+    assert "\x1b" not in told
+    names = re.findall(r"<Placemark id=\"[^\"]+\"><name>([^<]*)", told)
+    assert names
+    assert all(name.startswith("SIM ") for name in names)
+    assert not any(name.startswith("SIM ") for name in re.findall(r"<name>([^<]*)", mapfiles.kml(evil).decode()))
+    packets = json.loads(mapfiles.czml(played))[1:]
+    assert all(packet["name"].startswith("SIM ") for packet in packets)
+    assert [p["description"] for p in packets if "description" in p]
+    assert not any("<script>" in packet.get("description", "") for packet in packets)  # it is HTML there
+
+
+def test_a_file_for_maps_is_of_one_incident(path: Path) -> None:
+    run = vedette("export", "--all", "--format", "kml", "--db", str(path))
+    assert run.exit_code == 2
+    assert "kml is of one incident" in run.stderr
 
 
 def test_csv_has_a_line_an_incident_and_runs_nothing(path: Path) -> None:

@@ -235,3 +235,18 @@ def test_a_hand_over_on_the_page_is_answered_and_the_record_tells_it(page: Page,
     assert re.search(r"handed over +to latvia, .* \(by J\. Petraitis: on its way to you\)", told), told
     assert re.search(r"J\. Petraitis +take to poland .* refused: handed over to latvia, not to poland", told), told
     assert re.search(r"taken +\d{4}-.* by J\. Petraitis", told), told
+
+
+def test_the_report_opens_from_the_card_and_its_files_are_saved(page: Page, incident: str) -> None:
+    with page.expect_popup() as opened:
+        page.keyboard.press("r")
+    report = opened.value
+    expect(report.locator("h1")).to_contain_text("Object near Lithuania")
+    expect(report.locator("body")).to_contain_text("low-slow-near version")
+    beginnings = {"html": b"<!doctype html>", "geojson": b'{"type":"FeatureC', "kml": b"<?xml", "czml": b"[{"}
+    for ending, beginning in beginnings.items():
+        with report.expect_download() as saved:
+            report.locator(f"nav a[href$='.{ending}']").click()
+        assert saved.value.suggested_filename == f"incident-{incident}.{ending}"
+        assert saved.value.path().read_bytes().startswith(beginning)
+    report.close()

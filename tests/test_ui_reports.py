@@ -40,15 +40,28 @@ def test_a_report_is_one_page_that_needs_nothing_else(at: Browser) -> None:
     assert "default-src 'none'" in policy
     assert "'sha256-" in policy
     assert "unsafe" not in policy
+    for ending in ("html", "geojson", "kml", "czml"):
+        assert f'<a href="/report/{incident}.{ending}" download>' in found.text
+    kept = at.get(f"/report/{incident}.html")
+    assert kept.headers["content-disposition"] == f'attachment; filename="incident-{incident}.html"'
+    assert kept.headers["content-security-policy"] == policy
+    assert "href" not in kept.text  # what is kept names no address that is gone tomorrow
 
 
-def test_geojson_stands_beside_it(at: Browser) -> None:
+def test_files_for_maps_stand_beside_it(at: Browser) -> None:
     found = at.get(f"/report/{night().said[0].id}.geojson")
     assert found.headers["content-type"].startswith("application/geo+json")
     assert found.json()["type"] == "FeatureCollection"
+    for ending, kind, beginning in (
+        ("kml", "application/vnd.google-earth.kml+xml", b"<?xml"), ("czml", "application/json", b'[{"id":"document"'),
+    ):  # fmt: skip
+        file = at.get(f"/report/{night().said[0].id}.{ending}")
+        assert (file.status_code, file.headers["content-type"].split(";")[0]) == (200, kind)
+        assert file.content.startswith(beginning)
+        assert file.headers["content-disposition"].endswith(f'.{ending}"')
 
 
-@pytest.mark.parametrize("name", ["0" * 16, "x", "0" * 15 + "'", "0" * 16 + ".geojson"])
+@pytest.mark.parametrize("name", ["0" * 16, "x", "0" * 15 + "'", "0" * 16 + ".geojson", "0" * 16 + ".exe"])
 def test_what_is_not_there_is_said(at: Browser, name: str) -> None:
     assert at.get(f"/report/{name}").status_code == 404
 

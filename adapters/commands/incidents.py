@@ -47,6 +47,8 @@ class Format(StrEnum):
 
     html = "html"
     geojson = "geojson"
+    kml = "kml"
+    czml = "czml"
     csv = "csv"
 
 
@@ -122,18 +124,19 @@ def export(
     config: Folder = Path("config"),
     database: Database = None,
 ) -> None:
-    """Export incidents: a report with a map, GeoJSON, or CSV.
+    """Export incidents: a report with a map, GeoJSON, KML, CZML, or CSV.
 
     \b
     Examples:
       vedette incidents export 5b0c3d1e --out report.html
+      vedette incidents export 5b0c3d1e --format kml --out incident.kml
       vedette incidents export --all --format geojson --out incidents.geojson
       vedette incidents export --all --format csv
     """
     if bool(incident) == every:
         raise typer.BadParameter("name one incident, or --all")
-    if every and form is Format.html:
-        raise typer.BadParameter("a report is of one incident: name it, or take --format geojson or csv")
+    if every and form not in (Format.geojson, Format.csv):
+        raise typer.BadParameter(f"{form.value} is of one incident: name it, or take --format geojson or csv")
     with refusals():
         text = _exported(incident, form, config, database)
         if out is None:
@@ -156,6 +159,10 @@ def _exported(incident: str, form: Format, config: Path, database: Path | None) 
         dossiers = [dossier(db, name) for name in names]
     if form is Format.geojson:
         return msgspec.json.encode(report.geojson(dossiers)).decode() + "\n"
+    if form in (Format.kml, Format.czml):
+        from adapters.incidents import mapfiles
+
+        return (mapfiles.kml if form is Format.kml else mapfiles.czml)(dossiers[0]).decode()
     return report.report(dossiers[0], _borders(config, database))
 
 

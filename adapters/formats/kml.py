@@ -27,7 +27,7 @@ MOST_BYTES = 256 << 20
 TRACKS, SPREAD, ALERTS = "Tracks", "Uncertainty", "Alerts"
 # Colours as KML writes them: alpha, blue, green, red
 _STYLES = {"own": "ff00a5ff", "civil": "ffd0d0d0", "doubt": "ff00ffff", "alert": "ff0000ff"}
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # no character of XML 1.0
+ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # no character of XML 1.0
 _PLACE = ("lat_deg", "lon_deg", "schema", "time")
 
 
@@ -45,7 +45,7 @@ class Mark:
 
 
 def _text(value: object) -> str:
-    text = _ILLEGAL.sub("\ufffd", str(value).lower() if isinstance(value, bool) else str(value))
+    text = ILLEGAL.sub("\ufffd", str(value).lower() if isinstance(value, bool) else str(value))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 

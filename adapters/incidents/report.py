@@ -35,12 +35,15 @@ td{font-variant-numeric:tabular-nums}svg{width:100%;height:auto;border:1px solid
 svg .mark{fill:none;stroke:#111;stroke-width:2}.bar{stroke:#111;stroke-width:3}
 text{font:12px system-ui,sans-serif;fill:#1c2126}.state{font-size:15px;fill:#7a858e;text-anchor:middle}
 .credit{font-size:10px;text-anchor:end;fill:#50585f}footer{margin-top:2rem;font-size:.8rem;color:#50585f}
+nav{font-size:.9rem;margin-bottom:.8rem}
+@media print{nav{display:none}}
 @media print{body{margin:0;max-width:none;font-size:11px}h2{break-after:avoid}tr,svg{break-inside:avoid}}
 """
 
 
-def report(of: Dossier, borders: Borders | None) -> str:
-    """The report as one HTML page. `borders`: lines and names for a box; None: a map without borders."""
+def report(of: Dossier, borders: Borders | None, beside: str = "") -> str:
+    """The report as one HTML page. `borders`: lines and names for a box; None: a map without borders. `beside`: markup
+    that stands before it, on a screen only."""
     i = of.incident
     title = html.escape(f"{i.title} ({i.id})")
     words = " ".join([*["SIMULATED"] * i.simulated, *["EXERCISE"] * (i.mode == "exercise")])
@@ -54,7 +57,7 @@ def report(of: Dossier, borders: Borders | None) -> str:
     parts = [
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head><body>',
-        f'<h1>{html.escape(i.title)}</h1>{marks}<p class="said">{html.escape(i.sentence)}</p>',
+        f'{beside}<h1>{html.escape(i.title)}</h1>{marks}<p class="said">{html.escape(i.sentence)}</p>',
         svg(sketch, box) if box is not None else "<p>No place is known.</p>",
         *(_table(part) for part in sections(of)),
         f"<footer>Vedette detects, identifies and warns; it says nothing of intent.{credit} The journal that this "
