@@ -169,9 +169,10 @@ def broker_at(address: str, site: str = "", environ: Mapping[str, str] | None = 
 
 def load_zones(config: Config) -> Zones:
     """Borders, terrain and geoid: seconds of work, so apart from `load`. Raises ConfigError."""
-    from adapters.files import zonefiles
+    from adapters.files import polygonfile, zonefiles
 
-    return zonefiles.load(config.zone_paths, config.terrain_path, config.geoid_path, config.border_accuracy_m)
+    box = polygonfile.beside(config.sensors)
+    return zonefiles.load(config.zone_paths, config.terrain_path, config.geoid_path, config.border_accuracy_m, box)
 
 
 def load_coverage(config: Config, zones: Zones) -> Coverage:

@@ -95,11 +95,27 @@ def test_multipolygons_holes_and_altitudes_are_understood(tmp_path: Path) -> Non
     assert found.at(np.radians(54.2), np.radians(21.2))[0] == "AA"
 
 
-def test_a_ring_that_crosses_itself_is_repaired(tmp_path: Path) -> None:
+def test_a_small_knot_is_repaired(tmp_path: Path) -> None:
+    knot = [[22.0, 54.999], [22.0, 55.0], [21.999, 54.999], [21.999, 55.0]]  # 65 m by 111 m, crossed
+    found = load(write(tmp_path / "own.geojson", feature(rings=[[*SQUARE[0][:2], *knot, *SQUARE[0][3:]]])))
+    assert found.at(np.radians(54.5), np.radians(21.5))[0] == "AA"
+    assert found.at(np.radians(54.5), np.radians(22.1))[0] == ""
+
+
+def test_a_ring_that_crosses_itself_is_refused_where_it_does(tmp_path: Path) -> None:
     bow = [[[21.0, 54.0], [22.0, 55.0], [22.0, 54.0], [21.0, 55.0], [21.0, 54.0]]]
-    found = load(write(tmp_path / "own.geojson", feature(rings=bow)))
-    assert found.at(np.radians(54.5), np.radians(21.9))[0] == "AA"
-    assert found.at(np.radians(54.9), np.radians(21.5))[0] == ""
+    found = refusal(write(tmp_path / "own.geojson", feature("OO", "other"), feature(rings=bow)))
+    assert found.key == "features[1].geometry.coordinates"
+    assert "crosses itself near longitude, latitude 21.5, 54.5" in found.problem
+
+
+def test_swapped_numbers_are_refused_from_the_cache_too(tmp_path: Path) -> None:
+    swapped = write(tmp_path / "own.geojson", feature(rings=[[p[::-1] for p in SQUARE[0]]]))
+    baltic, arabia = (10.0, 44.0, 40.0, 65.0), (40.0, 5.0, 65.0, 40.0)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="swapped"):
+            zonefiles.load([swapped], TERRAIN, GEOID, 50.0, baltic)
+    assert zonefiles.load([swapped], TERRAIN, GEOID, 50.0, arabia).codes == ("AA",)
 
 
 BAD_FEATURES: dict[str, tuple[dict[str, Any], str]] = {

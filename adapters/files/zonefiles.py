@@ -25,12 +25,13 @@ import tifffile
 from msgspec import Meta, Struct
 
 from adapters.errors import ConfigError
+from adapters.files.polygonfile import Box
 from fusion import zones
 from fusion.borders import border, segments
-from fusion.borders.border import Cut, State, polygons
+from fusion.borders.border import SLIVER_M2, Cut, State, area_m2, polygons
 from fusion.borders.terrain import Grid, sample
 from fusion.coverage import LOOKING
-from fusion.schema import SensorSpec
+from fusion.schema import F8, SensorSpec
 from fusion.screening import FINE_M, is_fine
 
 MAX_FILE_BYTES = 64_000_000  # a border of 1 m detail for this part of the world; more is a mistake
@@ -87,13 +88,13 @@ CURES = (  # what the decoder's complaint is about, and what to do; the first th
 )
 
 
-def load(paths: Sequence[Path], terrain: Path, geoid: Path, accuracy_m: float) -> zones.Zones:
+def load(paths: Sequence[Path], terrain: Path, geoid: Path, accuracy_m: float, box: Box | None = None) -> zones.Zones:
     """Read border files (a folder stands for its *.geojson), terrain and geoid, and build the zones.
 
     Some seconds the first time; what took them is kept in the user's cache under a hash of everything it depends on,
     and the next start takes a fraction. The zones are the same with and without.
 
-    `accuracy_m`: how far border lines may be off.
+    `accuracy_m`: how far border lines may be off. `box`: where this site watches (polygonfile.beside); None: not told.
 
     Raises:
         ConfigError: the first thing wrong, with file, key and cure.
@@ -111,7 +112,24 @@ def load(paths: Sequence[Path], terrain: Path, geoid: Path, accuracy_m: float) -
         found = Found(names, attribution, zones.outline(states, ground, accuracy_m, cut))
         if kept:
             _remember(kept, found)
+    if box is not None:
+        _refuse_swapped(files[0], found.drawn, box)
     return zones.assemble(found.names, found.drawn, ground, level, accuracy_m, found.attribution)
+
+
+def _refuse_swapped(path: Path, drawn: zones.Outline, box: Box) -> None:
+    """No state comes near the sensors, but some would with latitude and longitude swapped: a common slip of exports."""
+    corners = np.degrees(np.concatenate([drawn.edges[:, :2], drawn.edges[:, 2:]]))
+    west, south, east, north = box
+
+    def met(lon: F8, lat: F8) -> bool:
+        return bool((lon.max() >= west) and (lon.min() <= east) and (lat.max() >= south) and (lat.min() <= north))
+
+    lat, lon = corners.T
+    if not met(lon, lat) and met(lat, lon):
+        cure = "swap the two numbers of every position: longitude comes first (RFC 7946, 3.1.1)"
+        problem = "has longitude and latitude swapped: every state lies far from every sensor"
+        raise ConfigError(str(path), "features", problem, cure)
 
 
 class Found(NamedTuple):
@@ -310,7 +328,11 @@ def _merged(path: Path, read: Collection) -> list[State]:
 
 
 def _polygon(path: Path, key: str, rings: list[Any]) -> shapely.Geometry:
-    """One polygon out of rings of positions, repaired where it is not valid."""
+    """One polygon out of rings of positions; small knots, as in every large border, are repaired.
+
+    A ring that crosses itself does not say which side of it is the state. For a knot that hardly matters; where the
+    repair takes or gives more than a square kilometre it would be a guess at a border, and is refused.
+    """
     arrays = []
     for nth, ring in enumerate(rings):
         xy = np.array([(p[0], p[1]) for p in ring])
@@ -322,7 +344,19 @@ def _polygon(path: Path, key: str, rings: list[Any]) -> shapely.Geometry:
             raise ConfigError(str(path), f"{key}[{nth}]", "the ring is not closed", cure)
         arrays.append(xy)
     shape = shapely.Polygon(arrays[0], arrays[1:])
-    return shape if shape.is_valid else shapely.make_valid(shape)
+    if shape.is_valid:
+        return shape
+    repaired = shapely.make_valid(shape)
+    moved_m2 = abs(area_m2(polygons(repaired)) - area_m2(shape))
+    if moved_m2 > SLIVER_M2:
+        where = shapely.is_valid_reason(shape).partition("[")[2].rstrip("]").replace(" ", ", ")
+        problem = (
+            f"crosses itself near longitude, latitude {where}: {moved_m2 / 1e6:,.0f} km2 may or may not belong to it"
+        )
+        raise ConfigError(
+            str(path), key, problem, "put the positions of each ring in the order in which one walks around it"
+        )
+    return repaired
 
 
 def _grid(path: Path, integer_unit: float) -> Grid:
