@@ -103,9 +103,10 @@ class Numbers:
     def add(self, boot: int, seq: int, turn: int) -> bool:
         """Note a message; False when it was heard or given up before."""
         start = self._start(boot, seq, turn)
+        runs = len(start.first) if start is not None else 0
         if start is None or not start.add(seq, turn):
             return False
-        if sum(len(start.first) for _, start in self._starts) > MAX_RUNS:
+        if len(start.first) > runs and sum(len(start.first) for _, start in self._starts) > MAX_RUNS:
             self.given_up += next(start.give_up() for _, start in self._starts if len(start.first) > 1)
         return True
 
@@ -116,6 +117,10 @@ class Numbers:
         nothing else: what is below it was before our time, or is lost on its way. The others follow, newest first, as
         long as anybody can still keep their messages.
         """
+        boot, start = self._starts[-1]
+        if len(start.first) == len(self._starts) == 1:  # as nearly always
+            self.told = (Run(boot, start.first[0], start.last[0]),)
+            return
         for _, start in self._starts:
             while len(start.first) > 1 and start.since[1] <= turn - GIVE_UP_TURNS:
                 self.given_up += start.give_up()
