@@ -29,6 +29,7 @@ class Life:
         self.alive = True
         self.tasks: list[asyncio.Task[Any]] = []
         self.points: dict[str, int] = {}
+        self.default: Thread | None = None  # its own: what it had to do dies with it, and is nobody's burden
         self.begun_s = 0.0  # of the job that one of its threads works on: what a slow disk adds to it
         self._dies = dies
 
@@ -66,6 +67,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """As ever, with a thread of ours where none is named."""
+        life = LIFE.get()
+        if executor is None and life is not None:
+            executor = life.default = life.default or Thread(self, lambda: 0.0005)
         return super().run_in_executor(executor or self._default, func, *args)
 
     def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]

@@ -30,6 +30,11 @@ def test_a_seed_is_the_same_run_again() -> None:
     assert once.deaths, "nothing happens in it"
 
 
+def test_a_process_that_dies_holds_up_no_other() -> None:
+    """It died while a thread of it read a certificate, and the next one waited for that thread for ever."""
+    assert simulate(4_325).faults == []
+
+
 def test_seeds_strike_everything_everywhere() -> None:
     drawn = [strike for seed in range(1, 500) for strike in schedule(seed)]
     assert {strike.kind for strike in drawn} == {*DEATHS, *OTHERS}
