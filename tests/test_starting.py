@@ -135,6 +135,8 @@ def test_after_a_power_cut_track_ids_that_may_have_been_given_out_are_passed_ove
     boot = tmp_path / "boot_id"
     boot.write_text("one", encoding="ascii")
     monkeypatch.setattr(store, "BOOT_ID", boot)
+    kept_in = crashed.config.data_dir / "boot"  # by the real machine's id, of the tests before
+    kept_in.unlink(missing_ok=True)
     begun(crashed, crashed.data)  # knows of no start of the machine before this one
     assert begun(crashed, crashed.data).left == []  # kill -9: nothing is lost
     boot.write_text("two", encoding="ascii")
@@ -158,6 +160,7 @@ def test_after_a_power_cut_track_ids_that_may_have_been_given_out_are_passed_ove
     assert begun(crashed, known).left == []  # a state that knows of it
     boot.write_text("four", encoding="ascii")
     assert passed_over(begun(crashed, known)) == LOST_IDS
+    kept_in.unlink()
 
 
 def passed_over(found: Start) -> int:
