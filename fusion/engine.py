@@ -326,7 +326,9 @@ class Engine:
         words = self.config.ruleset.words
         facts = self.zones.facts(tracks)
         forecast = self.forecaster.step(tracks, facts, now_us)
-        assessment = forecast.onto(assess(tracks, facts, words, self.config.sensors, self.claims, self.behaviour))
+        listened_us = self.health.listened_us(now_us)
+        sensors, claims, behaviour = self.config.sensors, self.claims, self.behaviour
+        assessment = forecast.onto(assess(tracks, facts, words, sensors, claims, behaviour, listened_us))
         between = self._is_between(now_us)
         self.thinning.look(tracks, assessment, words, self.watch.open_tracks())
         crowds = self.crowds.step(tracks, assessment, now_us) if between else []

@@ -18,6 +18,8 @@ RATE_BINS = 30  # seconds over which a rate is counted
 LAG_RING = 64  # newest batches whose lag enters the median
 STALE_PERIODS = 3.0
 STALE_AT_LEAST_S = 10.0
+DEAF_US = 10 * US_PER_S  # when nobody at all was heard for so long, nobody's silence says anything
+SPOKEN_US = 30 * US_PER_S  # after it, so long: by then whoever speaks has spoken again (`live_s` of the rules)
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class SensorWatch:
         self._sensors = [_Sensor() for _ in self._specs]
         self._bins = np.zeros((len(self._specs), RATE_BINS), np.int64)
         self._lags_s = np.full((len(self._specs), LAG_RING), np.nan)
+        self._heard_us = -1  # the newest time of which any sensor told, an empty sky included
+        self._deaf = (-1, -1)  # the newest stretch of which nobody told: from, until
 
     def heard(self, batch: Plots) -> None:
         """Note a batch that was admitted; an empty one is a sign of life too."""
@@ -46,12 +50,29 @@ class SensorWatch:
         sensor = self._sensors[row]
         sensor.last_rx_us = max(sensor.last_rx_us, batch.rx_us)
         self._turn(row, batch.rx_us)
+        self._told_of(int(batch.t_us.max()) if len(batch) else batch.rx_us)
         if len(batch) == 0:
             return
         self._bins[row, sensor.bin_s % RATE_BINS] += len(batch)
         sensor.last_us = max(sensor.last_us, int(batch.t_us.max()))
         self._lags_s[row, sensor.lag_count % LAG_RING] = (batch.rx_us - float(np.median(batch.t_us))) / US_PER_S
         sensor.lag_count += 1
+
+    def _told_of(self, t_us: int) -> None:
+        if self._heard_us >= 0 and t_us - self._heard_us > DEAF_US:
+            self._deaf = (self._heard_us + DEAF_US, t_us)
+        self._heard_us = max(self._heard_us, t_us)
+
+    def listened_us(self, now_us: int) -> int:
+        """The time by which somebody's silence counts: `now_us`, less what passed while nobody at all was heard.
+
+        A broken line or a service that is behind silences all at once, and says nothing of any of them.
+        """
+        if self._heard_us < 0:
+            return now_us
+        begin_us, end_us = self._deaf
+        listened_us = now_us - (end_us - begin_us) * (end_us >= 0 and now_us - end_us <= SPOKEN_US)
+        return min(listened_us, self._heard_us + DEAF_US)
 
     def said(self, status: SensorStatus) -> None:
         """Note a sensor's own word about itself."""
@@ -74,13 +95,15 @@ class SensorWatch:
     def snapshot(self) -> dict[str, object]:
         """Everything needed to go on, as plain values and arrays."""
         rows = [[s.last_us, s.last_rx_us, s.bin_s, s.lag_count, s.word, s.detail] for s in self._sensors]
-        return {"rows": rows, "bins": self._bins.copy(), "lags_s": self._lags_s.copy()}
+        silence = (self._heard_us, self._deaf)
+        return {"rows": rows, "bins": self._bins.copy(), "lags_s": self._lags_s.copy(), "silence": silence}
 
     def restore(self, state: dict[str, object]) -> None:
         """Go on from `snapshot`."""
         self._sensors = [_Sensor(*row) for row in state["rows"]]  # type: ignore[attr-defined]
         self._bins = np.array(state["bins"], np.int64)
         self._lags_s = np.array(state["lags_s"], np.float64)
+        self._heard_us, self._deaf = state["silence"]  # type: ignore[misc]
 
     def _turn(self, row: int, now_us: int) -> None:
         """Empty the bins of the seconds that passed unheard."""

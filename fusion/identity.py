@@ -30,21 +30,24 @@ def assess(
     sensors: Sequence[SensorSpec],
     claims: ClaimWatch | None = None,
     behaviour: Behaviour | None = None,
+    listened_us: int = -1,
 ) -> Assessment:
     """Join the facts of place with what identity and behaviour mean, row by row of `tracks`.
 
     `p_low` is NaN where the height is not known; `p_class` is NaN where the class is UNKNOWN. With `claims` the history
     of every claim counts, with `behaviour` how each object flew until now; without, only the table. A claim that is
     unproven (fusion/claims/witness.py) makes its object no less low and no less slow than radar alone had it.
+    `listened_us` is the time by which silence counts (`SensorWatch.listened_us`); -1 that of the table.
     """
+    listened_us = tracks.t_us if listened_us < 0 else listened_us
     p_low = np.where(facts.height_known, probability_at_most(facts.agl_m, facts.sigma_agl_m, words.low_m), np.nan)
     p_slow = probability_at_most(facts.speed_mps, facts.sigma_speed_mps, words.slow_mps)
-    claiming = integrity.live(tracks.claim_us, tracks.t_us, words.live_s)
-    replies = replying(tracks, words, sensors)
+    claiming = integrity.live(tracks.claim_us, listened_us, words.live_s)
+    replies = replying(tracks, words, sensors, listened_us)
     doubts: Doubts | None = None
     height_known = facts.height_known
     if claims is not None:
-        doubts = claims.look(tracks, facts, claiming, p_low, p_slow)
+        doubts = claims.look(tracks, facts, claiming, p_low, p_slow, listened_us)
         replies = doubts.replying
         height_known = height_known & ~(doubts.unproven & np.isnan(doubts.p_low))
         p_low = np.where(doubts.unproven, np.maximum(doubts.p_low, np.nan_to_num(p_low)), p_low)
@@ -70,7 +73,7 @@ def assess(
     )
 
 
-def replying(tracks: Tracks, words: Words, sensors: Sequence[SensorSpec]) -> B1:
+def replying(tracks: Tracks, words: Words, sensors: Sequence[SensorSpec], listened_us: int) -> B1:
     """(n,) where the object answers radar with a Mode 3/A code, live.
 
     A Mode 3/A code is live as long as plots carry it: a code that a track keeps from its ADS-B days, or from a
@@ -79,8 +82,8 @@ def replying(tracks: Tracks, words: Words, sensors: Sequence[SensorSpec]) -> B1:
     """
     radars = sum(1 << sensor.index for sensor in sensors if sensor.kind in INDEPENDENT)
     by_radar = (tracks.sensors & np.uint64(radars)) != 0
-    heard = integrity.live(tracks.mode3a_us, tracks.t_us, words.live_s)
-    seen = integrity.live(tracks.radar_us, tracks.t_us, words.live_s)
+    heard = integrity.live(tracks.mode3a_us, listened_us, words.live_s)
+    seen = integrity.live(tracks.radar_us, listened_us, words.live_s)
     return np.asarray((tracks.mode3a >= 0) & by_radar & heard & seen, np.bool_)
 
 

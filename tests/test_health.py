@@ -9,7 +9,7 @@ import numpy as np
 from adapters.formats import health as message
 from fusion.bias.sensorbias import SensorBias
 from fusion.health import SensorWatch
-from fusion.schema import Health, HealthChanged, PlotKind, SensorKind, SensorSpec, SensorStatus, plots
+from fusion.schema import US_PER_S, Health, HealthChanged, PlotKind, SensorKind, SensorSpec, SensorStatus, plots
 from replay.simulate import Scenario
 from tests import shipped
 
@@ -66,3 +66,30 @@ def test_the_engine_tells_the_bias_of_every_radar_and_of_nothing_else() -> None:
     for radar in ("R1", "R2"):
         bias = seen[radar].bias
         assert bias is not None and bias.believed and bias.detail
+
+
+def test_silence_counts_only_while_somebody_is_heard() -> None:
+    """A line that was broken for a minute makes nobody silent, neither meanwhile nor at once when it is back."""
+    watch = SensorWatch([SPEC])
+
+    def hear(at_s: int, empty: bool = False) -> None:
+        t_us = NOW_US + at_s * US_PER_S
+        at = np.array([] if empty else [t_us], np.int64)
+        ones = np.ones(len(at))
+        watch.heard(plots("R1", PlotKind.POLAR, t_us, at, range_m=1e4 * ones, azimuth_rad=ones))
+
+    def listened_s(now_s: int) -> float:
+        return (watch.listened_us(NOW_US + now_s * US_PER_S) - NOW_US) / US_PER_S
+
+    assert listened_s(100) == 100, "nobody was ever heard: it is as it was"
+    hear(0)
+    hear(5, empty=True)  # a radar that sees nothing listens too
+    assert [listened_s(s) for s in (5, 14, 15, 16, 60)] == [5, 14, 15, 15, 15]
+    hear(60)
+    assert [listened_s(s) for s in (60, 65)] == [15, 20]
+    for s in range(65, 96, 5):
+        hear(s)
+    assert [listened_s(s) for s in (90, 91)] == [45, 91]
+    again = SensorWatch([SPEC])
+    again.restore(watch.snapshot())
+    assert again.listened_us(NOW_US + 80 * US_PER_S) == watch.listened_us(NOW_US + 80 * US_PER_S)

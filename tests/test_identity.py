@@ -37,6 +37,16 @@ def test_empty_picture_gives_an_empty_assessment() -> None:
     assert all(len(getattr(result, field.name)) == 0 for field in fields(Assessment))
 
 
+@pytest.mark.parametrize("listened_s, expected", [(-1.0, False), (29.0, True), (31.0, False)])
+def test_silence_makes_nobody_unknown_while_nobody_is_heard(listened_s: float, expected: bool) -> None:
+    """Of claims and of replies, a minute after the last word of both."""
+    speaks = {**AIRCRAFT, "claim_us": T0_US, "radar_us": T0_US}
+    replies = {"mode3a": 1_200, "mode3a_us": T0_US, "radar_us": T0_US, "sensors": 2}
+    tracks, facts = picture([speaks, replies], T0_US + 60 * S)
+    listened_us = T0_US + round(listened_s * S) if listened_s >= 0 else -1
+    assert assess(tracks, facts, Words(), SENSORS, listened_us=listened_us).cooperative.tolist() == [expected] * 2
+
+
 def test_low_and_slow_are_probabilities_of_a_normal_quantity() -> None:
     result = assessed({"speed_mps": 70.0, "sigma_speed_mps": 10.0, "agl_m": 900.0, "sigma_agl_m": 150.0})
     assert row(result, "p_slow") == pytest.approx(NormalDist(70.0, 10.0).cdf(80.0), rel=1e-12)

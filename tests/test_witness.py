@@ -35,7 +35,7 @@ def look(
     }  # fmt: skip
     for name, value in sight.items():
         said[name] = np.full(n, value)
-    return made.look(tracks, Sight(**said))
+    return made.look(tracks, Sight(**said), now_us)
 
 
 def test_a_claim_with_the_first_plots_is_an_ordinary_one() -> None:

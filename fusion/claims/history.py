@@ -231,8 +231,9 @@ class ClaimWatch:
 
     # ------------------------------------------------------------- tracks
 
-    def look(self, tracks: Tracks, place: Place, claiming: B1, p_low: F8, p_slow: F8) -> Doubts:
-        """What is to be said of every row of a table; `claiming` (n,) has a live claim, `p_*` are of the words."""
+    def look(self, tracks: Tracks, place: Place, claiming: B1, p_low: F8, p_slow: F8, listened_us: int = -1) -> Doubts:
+        """What is to be said of every row of a table; `claiming` (n,) has a live claim, `p_*` are of the words.
+        `listened_us`: by this time replies are old; -1 by that of the table."""
         key = key_of(tracks.address, tracks.serial)
         rows = self._rows(key)
         known = rows >= 0
@@ -252,7 +253,7 @@ class ClaimWatch:
         sight = Sight(
             key, claiming, coded, p_low, p_slow, place.distance_m, followed, reason != 0, airliner, earshot, alike
         )
-        finding = self.witness.look(tracks, sight)
+        finding = self.witness.look(tracks, sight, tracks.t_us if listened_us < 0 else listened_us)
         self._ident[rows[finding.follows & known], cp.VETTED_US] = tracks.t_us
         self._barred = np.unique(key[finding.unproven & (key >= 0)])
         return Doubts(reason, finding.unproven, excused, finding.replying, finding.p_low, finding.p_slow)

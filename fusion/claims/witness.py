@@ -96,8 +96,8 @@ class Witness:
         self._table: dict[str, np.ndarray] = _rows(0)
         self._lost: dict[str, np.ndarray] = _rows(0)
 
-    def look(self, tracks: Tracks, sight: Sight) -> Finding:
-        """Take in the table of this moment."""
+    def look(self, tracks: Tracks, sight: Sight, listened_us: int) -> Finding:
+        """Take in the table of this moment; by `listened_us` a reply is old."""
         if tracks.epoch != self.epoch:
             self._clear()
             self.epoch = tracks.epoch
@@ -107,7 +107,7 @@ class Witness:
         plot = tracks.radar_us > mine["radar_us"]
         was_live = (mine["radar_us"] >= 0) & (now_us - mine["radar_us"] <= LIVE_S * US_PER_S)
         mine["reply_us"] = np.where(sight.coded, tracks.radar_us, mine["reply_us"])
-        replying = (mine["reply_us"] >= 0) & (now_us - mine["reply_us"] <= LIVE_S * US_PER_S)
+        replying = (mine["reply_us"] >= 0) & (listened_us - mine["reply_us"] <= LIVE_S * US_PER_S)
         self._inherit(tracks, mine, (new | ~was_live) & live & ~replying & ~sight.followed, now_us)
         alone = live & ~sight.claiming & ~replying & (tracks.hits >= BARE_HITS)
         mine["bare"] |= alone
