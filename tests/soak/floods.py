@@ -17,7 +17,8 @@ def flooded(key: str) -> Counts:
 
     with tempfile.TemporaryDirectory() as folder:
         found = flood(Path(folder), int(key))
-    assert found.drones_told == DRONES, f"{found.drones_told} of {DRONES} drones were told"
+    went = f"{found.plots_per_s:.0f} plots/s, slowest alert {max(found.alert_s):.1f} s, {found.memory_mb:.0f} MB"
+    assert found.drones_told == DRONES, f"{found.drones_told} told, {DRONES} drones were there; {went}"
     assert found.unaccounted == 0
     return {
         "floods": 1,
