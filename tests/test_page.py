@@ -57,6 +57,7 @@ def watched(browser: Browser, ui: Ui, show: Show) -> Iterator[Page]:
     with tab(browser, ui.url, reduced_motion="reduce") as (opened, seen):
         opened.wait_for_function(LIVE)
         opened.wait_for_function("() => document.querySelectorAll('.card').length >= 3")
+        expect(opened.locator("#credit")).to_contain_text("Borders")  # partners and sensors come with the map
         yield opened
         assert seen.strays == []
         # That a server is away is shown by the page, and told by the browser too.
@@ -436,8 +437,22 @@ def test_a_phone_can_acknowledge(browser: Browser, ui: Ui, show: Show) -> None:
     with tab(browser, ui.url, is_mobile=True, has_touch=True) as (phone, _):
         phone.set_viewport_size({"width": 390, "height": 780})
         show.raise_alert(6)
+        for one, other in (("#credit", ".ol-scale-line"), ("#mute", "#state"), ("#mute", "#mark")):
+            assert apart(phone, one, other), (one, other)
+        phone.locator("#mute").tap()
+        expect(phone.locator("#mute")).to_contain_text("Muted")
+        expect(phone.locator("#mute")).to_be_in_viewport(ratio=1)
         phone.locator(".card[data-track='1:90006'] button", has_text="Ack").tap()
         expect(phone.locator(".card[data-track='1:90006']")).to_contain_text("acknowledged by J. Petraitis")
+
+
+def apart(page: Page, one: str, other: str) -> bool:
+    """Neither of two lies over the other."""
+    a, b = page.locator(one).bounding_box(), page.locator(other).bounding_box()
+    assert a is not None
+    assert b is not None
+    beside = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
+    return beside or a["y"] + a["height"] <= b["y"] or b["y"] + b["height"] <= a["y"]
 
 
 def test_screens_from_small_to_a_wall(browser: Browser, ui: Ui, show: Show, tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """The operator's page at 2,000 and 5,000 tracks: pictures a second and CPU, live and while the map is dragged.
 
 Chromium without a GPU, as on a thin client; CPU is that of all its processes (page, compositor, network), by /proc.
-The page draws when something is new, twice a second; what is dragged is moved as it was drawn.
+The page draws when something is new, twice a second; what is dragged is moved as it was drawn. Of 0.36 core while it is
+dragged at 60 fps (1440x860), 0.23 go with one canvas of the map's size that is moved by hand and never drawn, and 0.11
+with the same frames while it is hidden. By thread: main thread 0.14, composition in software 0.15, compositor 0.05.
+Fewer elements, containment, nearest pixels and a pen for reading change nothing; a bitmap instead of a canvas saves
+less than the noise. So 0.15 at 60 fps is below what composition in software takes for a window of this size.
 `python -m tests.bench.bench_page [tracks] [seconds]`
 """
 
