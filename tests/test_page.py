@@ -437,7 +437,10 @@ def test_a_phone_can_acknowledge(browser: Browser, ui: Ui, show: Show) -> None:
     with tab(browser, ui.url, is_mobile=True, has_touch=True) as (phone, _):
         phone.set_viewport_size({"width": 390, "height": 780})
         show.raise_alert(6)
-        for one, other in (("#credit", ".ol-scale-line"), ("#mute", "#state"), ("#mute", "#mark")):
+        phone.wait_for_function(LIVE)
+        for one, other in (
+            ("#credit", ".ol-scale-line"), ("#watermark", ".ol-scale-line"), ("#mute", "#state"), ("#mute", "#mark"),
+        ):  # fmt: skip
             assert apart(phone, one, other), (one, other)
         phone.locator("#mute").tap()
         expect(phone.locator("#mute")).to_contain_text("Muted")
