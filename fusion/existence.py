@@ -50,7 +50,7 @@ from fusion.clutter import S_CLAIM, S_CLUTTER, S_INDEX, S_NEW, S_RADAR, S_RANGE,
 from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, view_1
 from fusion.filters.params import M_C, M_H
 from fusion.geo import polar_1
-from fusion.hits import book_1, expected_1, learn_local_1
+from fusion.hits import book_1, expected_1, learn_local_1, weaker_1
 from fusion.kernels import ENV, PLOTS, POLAR, SLAB, Rec, T, X, signature
 from fusion.schema import B1, F4, F8, I8, TrackStatus
 from fusion.screening import SCREEN
@@ -65,6 +65,12 @@ KNOWN = f"{TABLE}, {SCREEN}, {TABLE}, float32[:, :, ::1]"  # coverage: table, sc
 CORE = signature("void", "float64[::1]", ENV, PER_TRACK, "float64[::1], float64[::1]", KNOWN).args  # type: ignore[attr-defined]
 FRESH_CLAIM_US = 3_000_000  # a claim this young says where the object is
 MOSTLY = 0.6  # part of its declared Pd from which a sensor is not blind somewhere
+# What radar would see at least of what claims to be of an emitter category (CAT021 I020), m^2: the lower ends of
+# replay/objects.py, and of those that say none. What says who it is without a 24-bit address may be a small drone.
+LEAST_M2 = np.full(128, 0.5)
+LEAST_M2[1:7] = 1.0, 3.0, 10.0, 10.0, 10.0, 1.0
+LEAST_M2[10:16] = 3.0, 0.3, 0.1, 0.01, 10.0, 0.5
+DRONE_M2 = 0.01
 ALIKE = 2  # plots of one kind, of what sees or of claims, that it takes to publish a track
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
 FEW = 2  # plots of a published track that may still be two false ones
@@ -112,8 +118,9 @@ def settle_look_1(
 ) -> float:  # fmt: skip
     """Book one look of sensor s at a track at an ECEF place: what it teaches of size, record and local map.
 
-    Returns the Pd of a large object there, 0 where the look could see nothing: as declared, unless the sensor is known
-    to be mostly blind there. An object that claims to be there must not gain by the chance misses of others.
+    Returns the Pd there of the least that claims to be of its kind (LEAST_M2), 0 where the look could see nothing: as
+    declared, unless the sensor is known to be mostly blind there. What claims to be there must not gain by the chance
+    misses of others, and what radar hardly sees at that range is not contradicted by its silence.
     """
     clear, margin, cell = view_1(cover, sites, screens, s, x, y, z)
     if clear <= 0.0:
@@ -127,7 +134,8 @@ def settle_look_1(
         if seen > 0 and meta[slot, HITS] > PROVEN_HITS:
             learn_local_1(local[s], cell, expected_1(clear, margin, ln_pd, size[slot]), hit)
     rate[slot, s, 2] = book_1(full, margin, ln_pd, size[slot], rate[slot, s], hit)
-    return clear if full > MOSTLY * clear else full
+    least_m2 = LEAST_M2[meta[slot, CATEGORY] & 127] if meta[slot, ADDRESS] >= 0 else DRONE_M2
+    return float((clear if full > MOSTLY * clear else full) * weaker_1(margin * least_m2, ln_pd))
 
 
 @njit(
@@ -413,7 +421,7 @@ def look_1(
                 )  # fmt: skip
                 if seen <= 0.0:
                     continue
-                if sensors[s, 2] > 0.0 and claimed:
+                if sensors[s, 2] > 0.0 and claimed and look_us[slot, s] <= meta[slot, CLAIM] + FRESH_CLAIM_US:
                     belief[slot, UNSEEN] += math.log1p(-min(0.95 * seen, 0.95))
                 belief[slot, ODDS] += math.log1p(-rate[slot, s, 2])
                 if claimed:

@@ -123,3 +123,26 @@ def test_a_plot_that_is_taken_back_takes_what_it_proved_with_it() -> None:
         (slot,) = [slot for slot in bank.live().tolist() if bank.meta[slot, CLAIM] >= 0]
         assert bank.meta[slot, LOOKS] == 6
         assert bank.belief[slot, SEEN] <= bank.belief[slot, ODDS] + 1e-9
+
+
+def test_radar_contradicts_a_claim_only_while_it_is_made() -> None:
+    """An aircraft that lands out of hearing is no ghost for being missed thereafter; one that radar misses while it
+    speaks is."""
+    quiet = looks([])
+    spoken = picture([*quiet, *says([float(t) for t in range(30)])], 25.0)
+    assert spoken.unseen[0] < np.log(0.01)
+    heard = [*looks([0, 5, 10]), *says([float(t) for t in range(14)])]
+    silent = picture(heard, 40.0)
+    assert silent.address.tolist() == [SAID]
+    assert silent.unseen[0] > np.log(0.05), "one look at most was due when it spoke last"
+
+
+@pytest.mark.parametrize(("category", "contradicted"), [(5, True), (13, False)])
+def test_radar_contradicts_only_what_it_would_see(category: int, contradicted: bool) -> None:
+    """At the end of a radar's range an airliner is always seen and a small drone hardly ever."""
+    far = line(120_000, 120_000, 6_000, -60, 10)
+    rng = np.random.default_rng(3)
+    claims = [claim(far, float(t), SAID, rng, category=[category]) for t in range(40)]
+    tracks = picture([*looks([]), *claims], 40.0)
+    assert tracks.address.tolist() == [SAID]
+    assert (tracks.unseen[0] < np.log(0.01)) == contradicted
