@@ -202,7 +202,7 @@ def test_it_skims_by_a_mean_and_not_by_a_moment() -> None:
     for t_s in range(120, 135):
         found = like.of(table([1], t_s), BIRDS, agl_m=120.0)
     assert found["probability_skimming"][0] < 0.35
-    for t_s in range(135, 300):
+    for t_s in range(135, 360):
         found = like.of(table([1], t_s), BIRDS, agl_m=120.0)
     assert found["probability_skimming"][0] > 0.7
 

@@ -9,7 +9,8 @@ of nothing, so that what was just seen is told first and judged later: three plo
 `dt` is the time since the plot before, so silence is no evidence.
 
 How low it flies is a mean as well, of the probability of being lower than `skim_m`: the height of a moment is off by
-hundreds of metres far from a radar, so that birds at 350 m seem to skim the ground every few minutes.
+hundreds of metres far from a radar, for a minute and more, so that birds at 350 m seem to skim the ground every few
+minutes. What does skim keeps its mean, however long it is looked at.
 
 A track that ends leaves what it looked like to the one that begins where it would be (fusion/redlines/bygone.py), with
 the weight of `HEIR_S`: the heir's own flight soon weighs more, and at once when it moves otherwise.
@@ -29,7 +30,7 @@ from fusion.schema import B1, F8, I8, US_PER_S, Assessment, ObjectClass, Tracks
 FORGET_S = 600.0  # what an object is does not change, but a track may go over to another object: then it is learnt anew
 START_S = 20.0  # of nothing: the time in which a drone has to be told
 WEIGHT_S = 5.0  # one plot stands for no more time than this: four plots do not tell, however slowly they come
-SKIM_FORGET_S = 60.0  # errors of a height last for some 20 s
+SKIM_FORGET_S = 120.0  # errors of a height last for 20 s near a radar, and for a minute and more far from one
 KNOWN_S = 60.0  # what was looked at for shorter leaves nothing
 HEIR_S = 60.0  # an heir begins with the weight of so much time at most
 TRIAL_S = 60.0  # and has to move as what it goes on from for so long: birds turn later, its speed is known by then
