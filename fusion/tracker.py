@@ -181,7 +181,7 @@ class Tracker:
         Raises:
             KeyError: a batch of a sensor that the tracker does not know; decoders refuse those at the door.
         """
-        used = sum(len(batch) for batch in batches)
+        used = sum([batch.t_us.size for batch in batches])
         plots = self._plots(batches, now_us)
         if len(plots):
             self._fuse(plots)

@@ -116,7 +116,8 @@ def test_the_height_of_an_aircraft_that_only_secondary_radar_sees_is_right(weath
 
 def test_without_claims_of_both_heights_nothing_changes() -> None:
     plain, sky = fresh(), Traffic(12, WEATHER[0])
-    only = {"height_m": np.full(12, np.nan)}, {"pressure_height_m": np.full(12, np.nan)}, {"address": np.full(12, -1)}
+    nobody = np.full(12, -1, np.int32)
+    only = {"height_m": np.full(12, np.nan)}, {"pressure_height_m": np.full(12, np.nan)}, {"address": nobody}
     other = {"on_ground": np.ones(12, np.int8)}, {"sigma_height_m": np.full(12, 400.0)}
     for column in (*only, *other):
         pressure = fresh()

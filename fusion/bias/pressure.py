@@ -31,10 +31,11 @@ from numba import njit, types
 from fusion.borders.terrain import Grid, sample
 from fusion.columns import unmeasured
 from fusion.geo import ecef
-from fusion.schema import F8, I8, US_PER_S, PlotKind, Plots, SensorKind, SensorSpec
+from fusion.schema import F8, I1, I4, I8, US_PER_S, PlotKind, Plots, SensorKind, SensorSpec
 
 # `numbers`: offset, warmth, variance that no estimate removes, covariance of the two, middle (ECEF), spread, learnt.
 P_A, P_W, P_LEFT, P_AA, P_AW, P_WW, P_X, P_SPREAD, P_LEARNT, PRESSURE = 0, 1, 2, 3, 4, 5, 6, 9, 10, 11
+C_T, C_ADDRESS, C_LAT, C_LON, C_HEIGHT, C_PRESSURE, CAME = 0, 1, 2, 3, 4, 5, 6  # a claim that waits: numbers as told
 V_D, V_G, V_X, V_N, VOTE = 0, 1, 2, 5, 6  # a vote: difference (m), g (m/K), place (ECEF), seconds heard
 # A fit: offset, warmth, covariance, scatter, votes, votes that agree, middle, spread.
 (F_A, F_W, F_AA, F_AW, F_WW, F_LEFT, F_VOTES, F_AGREE, F_X, F_SPREAD, FIT) = (0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12)
@@ -51,6 +52,7 @@ CEILING_M = 15_000.0
 AIRCRAFT_M = 30.0  # sigma of one aircraft: altimetry (RVSM: 25 m), GNSS height, geometric height told above the sea
 LEFT_LEAST_M = 20.0  # sigma that no amount of traffic takes away
 WARMTH_K = 10.0  # sigma of the air's temperature against the standard, over a year
+POSITION = int(PlotKind.POSITION)
 TURNS_HUBER, TURNS_TUKEY = 10, 7
 AGREE_LEAST = 3  # aircraft
 AGREE_SHARE = 0.6
@@ -91,8 +93,8 @@ class Pressure:
         self._geoid = geoid
         self._flat = np.array([0.0, sigma_m])  # correction and sigma while nothing is learnt
         self._prior = np.array([0.0, sigma_m])
-        self._came: list[Plots] = []
-        self._waiting = 0
+        self._came, self._n_came = np.empty((256, CAME)), 0  # usable claims of the second in hand
+        self._waiting = 0  # claims of that second, usable or not
         self._slot = -1  # second of measured time in hand
         self._address = np.full(VOTES_MOST, -1, np.int64)
         self._heard_us = np.full(VOTES_MOST, -1, np.int64)
@@ -108,17 +110,16 @@ class Pressure:
     def observe(self, batches: Sequence[Plots], now_us: int) -> None:
         """Take note of what one tick fuses, in its order. `now_us`: the arrival clock, by which knowledge ages."""
         for batch in batches:
-            if batch.kind != PlotKind.POSITION or batch.sensor not in self._claims or len(batch) == 0:
+            if batch.kind != POSITION or batch.sensor not in self._claims or batch.t_us.size == 0:
                 continue
             if unmeasured(batch.height_m) or unmeasured(batch.pressure_height_m) or unmeasured(batch.address):
                 continue
-            slot = int(np.maximum.reduce(batch.t_us)) // US_PER_S
+            slot = int(batch.t_us.max()) // US_PER_S
             if slot > self._slot:
                 self._work()
                 self._slot = slot
             if self._waiting < WAITING_MOST and not (slot % CALM and self._calm(slot)):
-                self._came.append(batch)
-                self._waiting += len(batch)
+                self._take(batch)
         if self._learnt_us >= 0 and now_us // US_PER_S != self._aged:
             self._aged = now_us // US_PER_S
             self.numbers = self._told(now_us)
@@ -148,7 +149,7 @@ class Pressure:
         arrays = (self._flat, self._prior, self._address, self._heard_us, self._vote, self._learnt, self._known)
         return {
             "arrays": [array.copy() for array in (*arrays, self.numbers)],
-            "came": list(self._came),
+            "came": self._came[: self._n_came].copy(),
             "clock": (self._waiting, self._slot, self._since_us, self._learnt_us, self._aged),
         }
 
@@ -157,7 +158,7 @@ class Pressure:
         (
             self._flat, self._prior, self._address, self._heard_us, self._vote, self._learnt, self._known, self.numbers,
         ) = (array.copy() for array in state["arrays"])  # fmt: skip
-        self._came = list(state["came"])
+        self._came, self._n_came = state["came"].copy(), len(state["came"])
         self._waiting, self._slot, self._since_us, self._learnt_us, self._aged = state["clock"]
 
     # ------------------------------------------------------------- inside
@@ -167,40 +168,35 @@ class Pressure:
         passed_us = slot * US_PER_S - self._since_us
         return self._since_us >= 0 and passed_us > START_US and slot * US_PER_S - self._learnt_us < START_US
 
+    def _take(self, batch: Plots) -> None:
+        """Keep the claims of a batch that carry both heights."""
+        more = batch.t_us.size
+        self._waiting += more
+        if self._n_came + more > len(self._came):
+            kept = self._came[: self._n_came]
+            self._came = np.empty((2 * (self._n_came + more), CAME))
+            self._came[: self._n_came] = kept
+        self._n_came = came_n(
+            self._came, self._n_came, self._claims[batch.sensor], batch.t_us, batch.lat_rad, batch.lon_rad,
+            batch.height_m, batch.sigma_height_m, batch.pressure_height_m, batch.address, batch.on_ground,
+        )  # fmt: skip
+
     def _work(self) -> None:
         """A second is over: its claims become votes, the votes a fit, the fit what is known."""
-        if not self._came:
+        count, self._n_came, self._waiting = self._n_came, 0, 0
+        if count == 0:
             return
-        address, t_us, claim = self._usable(self._came)
-        self._came.clear()
-        self._waiting = 0
-        if len(address) == 0:
-            return
-        last = np.lexsort((t_us, address))
-        last = last[np.append(np.diff(address[last]) > 0, True)]  # newest claim of each aircraft
-        address, t_us, claim = address[last], t_us[last], claim[:, last]
-        lat, lon, height, pressure = np.ascontiguousarray(claim)
+        newest = np.ascontiguousarray(self._came[newest_n(self._came, count)].T)
+        lat, lon, height, pressure = newest[C_LAT:]
         sea = 0.0 if self._geoid is None else np.nan_to_num(sample(self._geoid, lat, lon), nan=0.0)
         vote_n(
-            address, t_us, height - sea - pressure, pressure, ecef(lat, lon, height), self._address, self._heard_us,
-            self._vote,
+            newest[C_ADDRESS].astype(np.int64), newest[C_T].astype(np.int64), height - sea - pressure, pressure,
+            ecef(lat, lon, height), self._address, self._heard_us, self._vote,
         )  # fmt: skip
         newest_us = int(self._heard_us.max())
         fit = np.zeros(FIT)
         fit_1(self._heard_us, self._vote, newest_us, self._prior[0], self._prior[1], fit)
         self._learn(fit, newest_us)
-
-    def _usable(self, batches: Sequence[Plots]) -> tuple[I8, I8, F8]:
-        """Claims that carry both heights: address, time, and (4, n) latitude, longitude, height, pressure height."""
-        lat, lon, height, pressure, said, address, landed, t_us = (
-            np.concatenate([getattr(batch, name) for batch in batches])
-            for name in ("lat_rad", "lon_rad", "height_m", "pressure_height_m", "sigma_height_m", "address",
-                         "on_ground", "t_us")
-        )  # fmt: skip
-        default = np.repeat([self._claims[b.sensor] for b in batches], [len(b) for b in batches])
-        good = (address >= 0) & (landed != 1) & (np.abs(pressure) < CEILING_M) & ~np.isnan(height)
-        good &= ~(np.where(np.isnan(said), default, said) > SIGMA_HEIGHT_MOST_M)
-        return address[good].astype(np.int64), t_us[good], np.stack([lat, lon, height, pressure])[:, good]
 
     def _learn(self, fit: F8, newest_us: int) -> None:
         known = self._known
@@ -270,6 +266,49 @@ def corrected_1(numbers: F8, at: int, pressure_height_m: float) -> tuple[float, 
 
 
 _I8, _F8, _F8_2 = types.int64[::1], types.float64[::1], types.float64[:, ::1]
+# Columns of a batch as decoders made them: perhaps read-only, perhaps shared between batches.
+F8_COLUMN, I8_COLUMN, I4_COLUMN, I1_COLUMN = (
+    types.Array(t, 1, "A", readonly=True) for t in (types.float64, types.int64, types.int32, types.int8)
+)
+
+
+@njit(
+    types.int64(_F8_2, types.int64, types.float64, I8_COLUMN, *[F8_COLUMN] * 5, I4_COLUMN, I1_COLUMN),
+    cache=True, nogil=True,
+)  # fmt: skip
+def came_n(
+    came: F8, n: int, default_m: float, t_us: I8, lat: F8, lon: F8, height: F8, sigma: F8, pressure: F8, address: I4,
+    on_ground: I1,
+) -> int:  # fmt: skip
+    """Write the claims of a batch that carry both heights behind the first n rows of `came`, (m, CAME); returns how
+    many there are then. `default_m`: sigma of a height that tells none."""
+    for i in range(t_us.shape[0]):
+        sigma_m = default_m if math.isnan(sigma[i]) else sigma[i]
+        if address[i] < 0 or on_ground[i] == 1 or math.isnan(height[i]) or sigma_m > SIGMA_HEIGHT_MOST_M:
+            continue
+        if not abs(pressure[i]) < CEILING_M:
+            continue
+        row = came[n]
+        row[C_T], row[C_ADDRESS] = t_us[i], address[i]
+        row[C_LAT], row[C_LON], row[C_HEIGHT], row[C_PRESSURE] = lat[i], lon[i], height[i], pressure[i]
+        n += 1
+    return n
+
+
+@njit(types.int64[::1](_F8_2, types.int64), cache=True, nogil=True)
+def newest_n(came: F8, n: int) -> I8:
+    """Rows of the newest claim of each aircraft among the first n, in order of address; of two of one time the one
+    that came later."""
+    order = np.argsort(came[:n, C_ADDRESS].copy(), kind="mergesort")
+    rows, count = np.empty(n, np.int64), 0
+    for k in range(n):
+        row = order[k]
+        if count == 0 or came[rows[count - 1], C_ADDRESS] != came[row, C_ADDRESS]:
+            rows[count] = row
+            count += 1
+        elif came[row, C_T] >= came[rows[count - 1], C_T]:
+            rows[count - 1] = row
+    return rows[:count]
 
 
 @njit(types.void(_I8, _I8, _F8, _F8, _F8_2, _I8, _I8, _F8_2), cache=True, nogil=True)
