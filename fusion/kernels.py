@@ -17,7 +17,7 @@ from numba import from_dtype, njit
 from numba.core.sigutils import normalize_signature
 from numpy.typing import NDArray
 
-from fusion.bare import BARE
+from fusion.bare import BARE, FAR
 from fusion.birth import born_all_1, place_only_1
 from fusion.filters.imm import (
     COV,
@@ -111,6 +111,7 @@ def _sum_up_1(b: F8, o: int) -> None:
     """Mean of the mixture; its variance of place along the ground (both axes together) and of velocity, from the
     state."""
     s = state_at_1(b, o)
+    assert 0 <= o < FAR and 0 <= s < FAR
     for a in range(6):
         m = s + MEAN + a
         b[o + X + a] = b[s] * b[m] + b[s + 1] * b[m + 6] + b[s + 2] * b[m + 12]
@@ -138,6 +139,7 @@ def _sum_up_1(b: F8, o: int) -> None:
 
 @njit("void(float64[::1], int64, float64[::1], int64, int64)", cache=True, nogil=True, **BARE)
 def _copy_1(into: F8, io: int, of: F8, oo: int, n: int) -> None:
+    assert 0 <= io < FAR and 0 <= oo < FAR
     for i in range(n):
         into[io + i] = of[oo + i]
 

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
-from fusion.bare import BARE
+from fusion.bare import BARE, FAR
 from fusion.filters.measure import LIN, SCRATCH, anchor_1, linearise_1
 from fusion.filters.params import MODELS, ImmParams
 from fusion.geo import up_1
@@ -80,6 +80,7 @@ def _blend_1(s: F8, p: int, out: F8, k: int, shares: tuple[float, ...], dd: floa
 def mix_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
     """IMM mixing of the state s[so:] over |dt_s| into out[oo:], another place: each model's start from all three
     (Blom and Bar-Shalom 1988)."""
+    assert 0 <= so < FAR and 0 <= oo < FAR
     stay0, stay1, stay2 = _stay_1(table, dt_s)
     f0, f1, f2 = s[so], s[so + 1], s[so + 2]
     go0, go1, go2 = f0 * (1.0 - stay0), f1 * (1.0 - stay1), f2 * (1.0 - stay2)
@@ -138,6 +139,7 @@ def motion_1(tau_s: float, dt_s: float) -> tuple[float, float, float, float, flo
 @njit("void(float64[::1], int64, int64, float64, float64, float64, float64)", cache=True, nogil=True, **BARE)
 def move_1(s: F8, m: int, p: int, tau_s: float, q_h: float, q_v: float, dt_s: float) -> None:
     """Predict one model in place: mean (6) at s[m:], packed covariance at s[p:]."""
+    assert 0 <= m < FAR and 0 <= p < FAR
     a, b, s_pp, s_pv, s_vv = motion_1(tau_s, dt_s)
     ux, uy, uz = up_1(s[m], s[m + 1], s[m + 2])
     for i in range(3):
@@ -179,6 +181,7 @@ def move_1(s: F8, m: int, p: int, tau_s: float, q_h: float, q_v: float, dt_s: fl
 @njit("void(float64[::1], int64, float64[::1], float64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def predict_1(s: F8, so: int, table: F8, dt_s: float, out: F8, oo: int) -> None:
     """Mix and move all three models of s[so:] by dt_s into out[oo:] (another place)."""
+    assert 0 <= so < FAR and 0 <= oo < FAR
     mix_1(s, so, table, dt_s, out, oo)
     for j in range(MODELS):
         m = oo + MEAN + 6 * j
@@ -193,6 +196,7 @@ def correct_1(s: F8, m: int, p: int, w: F8, n: int) -> tuple[float, float]:
 
     Returns (log-likelihood, normalised innovation squared).
     """
+    assert 0 <= m < FAR and 0 <= p < FAR
     x0, x1, x2, x3, x4, x5 = s[m], s[m + 1], s[m + 2], s[m + 3], s[m + 4], s[m + 5]
     nis = 0.0
     volume = 1.0
@@ -271,6 +275,7 @@ def update_1(s: F8, so: int, r: F8, ro: int, sites: F8, w: F8) -> tuple[float, f
     belongs if any model explains it. It would flatter the statistics, so those get the mean over the models by how
     probable each is after the plot.
     """
+    assert 0 <= so < FAR and 0 <= ro < FAR
     n = 0
     best = -math.inf
     nearest = math.inf
@@ -347,6 +352,7 @@ def glance_1(
     a mixture does not need, and only the 3 x 3 covariance of place is carried: a tenth of the work of an update, for
     the many pairs that association looks at.
     """
+    assert 0 <= so < FAR and 0 <= ro < FAR
     stay0, stay1, stay2 = _stay_1(table, dt_s)
     best = -math.inf
     nearest = math.inf
@@ -389,6 +395,7 @@ def glance_1(
 @njit("void(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, **BARE)
 def combine_1(s: F8, so: int, x: F8, xo: int, p: F8, po: int) -> None:
     """Moments of the mixture s[so:] into x[xo:] (6) and, packed, p[po:] (TRIANGLE)."""
+    assert 0 <= so < FAR and 0 <= xo < FAR and 0 <= po < FAR
     for a in range(6):
         m = so + MEAN + a
         x[xo + a] = s[so] * s[m] + s[so + 1] * s[m + 6] + s[so + 2] * s[m + 12]

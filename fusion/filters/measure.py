@@ -6,7 +6,7 @@ import math
 
 from numba import njit
 
-from fusion.bare import BARE
+from fusion.bare import BARE, FAR
 from fusion.filters.params import (
     M_A,
     M_B,
@@ -51,6 +51,7 @@ def anchor_1(r: F8, ro: int, w: F8) -> None:
 
     POSITION: east, north, up (3 each) and the measured place (3). Others: sine and cosine of azimuth and elevation.
     """
+    assert 0 <= ro < FAR
     if int(r[ro + M_KIND]) != POSITION:
         w[ANCHOR] = math.sin(r[ro + M_B])
         w[ANCHOR + 1] = math.cos(r[ro + M_B])
@@ -77,6 +78,7 @@ def anchor_1(r: F8, ro: int, w: F8) -> None:
 
 @njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True, **BARE)
 def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
+    assert 0 <= ro < FAR and 0 <= xo < FAR
     if math.isnan(r[ro + M_C]):
         known = False
         px, py, pz = ecef_1(r[ro + M_A], r[ro + M_B], normal_1(x[xo], x[xo + 1], x[xo + 2])[3])
@@ -151,6 +153,7 @@ def linearise_1(r: F8, ro: int, sites: F8, x: F8, xo: int, w: F8) -> int:
 
     `anchor_1` of the same row came before.
     """
+    assert 0 <= ro < FAR and 0 <= xo < FAR
     kind = int(r[ro + M_KIND])
     if kind == POSITION:
         return _position_1(r, ro, x, xo, w)
