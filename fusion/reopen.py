@@ -100,7 +100,13 @@ def contended_1(sensor: F8, meta: I8, hit_us: I8, ring: Rec, ring_n: I8, held: I
 
 @njit(signature("void", PLOTS, PLOTS, "int64[::1]"), cache=True, nogil=True, **BARE)
 def remember_1(plots: Rec, ring: Rec, ring_n: I8) -> None:
-    """Put plots behind the recent ones of their radar."""
+    """Put plots behind the recent ones of their radar, which move to the front of the ring where there is room: plots
+    of the last moments need a part of it, and memory that was walked through once stays in use."""
+    first, number = ring_n[R_FIRST], ring_n[R_NUMBER]
+    if 0 < number <= first and first + number <= MOST_RECENT:
+        for k in range(number):
+            ring[k] = ring[first + k]
+        ring_n[R_FIRST] = 0
     for i in range(plots.shape[0]):
         if ring_n[R_NUMBER] == MOST_RECENT:
             ring_n[R_FIRST] = (ring_n[R_FIRST] + 1) % MOST_RECENT
