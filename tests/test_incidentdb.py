@@ -207,6 +207,8 @@ def test_a_later_version_and_what_is_no_database_are_refused_with_a_cure(tmp_pat
     with pytest.raises(ConfigError, match=r"cannot be used \(file is not a database\)"):
         IncidentDb(path, WORDS).open()
     with pytest.raises(ConfigError, match="cannot be read"):
+        read_only(path)
+    with pytest.raises(ConfigError, match=r"does not exist\. Cure: run the service on this data folder first"):
         read_only(tmp_path / "none.db")
 
 

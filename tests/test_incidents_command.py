@@ -321,7 +321,7 @@ def test_a_database_made_anew_shows_the_same(path: Path, tmp_path: Path) -> None
     [
         (["show", "b"], "'b' is the beginning of 0 incidents"),
         (["list", "--since", "yesterday"], "'yesterday' is no time (bad-time)"),
-        (["list", "--db", "none.db"], "cannot be read"),
+        (["list", "--db", "none.db"], "does not exist. Cure: run the service"),
         (["export", "eee", "--out", "/nowhere/at/all.html"], "cannot be written"),
     ],
 )

@@ -423,6 +423,9 @@ def read_only(path: Path) -> closing[sqlite3.Connection]:
     Raises:
         ConfigError: there is no such database, or it is not one of this version.
     """
+    if not path.is_file():
+        cure = "run the service on this data folder first, or name another incidents.db with --db"
+        raise ConfigError(str(path), "database", "does not exist", cure)
     cure = "name the incidents.db of a data folder, written by this version or an earlier one"
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
