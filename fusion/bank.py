@@ -132,7 +132,8 @@ class Bank:
             self.rate[keep], self.size[keep] = self.rate[drop], self.size[drop]
         meta[HITS] += other[HITS]
         self.hit_us[keep] = np.maximum(self.hit_us[keep], self.hit_us[drop])
-        self.look_us[keep] = np.maximum(self.look_us[keep], self.look_us[drop])
+        # Only a plot of the other makes a look done: a track just born has its looks still before it.
+        self.look_us[keep] = np.maximum(self.look_us[keep], self.hit_us[drop])
         if self.callsign[keep] == b"":
             self.callsign[keep] = self.callsign[drop]
         if self.serial[keep] == b"":

@@ -217,12 +217,14 @@ def test_a_light_aircraft_that_says_so_from_the_start_alerts_nobody() -> None:
     assert not any((a.doubt[a.speed_mps > 0] != 0).any() for _, _, a in seen.pictures)
 
 
-def test_ghosts_in_coverage_are_named_within_fifteen_seconds_and_honest_traffic_is_not() -> None:
+@pytest.mark.parametrize("seed", [3, 1004, 1011])  # in the last two, ghosts began as several tracks, which became one
+def test_ghosts_in_coverage_are_named_within_fifteen_seconds_and_honest_traffic_is_not(seed: int) -> None:
     used = (claimsky.receiver(), *claimsky.radars(4.0, 6.0, 10.0))
-    sky, ghosts = claimsky.Sky(60, seed=3, spread_m=70_000.0), claimsky.Sky(15, seed=4, spread_m=60_000.0)
+    sky, ghosts = claimsky.Sky(60, seed, spread_m=70_000.0), claimsky.Sky(15, seed + 4_000, spread_m=60_000.0)
     ghosts.address = ghosts.address + 0x100000
     ghosts.height = np.clip(ghosts.height, 1_000.0, 3_000.0)  # over every horizon, out of the cones of silence
     ghosts.ceiling = np.full(15, 3_000.0)
+    ghosts.outages = 0.0  # a ghost that says nothing is none
     engine = Engine(EngineConfig(used, shipped.rules(), shipped.zones(), epoch=1, picture_us=500_000))
     named = np.full(15, np.inf)
     for second in range(50):
@@ -242,8 +244,7 @@ def test_ghosts_in_coverage_are_named_within_fifteen_seconds_and_honest_traffic_
                     late_s = (event.t_us - START_US) / US_PER_S - 21.0
                     hit = np.isin(ghosts.address, wrong) & np.isinf(named)
                     named = np.where(hit, late_s, named)
-    assert np.percentile(named, 90) <= 15.0, np.sort(named)
-    assert np.isfinite(named).all()
+    assert named.max() <= 15.0, np.sort(named)
 
 
 def test_reason_names_are_those_of_the_kernels() -> None:
