@@ -9,7 +9,7 @@ import numpy as np
 
 from fusion import classes
 from fusion.redlines.sentence import Story, tell
-from fusion.rules import QUANTITIES, Condition, Kind, Rule, Scene, Words
+from fusion.rules import QUANTITIES, Condition, Kind, Rule, Scene, Words, holds
 from fusion.schema import US_PER_S, Alert, Assessment, ObjectClass, Quantity, Tracks
 
 DECIMALS = 3  # of numbers in an alert: finer than any sensor
@@ -116,7 +116,7 @@ def _ahead(scene: Scene, here: int) -> dict[str, Any]:
 def quantities(rule: Rule, scene: Scene, here: int, tables: Tables) -> tuple[Quantity, ...]:
     """The numbers the alert rests on, in the order of the rule's conditions, then the rest of `CONTEXT`."""
     told: dict[str, Quantity] = {}
-    for condition in (part for whole in rule.when for part in whole.either or (whole,)):
+    for condition in (part for whole in rule.when for part in _grounds(whole, scene, here)):
         for quantity, text in basis(condition, tables.words):
             _add(told, quantity, text, scene, here)
     for quantity in CONTEXT:
@@ -126,6 +126,12 @@ def quantities(rule: Rule, scene: Scene, here: int, tables: Tables) -> tuple[Qua
     if tables.doubt:
         told["own_report"] = Quantity("own_report", tables.doubt)
     return tuple(quantity for quantity in told.values() if quantity.value != "")
+
+
+def _grounds(whole: Condition, scene: Scene, here: int) -> tuple[Condition, ...]:
+    """Of alternatives those that are true now: what is not true is no reason. All of them where an alert lives on its
+    `keep` alone."""
+    return tuple(part for part in whole.either if holds(part, scene)[here]) or whole.either or (whole,)
 
 
 def basis(condition: Condition, words: Words) -> tuple[tuple[str, str], ...]:
