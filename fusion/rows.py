@@ -80,7 +80,7 @@ def plots_of(batches: Sequence[Plots], heads: Sequence[F8], sites: F8, geoid: Gr
     """
     ends = list(accumulate([batch.t_us.size for batch in batches], initial=0))
     found = np.zeros(ends[-1], PLOT)
-    for batch, head, at, end in zip(batches, heads, ends, ends[1:], strict=False):
+    for batch, head, at, end in zip(batches, heads, ends[:-1], ends[1:], strict=True):
         _fill(found[at:end], batch, head, sites, geoid, pressure)
     return found
 
