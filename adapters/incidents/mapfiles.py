@@ -28,13 +28,17 @@ Feature = dict[str, Any]
 
 def _named(of: Dossier) -> Iterator[tuple[str, str, Feature]]:
     """Features with an id and a name each."""
-    mark = prefix(of.incident.simulated, of.incident.mode, replayed=False)
+    mark = _mark(of)
     counts: dict[str, int] = {}
     for item in geojson([of])["features"]:
         said = item["properties"]
         kind = said["kind"]
         counts[kind] = counts.get(kind, 0) + 1
         yield f"{kind}.{counts[kind]}", f"{mark}{_name(kind, said)}", item
+
+
+def _mark(of: Dossier) -> str:
+    return prefix(of.incident.simulated, of.incident.mode, replayed=False)
 
 
 def _name(kind: str, said: dict[str, Any]) -> str:
@@ -64,7 +68,7 @@ def kml(of: Dossier) -> bytes:
     """A whole file."""
     root = ElementTree.Element("kml", xmlns=NAMESPACE)
     document = _leaf(root, "Document")
-    _leaf(document, "name", f"{of.incident.title} ({of.incident.id})")
+    _leaf(document, "name", f"{_mark(of)}{of.incident.title} ({of.incident.id})")
     _leaf(document, "description", of.incident.sentence)
     for kind, (red, green, blue, alpha) in _COLOURS.items():
         style = ElementTree.SubElement(document, "Style", id=kind)
@@ -126,7 +130,7 @@ def czml(of: Dossier) -> bytes:
     """A whole file, with a clock that begins where the trails do."""
     named = list(_named(of))
     times = [_iso(at) for _, _, item in named for at in item["properties"].get("times", ())]
-    document: dict[str, Any] = {"id": "document", "name": of.incident.title, "version": "1.0"}
+    document: dict[str, Any] = {"id": "document", "name": f"{_mark(of)}{of.incident.title}", "version": "1.0"}
     if times:
         span = f"{min(times)}/{max(times)}"
         document["clock"] = {"interval": span, "currentTime": min(times), "multiplier": _SPEED, "range": "CLAMPED"}
