@@ -101,19 +101,6 @@ def test_alert_tells_its_numbers_with_uncertainty_and_limit() -> None:
     assert (told["class"].value, told["class_probability"].value) == ("fixed-wing-drone", 0.86)
 
 
-def test_of_alternatives_only_those_that_hold_are_told_as_reasons() -> None:
-    either = (Condition("time_to_border", "<=", 60.0), Condition("speed", ">=", 30.0))  # at 190 s, 42 m/s
-    kept = (Condition("existence", ">=", 0.5),)
-    night = Night(one_rule(when=(Condition("", "any", either=either),), keep=kept))
-    (alert,) = night.run(0.4, [{}])
-    told = {quantity.name: quantity.condition for quantity in alert.quantities}
-    assert (told["speed_mps"], told["time_to_border_s"]) == (">= 30", "")
-    # Kept open by `keep` alone it still says what it was raised for.
-    (alert, *_) = night.run(6.0, [{"speed_mps": 20.0}])
-    told = {quantity.name: quantity.condition for quantity in alert.quantities}
-    assert (told["speed_mps"], told["time_to_border_s"]) == (">= 30", "<= 60")
-
-
 def test_alert_of_an_object_that_may_be_anything_names_no_class() -> None:
     (alert,) = Night().run(5.4, [{}])
     assert not {"class", "class_probability"} & {quantity.name for quantity in alert.quantities}
