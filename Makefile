@@ -56,7 +56,7 @@ ifdef PYTEST_ARGS
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
 	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-	@$(BIN)/python -m pytest -m alone --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m alone --numprocesses 3 --dist loadfile --no-loadscope-reorder
 endif
 
 check: $(VENV)/.installed-dev ## lint, types and import contracts

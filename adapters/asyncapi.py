@@ -31,10 +31,10 @@ from adapters.formats import (
     sighting,
     status,
 )
-from adapters.metrics import package_version
 from adapters.payloadschema import type_of
 from adapters.rows import Told
 from adapters.samples import Sample, samples
+from adapters.version import package_version
 
 BASE = "vedette/v1/{site}/"
 MODELS: dict[str, type[msgspec.Struct]] = {

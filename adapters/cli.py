@@ -96,7 +96,7 @@ Site = Annotated[
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from adapters.metrics import package_version
+        from adapters.version import package_version
 
         print(f"vedette {package_version()}")
         raise typer.Exit(DONE)

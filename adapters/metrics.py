@@ -11,8 +11,6 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -27,6 +25,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adapters.version import package_version
 from fusion.bias.pressure import PressureEstimate
 from fusion.bias.sensorbias import SensorBias
 from fusion.cases.casefile import CHANGES, clock
@@ -445,12 +444,3 @@ def _biases(biases: list[SensorBias]) -> Iterable[Metric]:
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"vedette_sensor_{name}", text, labels=["sensor"])
-
-
-@cache
-def package_version() -> str:
-    """Version of the installed distribution; "unknown" when run from a bare source tree."""
-    try:
-        return version("vedette")
-    except PackageNotFoundError:
-        return "unknown"

@@ -36,11 +36,11 @@ from adapters.incidents.borderlines import drawn
 from adapters.incidents.drawing import ATTRIBUTION
 from adapters.incidents.reading import Dossier
 from adapters.incidents.report import report
-from adapters.metrics import package_version
 from adapters.payloadschema import schemas
 from adapters.running import startframe
 from adapters.running.checkpoint import code
 from adapters.store import Entry, lines
+from adapters.version import package_version
 from adapters.wire import Names, rfc3339
 from fusion.schema import Invalid
 from replay import recording

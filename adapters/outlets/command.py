@@ -282,8 +282,8 @@ def sapient(
     with refusals():
         from adapters.brokerchoice import chosen
         from adapters.formats.sapient import Node, node_of
-        from adapters.metrics import package_version
         from adapters.outlets.sapient import SapientOutlet
+        from adapters.version import package_version
 
         if not tls and (tls_ca or tls_cert or tls_key):
             raise ConfigError("command line", "--tls", "its files are there, and it is not", "add --tls")

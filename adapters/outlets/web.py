@@ -17,9 +17,9 @@ from starlette.routing import Route
 from adapters.broker import now_us
 from adapters.formats import readsb
 from adapters.http import bind, running
-from adapters.metrics import package_version
 from adapters.outlets.geojson import whole
 from adapters.outlets.listener import Listener
+from adapters.version import package_version
 from fusion import geo
 from fusion.schema import SensorSpec
 

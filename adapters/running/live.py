@@ -34,7 +34,7 @@ from adapters.decode import TICK
 from adapters.feed import CLOCK_TOPIC, REPLAYED
 from adapters.formats import status, watermark
 from adapters.incidents.database import IncidentDb
-from adapters.metrics import Metrics, package_version
+from adapters.metrics import Metrics
 from adapters.mqtt import Connection
 from adapters.payloadschema import schemas
 from adapters.running import checkpoint, memory, standby, startframe
@@ -50,6 +50,7 @@ from adapters.running.told import Told
 from adapters.running.wallclock import WallClock
 from adapters.service import Core, Seen, Spent, names_of
 from adapters.store import AlertJournal, DataDir, Quarantine
+from adapters.version import package_version
 from fusion.cases.record import Incident, IncidentChanged
 from fusion.numbers import Run
 from fusion.schema import US_PER_S, Alert, Event, Frame, HealthChanged

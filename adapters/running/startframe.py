@@ -18,7 +18,7 @@ from typing import Any
 
 from adapters.config import SERVICE_FILE, Config
 from adapters.kernelcache import processor
-from adapters.metrics import package_version
+from adapters.version import package_version
 from adapters.wire import dump, load_json, rfc3339_exact
 
 SCHEMA = "vedette.start.v1"
