@@ -95,6 +95,8 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     last_arrival_time: str | None = None
     last_radar_time: str | None = None
     last_claim_time: str | None = None
+    pressure_height_m: float | None = None  # above 1013.25 hPa, as last measured
+    pressure_height_time: str | None = None
     p_crossing: float | None = None  # of crossing the border inwards within half an hour
     earliest_crossing_s: float | None = None  # 5 % of the crossings are earlier
     latest_crossing_s: float | None = None  # 5 % are later
@@ -276,6 +278,8 @@ def _own(tracks: Tracks, a: Assessment, at: Any) -> list[list[Any]]:
         rfc3339_column(tracks.rx_us[at]),
         rfc3339_column(tracks.radar_us[at]),
         rfc3339_column(tracks.claim_us[at]),
+        number(tracks.pressure_height_m[at], 1),
+        rfc3339_column(tracks.pressure_height_us[at]),
     ]
 
 

@@ -133,7 +133,7 @@ def tracks() -> Tracks:
         "id": 17, "birth_us": NOW_US - 40 * US_PER_S, "confirmed_us": NOW_US - 30 * US_PER_S,
         "update_us": NOW_US - 400_000, "rx_us": NOW_US - 10_000, "existence": 0.998,
         "status": schema.TrackStatus.CONFIRMED, "claim_us": -1, "radar_us": NOW_US - 400_000,
-        "height_us": NOW_US - 400_000, "hits": 14, "unseen": 0.0, "sensors": 0b110,
+        "height_us": NOW_US - 400_000, "pressure_height_m": np.nan, "hits": 14, "unseen": 0.0, "sensors": 0b110,
     }  # fmt: skip
     columns = _columns(Tracks, "state", "cov", "mode")
     return Tracks(

@@ -22,16 +22,16 @@ from fusion.kernels import ENV, FAST_WIDE, LOST, PLOTS, RING, SCRATCH, SLAB, WID
 from fusion.schema import B1, F4, F8, I8
 
 # Columns of `meta`, int64 per slot. FOUND: 1 for what was found by what sees it, 0 while it was not, -1 where a claim
-# was first. LOOKS: of HITS, those of what sees; the others are claims.
+# was first. LOOKS: of HITS, those of what sees; the others are claims. LEVEL_US: when LEVEL was measured, -1 never.
 ID, BIRTH, CONFIRMED, UPDATE, ARRIVED, STATUS, ADDRESS, MODE3A, MODE3A_US, CATEGORY, CLAIM, RADAR, HEIGHT = range(13)
-HITS, FOUND, LOOKS, META = 13, 14, 15, 16
+HITS, FOUND, LOOKS, LEVEL_US, META = 13, 14, 15, 16, 17
 # Columns of `belief`, float64 per slot: log-odds of existence, log-probability of `Tracks.unseen`, time of the last
 # decay (s), velocity known from the first plot on (1) or not (0), square of the distance (m2) at which another plot of
 # the same scan could have been the one it took, measured time (us) before which no look, no decay and no limit of age
 # can change anything of it (existence.look_1); log-odds of existence by what sees alone, which counts from the
-# first claim on (existence.account_1).
-ODDS, UNSEEN, DECAYED, FAST, GRASP, WAKE, SEEN = range(7)
-BELIEF = 7
+# first claim on (existence.account_1); pressure height (m) of the newest plot that told one.
+ODDS, UNSEEN, DECAYED, FAST, GRASP, WAKE, SEEN, LEVEL = range(8)
+BELIEF = 8
 # Columns of `near`, what the gate asks of every track around a plot, side by side: time, place, velocity, spread of
 # both (kernels.WIDE, FAST_WIDE), GRASP. A copy: `note_1` after every change of a track.
 N_T, N_X, N_V, N_WIDE, N_FAST, N_GRASP, NEAR = 0, 1, 4, 7, 8, 9, 10

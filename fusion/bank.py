@@ -22,6 +22,8 @@ from fusion.associate import (
     HEIGHT,
     HINT,
     HITS,
+    LEVEL,
+    LEVEL_US,
     LOOKS,
     META,
     MODE3A,
@@ -122,6 +124,8 @@ class Bank:
         meta, other = self.meta[keep], self.meta[drop]
         for column in (UPDATE, MODE3A_US, CLAIM, RADAR, HEIGHT):
             meta[column] = max(meta[column], other[column])
+        if other[LEVEL_US] > meta[LEVEL_US]:
+            meta[LEVEL_US], self.belief[keep, LEVEL] = other[LEVEL_US], self.belief[drop, LEVEL]
         for column in (BIRTH, CONFIRMED):
             meta[column] = min(meta[column], other[column])
         meta[FOUND] = max(meta[FOUND], other[FOUND])

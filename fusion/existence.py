@@ -30,6 +30,8 @@ from fusion.associate import (
     HINT,
     HITS,
     ID,
+    LEVEL,
+    LEVEL_US,
     LOOKS,
     MODE3A,
     MODE3A_US,
@@ -243,6 +245,9 @@ def mark_1(
         meta[slot, MODE3A_US] = max(meta[slot, MODE3A_US], t_us)
     if plot.category >= 0:
         meta[slot, CATEGORY] = plot.category
+    if not math.isnan(plot.pressure_m) and t_us > meta[slot, LEVEL_US]:  # a late one is not the last
+        meta[slot, LEVEL_US] = t_us
+        belief[slot, LEVEL] = plot.pressure_m
     row = plot.row
     if not math.isnan(row[M_C]) or (plot.kind == POLAR and not math.isnan(row[M_H])):
         meta[slot, HEIGHT] = max(meta[slot, HEIGHT], t_us)

@@ -75,6 +75,7 @@ PLOT = np.dtype(
     [
         ("t_us", "i8"), ("rx_us", "i8"), ("sensor", "i8"), ("kind", "i8"), ("row", "f8", (ROW,)), ("place", "f8", (3,)),
         ("reach", "f8"), ("address", "i8"), ("mode3a", "i8"), ("category", "i8"), ("on_ground", "i8"),
+        ("pressure_m", "f8"),
         ("slot", "i8"), ("id", "i8"), ("gain", "f8"), ("seen", "f8"), ("hit_us", "i8"), ("booked", "i8"),
         ("callsign", "S8"), ("serial", "S24"),
     ],

@@ -152,15 +152,13 @@ def place_n(found: Rec, sites: F8) -> None:
 
 
 @njit(
-    types.void(
-        PLOTS, *_SHARED, types.int64, types.int64, types.boolean[::1], I4_COLUMN, I4_COLUMN, I1_COLUMN, I1_COLUMN
-    ),
+    types.void(PLOTS, *_SHARED, *[types.int64] * 2, types.boolean[::1], F8_COLUMN, *[I4_COLUMN] * 2, *[I1_COLUMN] * 2),
     cache=True,
     nogil=True,
 )
 def _said_1(
-    found: Rec, head: F8, sites: F8, correction: F8, rx_us: int, kind: int, sigma: int, by_pressure: B1, address: I4,
-    mode3a: I4, category: I1, on_ground: I1,
+    found: Rec, head: F8, sites: F8, correction: F8, rx_us: int, kind: int, sigma: int, by_pressure: B1, pressure: F8,
+    address: I4, mode3a: I4, category: I1, on_ground: I1,
 ) -> None:  # fmt: skip
     """What else the plots carry, and their places. Far from the traffic that taught the correction of pressure heights
     one is less sure: that goes into the column `sigma` of the rows `by_pressure`."""
@@ -173,6 +171,7 @@ def _said_1(
         found[i].mode3a = mode3a[i]
         found[i].category = category[i]
         found[i].on_ground = on_ground[i]
+        found[i].pressure_m = pressure[i]
         found[i].slot = -1
         found[i].id = -1
         _place_1(found, i, sites, w)
@@ -215,7 +214,8 @@ def position_1(
         row[M_VU] = up[i]
         row[M_SV] = _given_1(sigma_velocity[i], head[H_VELOCITY])
         row[M_SITE] = head[H_SITE]
-    _said_1(found, head, sites, correction, rx_us, POSITION, M_SC, by_pressure, address, mode3a, category, on_ground)
+    said = address, mode3a, category, on_ground
+    _said_1(found, head, sites, correction, rx_us, POSITION, M_SC, by_pressure, pressure, *said)
 
 
 @njit(
@@ -248,7 +248,8 @@ def polar_1(
             row[M_H], row[M_SH] = corrected_1(correction, 0, pressure[i])
             row[M_RATE] = doppler[i]
             row[M_SRATE] = head[H_DOPPLER]
-    _said_1(found, head, sites, correction, rx_us, kind, M_SH, by_pressure, address, mode3a, category, on_ground)
+    said = address, mode3a, category, on_ground
+    _said_1(found, head, sites, correction, rx_us, kind, M_SH, by_pressure, pressure, *said)
 
 
 @njit(signature("int64[::1]", PLOTS, "int64"), cache=True, nogil=True)

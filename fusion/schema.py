@@ -292,6 +292,8 @@ class Tracks:
     claim_us: I8  # (n,) last plot of a CLAIM sensor (ADS-B, Remote ID); -1 never
     radar_us: I8  # (n,) last plot of an INDEPENDENT sensor that would do without claims; -1 never
     height_us: I8  # (n,) last measurement that carried height (elevation, geometric or pressure); -1 never
+    pressure_height_m: F8  # (n,) above 1013.25 hPa, as the newest plot that carried it measured it; NaN never
+    pressure_height_us: I8  # (n,) when that was; -1 never
     hits: I4  # (n,) plots fused
     unseen: F8  # (n,) log-probability that radar that should see this object kept missing it; 0 = seen or not covered
     sensors: U8  # (n,) bit mask by sensor index of sensors fused in the last 30 s
@@ -477,10 +479,7 @@ Event = Picture | AlertChanged | HealthChanged | Interference | Answer | Noted
 
 @dataclass(slots=True)
 class Counters:
-    """Message accounting. The unit is one plot, or one message that holds none.
-
-    received == used + rejected + shed + duplicate + late, at every moment between calls.
-    """
+    """Accounts of plots and of messages without any. Always received == used + rejected + shed + duplicate + late."""
 
     received: int = 0
     used: int = 0

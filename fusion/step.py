@@ -31,6 +31,7 @@ from fusion.associate import (
     HITS,
     ID,
     LEFT_OUT,
+    LEVEL,
     LOOKS,
     MOST_PAIRS,
     NAMES,
@@ -142,6 +143,7 @@ def begin_1(
         size[slot, k] = PRIOR[k]
     belief[slot, ODDS] = newcomer_1(w, ROW_AT, sensor, hot, float(t_us))
     belief[slot, UNSEEN] = 0.0
+    belief[slot, LEVEL] = math.nan
     belief[slot, GRASP] = GRASP_SIGMAS2 * plots[i].reach * plots[i].reach
     belief[slot, DECAYED] = newest_s
     belief[slot, FAST] = 1.0 if tells_velocity_1(w, ROW_AT) else 0.0

@@ -32,6 +32,8 @@ DRONE: dict[str, Any] = {
     "radar_us": T0_US,
     "claim_us": -1,
     "height_us": T0_US,
+    "pressure_height_m": np.nan,
+    "pressure_height_us": -1,
     "existence": 0.99,
     "status": TrackStatus.CONFIRMED,
     "address": -1,
@@ -76,8 +78,8 @@ AIRCRAFT: dict[str, Any] = {
     "sensors": RADARS | CLAIMS,
 }
 _FIELDS: dict[str, Any] = {
-    "birth_us confirmed_us update_us rx_us mode3a_us claim_us radar_us height_us": np.int64,
-    "existence unseen": np.float64,
+    "birth_us confirmed_us update_us rx_us mode3a_us claim_us radar_us height_us pressure_height_us": np.int64,
+    "existence unseen pressure_height_m": np.float64,
     "status category": np.int8,
     "address mode3a hits": np.int32,
     "callsign": "S8",

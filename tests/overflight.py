@@ -138,7 +138,7 @@ def table(
         7, now_us, np.arange(1, n + 1), whole, whole, whole, whole, state, cov,
         np.full((n, 3), 1 / 3), np.ones(n), np.full(n, status, np.int8), none, none, np.full(n, -1),
         np.full(n, -1, np.int8), np.zeros(n, "S8"), np.zeros(n, "S20"), np.full(n, -1), whole, whole,
-        np.full(n, hits, np.int32), np.zeros(n), np.full(n, 0b110, np.uint64),
+        np.full(n, np.nan), np.full(n, -1), np.full(n, hits, np.int32), np.zeros(n), np.full(n, 0b110, np.uint64),
     )  # fmt: skip
 
 

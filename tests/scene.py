@@ -43,6 +43,8 @@ def table(n: int, seed: int = 1) -> tuple[Tracks, Assessment]:
         claim_us=times(0.5),
         radar_us=times(0.2),
         height_us=times(0.3),
+        pressure_height_m=np.where(np.arange(n) % 3 == 0, np.nan, 25.0 * np.arange(n) - 50.0),
+        pressure_height_us=np.where(np.arange(n) % 3 == 0, -1, T_US - 1_500_000),
         hits=luck.integers(2, 500, n).astype(np.int32),
         unseen=np.zeros(n),
         sensors=luck.integers(0, 8, n).astype(np.uint64),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fusion.associate import CLAIM, FOUND, HITS, LOOKS, ODDS, SEEN
+from fusion.associate import CLAIM, FOUND, HITS, LEVEL, LEVEL_US, LOOKS, ODDS, SEEN
 from fusion.clutter import S_CLUTTER, S_NEW
 from fusion.existence import account_1
 from fusion.schema import US_PER_S, Plots, Tracks
@@ -105,7 +105,10 @@ def test_of_two_tracks_of_one_object_what_either_saw_counts() -> None:
     (drop,) = [slot for slot in seen.live().tolist() if seen.meta[slot, HITS] == 2]
     odds = seen.belief[drop, ODDS]
     bank.belief[drop + 100], bank.meta[drop + 100] = seen.belief[drop], seen.meta[drop]
+    bank.meta[drop + 100, LEVEL_US], bank.belief[drop + 100, LEVEL] = end(41.5), 1_200.0
+    bank.meta[keep, LEVEL_US], bank.belief[keep, LEVEL] = end(41.0), 1_000.0
     bank.absorb(keep, drop + 100)
+    assert (bank.meta[keep, LEVEL_US], bank.belief[keep, LEVEL]) == (end(41.5), 1_200.0)
     assert bank.meta[keep, LOOKS] == 2
     assert bank.belief[keep, SEEN] == odds
 

@@ -39,6 +39,7 @@ NUMBERS: dict[str, tuple[str, tuple[str, ...], str, float]] = {
     "ssr_age_s": ("290", ("SSR",), "s", 1.0),
     "modes_age_s": ("290", ("MDS",), "s", 1.0),
     "adsb_age_s": ("290", ("ES",), "s", 1.0),
+    "pressure_height_age_s": ("295", ("MFL",), "s", 1.0),
     "sigma_x_m": ("500", ("APC", "X"), "m", 1.0),
     "sigma_y_m": ("500", ("APC", "Y"), "m", 1.0),
     "sigma_lat_rad": ("500", ("APW", "LAT"), "°", np.pi / 180.0),

@@ -10,7 +10,7 @@ from geographiclib.geodesic import Geodesic
 from msgspec.structs import replace
 
 from adapters.asterix import DAY_US
-from adapters.formats import track
+from adapters.formats import cat062, track
 from adapters.formats.cat062 import COMBINED, COOPERATIVE, NOT_COOPERATIVE, NOT_DEFINED, SystemTracks
 from adapters.outlets.systemtracks import Sender, ended_tracks, system_tracks
 from adapters.rows import Told
@@ -106,6 +106,16 @@ def test_ages_say_who_saw_it_last(radar_s: float, claim_s: float | None, address
     assert t.adsb_age_s[0] == pytest.approx(np.nan if claim_s is None else claim_s, nan_ok=True)
     assert (t.psr_old[0], t.adsb_old[0]) == (radar_s > 30.0, claim_s is None or claim_s > 30.0)
     assert t.sensing[0] == sensing
+
+
+@pytest.mark.parametrize(("ago_s", "told_m"), [(4.0, 3_048.0), (30.0, 3_048.0), (30.5, np.nan), (None, np.nan)])
+def test_a_level_is_told_with_its_age_while_it_is_fresh(ago_s: float | None, told_m: float) -> None:
+    when = None if ago_s is None else ago(ago_s)
+    t = made(told(pressure_height_m=None if ago_s is None else 3_048.0, pressure_height_time=when))
+    assert t.pressure_height_m.tolist() == pytest.approx([told_m], nan_ok=True)
+    assert t.pressure_height_age_s.tolist() == pytest.approx([np.nan if np.isnan(told_m) else ago_s], nan_ok=True)
+    said, faults = cat062.decode(b"".join(cat062.encode(t)))
+    assert (said.pressure_height_m.tolist(), faults) == (pytest.approx([told_m], nan_ok=True), {})
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from adapters.formats import geojson, readsb
 from adapters.outlets.listener import Listener
 from adapters.outlets.web import Page, Web, geojson_pages, tar1090_pages
 from adapters.samples import NAMES, NOW_US
+from adapters.wire import rfc3339
 from fusion.schema import SensorKind, SensorSpec
 from tests.mosquitto import Mosquitto, free_port
 from tests.test_formats_cot import told
@@ -36,6 +37,7 @@ README: dict[str, Callable[[Any], bool]] = {
     "hex": lambda v: isinstance(v, str) and len(v.removeprefix("~")) == 6 and int(v.removeprefix("~"), 16) >= 0,
     "type": lambda v: v in ("adsb_icao", "adsb_other", "mlat", "mode_s", "other"),
     "flight": lambda v: isinstance(v, str) and len(v) == 8,
+    "alt_baro": lambda v: isinstance(v, int) and -2_000 <= v <= 200_000,
     "alt_geom": lambda v: isinstance(v, int) and -2_000 <= v <= 200_000,
     "gs": lambda v: 0 <= v < 4_000,
     "track": lambda v: 0 <= v < 360,
@@ -71,6 +73,14 @@ def test_aircraft_json_is_what_readsb_documents_and_what_the_tracks_are() -> Non
         "alerts": ["a1"],
     }  # fmt: skip
     assert not {"alt_geom", "alt_baro", "geom_rate", "flight"} & set(second)
+
+
+def test_the_level_is_told_while_such_maps_keep_it() -> None:
+    fresh, old = (rfc3339(NOW_US - s * 1_000_000) for s in (30, 31))
+    tracks = [told(pressure_height_m=3_048.0, pressure_height_time=when) for when in (fresh, old)]
+    said = json.loads(readsb.picture(tracks, NOW_US, {}, 1))
+    assert [aircraft.get("alt_baro") for aircraft in said["aircraft"]] == [10_000, None]
+    assert README["alt_baro"](10_000)
 
 
 def test_our_own_reader_of_receivers_finds_the_same_places() -> None:

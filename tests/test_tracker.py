@@ -248,6 +248,18 @@ def test_the_time_of_a_mode_3a_code_is_that_of_the_last_plot_that_carried_one() 
     assert (silent.mode3a[0], silent.mode3a_us[0]) == (-1, -1)
 
 
+def test_the_pressure_height_of_a_track_is_the_newest_that_was_measured() -> None:
+    rng, path = np.random.default_rng(31), line(30_000, 20_000, 1_500, 60, 8)
+    batches = [b for t in range(0, 60, 5) for b in scan(RADAR, [path], t, rng)]
+    answers = [claim(path, t, 0x503C01, rng, pressure_height_m=[1_400.0 + t]) for t in range(20)]
+    late = replace(answers.pop(9), rx_us=answers[-1].rx_us + US_PER_S)
+    tracks = play(Tracker(SENSORS), [*batches, *answers, late], 62.0).table(end(62.0))
+    assert tracks.pressure_height_m.tolist() == [1_419.0], "as it was measured, and a late one is not the newest"
+    assert tracks.pressure_height_us.tolist() == [START_US + 19 * US_PER_S]
+    silent = play(Tracker(SENSORS), batches, 62.0).table(end(62.0))
+    assert (np.isnan(silent.pressure_height_m).tolist(), silent.pressure_height_us.tolist()) == ([True], [-1])
+
+
 def test_clutter_that_crowds_near_the_radar_makes_no_track_that_lasts() -> None:
     """Even in range instead of in area, and low: as birds and ground echoes are."""
     tracker, rng = Tracker(SENSORS), np.random.default_rng(8)

@@ -66,7 +66,8 @@ def table(
         0, NOW_US, np.arange(n), whole, whole, whole, whole, state,
         cov, np.full((n, 3), 1 / 3), np.ones(n), np.ones(n, np.int8), none, none, np.full(n, -1),
         np.full(n, -1, np.int8), np.zeros(n, "S8"),
-        np.zeros(n, "S20"), np.full(n, -1), whole, np.full(n, height_us), np.ones(n, np.int32), np.zeros(n),
+        np.zeros(n, "S20"), np.full(n, -1), whole, np.full(n, height_us), np.full(n, np.nan),
+        np.full(n, -1), np.ones(n, np.int32), np.zeros(n),
         np.zeros(n, np.uint64),
     )  # fmt: skip
 

@@ -174,6 +174,7 @@ class SystemTracks:
     ssr_age_s: F8
     modes_age_s: F8
     adsb_age_s: F8  # 1090 MHz extended squitter
+    pressure_height_age_s: F8
     sigma_x_m: F8
     sigma_y_m: F8
     cov_xy_m2: F8
@@ -188,7 +189,14 @@ class SystemTracks:
         return len(self.number)
 
 
-AGES = {"TRK": "age_s", "PSR": "psr_age_s", "SSR": "ssr_age_s", "MDS": "modes_age_s", "ES": "adsb_age_s"}
+AGES = {  # octets of I290 and I295
+    "290/TRK": "age_s",
+    "290/PSR": "psr_age_s",
+    "290/SSR": "ssr_age_s",
+    "290/MDS": "modes_age_s",
+    "290/ES": "adsb_age_s",
+    "295/MFL": "pressure_height_age_s",
+}
 
 
 def decode(data: bytes) -> tuple[SystemTracks, dict[str, int]]:
@@ -229,7 +237,7 @@ def of(found: Walked) -> tuple[SystemTracks, dict[str, int]]:
         for n, name in enumerate(names):
             said[name] = found.scaled(item, read(item, count, skip=n * count), unit)
     for part, name in AGES.items():
-        said[name] = found.scaled(f"290/{part}", found.unsigned(f"290/{part}", 1), AGE_UNIT_S)
+        said[name] = found.scaled(part, found.unsigned(part, 1), AGE_UNIT_S)
     for n, fields in enumerate(STATUS):
         octet = found.unsigned("080", 1, skip=n)
         said |= {name: ((octet >> shift) & ((1 << bits) - 1)).astype(np.int8) for name, shift, bits in fields}
@@ -271,7 +279,7 @@ def encode(tracks: SystemTracks, most: int = MOST_OCTETS) -> list[bytes]:
         made = [(signed_part if signed else unsigned_part)(getattr(t, name), unit, count) for name in names]
         said[item] = Part(made[0].there & made[1].there, np.column_stack([part.octets for part in made]))
     for part, name in AGES.items():
-        said[f"290/{part}"] = unsigned_part(getattr(t, name), AGE_UNIT_S, 1)
+        said[part] = unsigned_part(getattr(t, name), AGE_UNIT_S, 1)
     return packed(CATEGORY, *records(LAYOUT, said, n), most)
 
 

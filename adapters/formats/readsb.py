@@ -303,6 +303,7 @@ def encode(batch: Plots) -> bytes:
 
 # --- our picture, for maps that read aircraft.json ---
 
+LEVEL_KEPT_US = 30_000_000  # readsb gives a field up that it has not heard for so long
 INTERESTING = 2  # of dbFlags: such maps list and filter these; we say it of what has an open alert
 
 
@@ -333,6 +334,7 @@ def _shown(told: Told, now_us: int, alerts: Sequence[str], taken: dict[str, None
             "hex": _hex(told, taken),
             "type": "other",
             "flight": f"{mark}{named}"[:8].ljust(8) if mark or named else None,
+            "alt_baro": _level_ft(told),
             "alt_geom": None if told.height_m is None or not known else round(told.height_m / FOOT_M),
             "gs": None if told.speed_mps is None else round(told.speed_mps / KNOT_MPS, 1),
             "track": None if told.course_deg is None else told.course_deg % 360.0,
@@ -360,6 +362,14 @@ def _shown(told: Told, now_us: int, alerts: Sequence[str], taken: dict[str, None
             ),
         }
     )
+
+
+def _level_ft(told: Told) -> int | None:
+    """The level as last measured, where that is not longer ago than such maps keep what they heard."""
+    if told.pressure_height_m is None or told.pressure_height_time is None:
+        return None
+    old = told.t_us - parse_time(told.pressure_height_time) > LEVEL_KEPT_US
+    return None if old else round(told.pressure_height_m / FOOT_M)
 
 
 def _hex(told: Told, taken: dict[str, None]) -> str:

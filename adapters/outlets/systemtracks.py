@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from adapters.asterix import DAY_US
 from adapters.formats.cat062 import (
-    AGES,
     COMBINED,
     COOPERATIVE,
     FROM_GNSS,
@@ -215,15 +214,19 @@ def _seen(rows: Sequence[Told], t_us: I8) -> dict[str, NDArray[Any]]:
     """By which kind of sensor, and how long ago."""
     radar_s, claim_s = _ages(rows, "last_radar_time", t_us), _ages(rows, "last_claim_time", t_us)
     adsb_s = np.where([row.address is not None for row in rows], claim_s, np.nan)
+    # A level that is as old is not told: displays show the last one they had, and do not look at its age.
+    level_s = _ages(rows, "pressure_height_time", t_us)
     by_radar, by_claim = radar_s <= OLD_S, claim_s <= OLD_S
     answers = np.array([row.mode3a is not None or row.address is not None for row in rows], np.bool_)
     # A radar that hears answers may be a secondary one alone: then it cannot be told which.
     alone = np.where(by_claim, COOPERATIVE, np.where(by_radar & ~answers, NOT_COOPERATIVE, NOT_DEFINED))
     known = ~np.isnan(_numbers([row.height_m for row in rows]))
     return {
-        AGES["TRK"]: _ages(rows, "first_plot_time", t_us),
-        AGES["PSR"]: radar_s,
-        AGES["ES"]: adsb_s,
+        "age_s": _ages(rows, "first_plot_time", t_us),
+        "psr_age_s": radar_s,
+        "adsb_age_s": adsb_s,
+        "pressure_height_m": np.where(level_s <= OLD_S, _numbers([row.pressure_height_m for row in rows]), np.nan),
+        "pressure_height_age_s": np.where(level_s <= OLD_S, level_s, np.nan),
         "psr_old": (~by_radar).astype(np.int8),
         "ssr_old": np.ones(len(rows), np.int8),
         "modes_old": np.ones(len(rows), np.int8),
