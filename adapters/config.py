@@ -84,6 +84,7 @@ class Config:
     sensors: tuple[SensorSpec, ...]  # in order of id; index is the position
     formats: dict[str, str]  # sensor id -> "plots", "readsb" or "track"
     rules: RuleSet
+    rule_paths: tuple[Path, ...]  # the base first
     declared: Declared  # notified activities
     zone_paths: tuple[Path, ...]
     terrain_path: Path
@@ -168,11 +169,14 @@ def broker_at(address: str, site: str = "", environ: Mapping[str, str] | None = 
 
 
 def load_zones(config: Config) -> Zones:
-    """Borders, terrain and geoid: seconds of work, so apart from `load`. Raises ConfigError."""
-    from adapters.files import polygonfile, zonefiles
+    """Borders, terrain and geoid: seconds of work, so apart from `load`. Raises ConfigError, for a rule, too, that asks
+    for a state which the borders do not have."""
+    from adapters.files import polygonfile, rulefile, zonefiles
 
     box = polygonfile.beside(config.sensors)
-    return zonefiles.load(config.zone_paths, config.terrain_path, config.geoid_path, config.border_accuracy_m, box)
+    zones = zonefiles.load(config.zone_paths, config.terrain_path, config.geoid_path, config.border_accuracy_m, box)
+    rulefile.refuse_states(config.rule_paths, config.rules, zones.codes)
+    return zones
 
 
 def load_coverage(config: Config, zones: Zones) -> Coverage:
@@ -255,6 +259,7 @@ def _load(folder: Path, environ: Mapping[str, str]) -> tuple[Config | None, list
         sensors=sensors,
         formats=formats,
         rules=lines.rules,
+        rule_paths=lines.rule_paths,
         declared=lines.declared,
         zone_paths=borders,
         terrain_path=terrain,

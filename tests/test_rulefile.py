@@ -389,3 +389,26 @@ def test_a_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
     path.write_text("a = " + "[" * 5_000 + "]" * 5_000, encoding="utf-8")
     with pytest.raises(ConfigError, match="nested too deep"):
         rulefile.load(path)
+
+
+def with_line(folder: Path, line: str) -> tuple[Path, RuleSet]:
+    """An overlay with this line among what keeps its rule, on line 9."""
+    overlay = RULE.replace('"a"', '"b"') + f'keep = [\n  "{line}",\n]\n'
+    return folder / "rules1.toml", load(folder, RULE, overlay)
+
+
+@pytest.mark.parametrize("line", ["state is LX", "state is not LX", "slow or near_state is LX"])
+def test_a_state_that_no_border_file_has_is_refused_where_it_stands(tmp_path: Path, line: str) -> None:
+    overlay, ruleset = with_line(tmp_path, line)
+    with pytest.raises(ConfigError) as caught:
+        rulefile.refuse_states((tmp_path / "rules0.toml", overlay), ruleset, ("LT", "PL"))
+    error = caught.value
+    assert (error.file, error.key, error.line) == (str(overlay), "rule[0].keep[0]", 9)
+    assert (error.problem, error.cure) == ("no border file has a state 'LX'", "known: LT, PL")
+
+
+@pytest.mark.parametrize("line", ["state is LT", "state unknown", "near_state is not PL or slow"])
+def test_states_that_are_there_may_be_asked_for(tmp_path: Path, line: str) -> None:
+    overlay, ruleset = with_line(tmp_path, line)
+    assert [rule.id for rule in ruleset.rules] == ["a", "b"]
+    rulefile.refuse_states((tmp_path / "rules0.toml", overlay), ruleset, ("LT", "PL"))

@@ -23,6 +23,7 @@ class RedLines:
     """All of them, checked, and the files that they come from."""
 
     rules: RuleSet
+    rule_paths: tuple[Path, ...]  # the base first
     declared: Declared
     protected: tuple[Area, ...]
     paths: tuple[Path, ...]
@@ -52,7 +53,7 @@ def read(
             found.append(error)
     if len(found) > before or rules is None:
         return None
-    return RedLines(rules, declared, protected, (base, *overlays, *volumes, *guarded))
+    return RedLines(rules, (base, *overlays), declared, protected, (base, *overlays, *volumes, *guarded))
 
 
 def rule_paths(folder: Path, service: ServiceFile, found: list[ConfigError]) -> tuple[Path, ...]:

@@ -205,6 +205,33 @@ def load(path: Path, overlays: Sequence[Path] = ()) -> RuleSet:
     return ruleset
 
 
+def refuse_states(paths: Sequence[Path], ruleset: RuleSet, codes: Sequence[str]) -> None:
+    """A rule about a state that no border file has would never be true, and nobody would know.
+
+    `paths`: the files that the rules come from, the base first. Raises ConfigError for the first such condition.
+    """
+    for rule in ruleset.rules:
+        if not any(_strange(part, codes) for part in (*rule.when, *rule.keep)):
+            continue
+        for path in reversed(paths):
+            blocks = [(row, block) for row, block in enumerate(_read(path).rule) if block.id == rule.id]
+            for row, block in blocks:
+                for key, lines in (("when", block.when), ("keep", block.keep)):
+                    for at, line in enumerate(lines):
+                        for value in _strange(condition(line), codes):
+                            problem = f"no border file has a state {value!r}"
+                            cure = did_you_mean(value, list(codes))
+                            raise located(ConfigError(str(path), f"rule[{row}].{key}[{at}]", problem, cure))
+
+
+def _strange(part: Condition, codes: Sequence[str]) -> list[str]:
+    """The states that a condition names and nobody knows."""
+    if part.op == "any":
+        return [value for other in part.either for value in _strange(other, codes)]
+    asks = part.quantity in ("state", "near_state") and part.op in ("is", "is-not")
+    return [str(part.value)] if asks and part.value not in codes else []
+
+
 @dataclass(frozen=True, slots=True)
 class Tested:
     """One test of a rule file, run."""
