@@ -42,7 +42,8 @@ class Words:
     origin_s: float = 30.0  # ... by the speed known this long after it was first seen; before, by what is known then
     p_unpowered: float = 0.3  # mean probability from which it is like birds, balloons, echoes, paragliders
     p_bird: float = 0.2  # the same of birds alone
-    p_soaring: float = 0.2  # the same of a paraglider: smaller, one flown in must be told; not below that of birds
+    p_soaring: float = 0.2  # the same of a paraglider: smaller, one flown in must be told
+    soaring_over_birds: float = 1.5  # ... and so many times that of birds: geese that circle are taken for one, too
     p_light_aircraft: float = 0.35  # the same of a light aircraft: drones of a propeller stay below 0.32
     skim_m: float = 200.0  # height above ground at most this skims: most birds that travel fly higher
     p_skim: float = 0.4  # mean probability, over two minutes: what flies at skim_m has half of it, less some noise
@@ -123,7 +124,7 @@ _SPECS = (
     _flag("from_outside", "was seen outside near the border, or first seen no deeper than it may have come unseen"),
     _flag("unpowered", "like birds, a balloon, a fixed echo or a paraglider, for minutes: words.p_unpowered"),
     _flag("birdlike", "like a flock of birds, for minutes: words.p_bird"),
-    _flag("soaring", "like a paraglider, and no less than like birds, for minutes: words.p_soaring"),
+    _flag("soaring", "like a paraglider, and more than like birds, for minutes: words.p_soaring, soaring_over_birds"),
     _flag("planelike", "like a light aircraft, for minutes: words.p_light_aircraft"),
     _flag("skimming", "lower than words.skim_m for two minutes: words.p_skim; unknown without a height"),
     _flag("exempt", "cooperative, or within a declared volume"),
@@ -345,7 +346,9 @@ def with_words(scene: Scene, words: Words) -> Scene:
     both = flags["within_border"] * flags.get("from_outside", blank)
     flags.setdefault("inside", np.where(flags["within_border"] == 0.0, 0.0, both))
     soars, bird = (np.nan_to_num(numbers.get(f"probability_{like}", blank)) for like in ("soaring", "bird"))
-    flags.setdefault("soaring", ((soars >= words.p_soaring) & (soars >= bird)).astype(np.float64))
+    flags.setdefault(
+        "soaring", ((soars >= words.p_soaring) & (soars >= words.soaring_over_birds * bird)).astype(np.float64)
+    )
     for word, (mean, limit) in _LIKE.items():
         numbers[mean] = np.nan_to_num(numbers.get(mean, blank))  # without evidence it is none of these
         flags.setdefault(word, (numbers[mean] >= getattr(words, limit)).astype(np.float64))

@@ -108,6 +108,9 @@ class WordsFile(Strict):
         default=None, description="mean probability from which it is planelike"
     )
     p_soaring: Probability | None = Field(default=None, description="mean probability from which it is soaring")
+    soaring_over_birds: float | None = Field(
+        default=None, ge=0, le=100, description="and so many times the probability of birds"
+    )
     skim_m: float | None = Field(
         default=None, ge=0, le=10_000, description="height above ground at most this skims, metres"
     )
