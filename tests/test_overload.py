@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from adapters.running.overload import CALM_S, FINE_S, HOT_S, LoadMeter
-from fusion.thinning import MOST
+from fusion.thinning import MOST, PICTURES
 
 
 def test_one_long_tick_is_no_overload() -> None:
@@ -36,6 +36,18 @@ def test_it_falls_step_by_step_within_ten_seconds_of_the_end() -> None:
         took_s += 0.1
     assert MOST * CALM_S <= took_s + 1e-6 < 10.0
     assert all(0 <= a - b <= 1 for a, b in itertools.pairwise(levels))
+
+
+def test_pictures_of_many_tracks_do_not_hold_it_when_the_flood_is_over() -> None:
+    """Tracks of a flood coast for half a minute: a picture of them takes longer than a quiet tick should."""
+    meter, turns = LoadMeter(level=MOST), 0
+    while meter.level and turns < 1_000:
+        meter.turned(0.18 if turns % PICTURES[meter.level] == 0 else 0.03, 200, 10)
+        turns += 1
+    assert meter.level == 0
+    assert turns <= 60
+    steady = LoadMeter(level=2)
+    assert {steady.turned(0.18, 200, 10) for _ in range(100)} == {2}, "where all take as long it stays"
 
 
 def test_it_stays_while_what_is_left_out_would_be_too_much() -> None:
