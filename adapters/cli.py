@@ -28,6 +28,7 @@ from adapters.commands.ui import ui
 from adapters.errors import ConfigError
 from adapters.errors import refusals as _refusals
 from adapters.errors import refuse as _refuse
+from adapters.outlets import noticecommands
 from adapters.outlets.command import out as outlet
 
 DONE, FAILED = 0, 1
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(bridge, name="bridge")
 app.add_typer(incidents, name="incidents")
 app.add_typer(outlet, name="out")
+noticecommands.add(outlet)
 app.add_typer(record, name="record")
 app.add_typer(rules, name="rules")
 app.command()(dossier)

@@ -22,7 +22,7 @@ DONE, FAILED = 0, 1
 out = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Give the picture to maps and systems of others: asterix, cap, cot, czml, geojson, kml, sapient, tar1090.",
+    help="Give the picture to others: asterix, cap, cot, czml, geojson, kml, mail, sapient, tar1090, webhook.",
 )
 Folder = Annotated[Path, typer.Option("--config", "-c", help="Folder with service.toml.")]
 Broker = Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT instead of the configured broker.")]
