@@ -220,6 +220,7 @@ class Sky:
     def reset(self) -> None:
         """The broker was away: its retained messages tell everything anew, and what they do not tell is no more."""
         self._forgotten = self._next()
+        self.picture_us, self.picture_s = -1, float("-inf")  # an empty map is no picture of three seconds ago
         self._tracks.clear()
         self._things.clear()
         self._details.clear()
