@@ -307,3 +307,17 @@ def test_picture_renders(name: str, tmp_path: Path) -> None:
         pixels = image.convert("RGB")
         colours = pixels.getcolors(maxcolors=pixels.width * pixels.height) or []
     assert len(colours) >= 8, f"only {len(colours)} colours: an empty page or an error message"
+
+
+def test_the_tests_that_hold_the_page_are_there() -> None:
+    page = (ROOT / "docs" / "explanation" / "page.md").read_text("utf-8")
+    python = "".join(path.read_text("utf-8") for path in sorted((ROOT / "tests").rglob("test_*.py")))
+    node = (ROOT / "tests" / "node" / "page.test.mjs").read_text("utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith(("| P0", "| P1", "| P2"))]
+    assert len(rows) == 26
+    for row in rows:
+        named = [name for name in re.findall(r"`(test_\w+)`", row[-1]) if f"def {name}(" in python]
+        named += [name for name in re.findall(r'"([^"]+)"', row[-1]) if f'"{name}"' in node]
+        named += [name for name in re.findall(r"`(tests/\w+\.py)`", row[-1]) if (ROOT / name).is_file()]
+        written = re.findall(r"`test_\w+`|`tests/\w+\.py`|\"[^\"]+\"", row[-1])
+        assert len(named) == len(written) > 0, row
