@@ -45,7 +45,7 @@ REJECT_REASONS = (
     "length future unknown-topic unknown-command bad-time too-many-plots simulated outside-area"
 ).split()
 # What the memory of flights lets go where it is full, and why a report of a person is refused after the door.
-GIVEN_UP = ("searches", "new_tracks", "trail_pages", "ledger_entries", "message_numbers")
+GIVEN_UP = ("searches", "new_tracks", "trail_pages", "ledger_entries", "message_numbers", "numbers_begun_anew")
 REPORT_REASONS = ("overload", "id-used", "future", "outside-area")
 BIAS_PARAMETERS = ("range_m", "range_gain", "azimuth_rad", "elevation_rad", "time_s", "pressure_height_m")
 HEALTH_STATES = ("never", "ok", "stale", "degraded", "off")

@@ -66,7 +66,7 @@ def busy() -> Metrics:
     m.open_alerts({("low-slow-near", 1): 1})
     m.incidents(2, 3, 4, 5)
     m.limits(TrackerLimits(refused=5, pairs_left_out=6, clusters_split=7, alignment=AlignmentLimits(1, 2, 3, 4, 5)))
-    m.memory((8, 9, 10, 11, 12), {"overload": 12})
+    m.memory((8, 9, 10, 11, 12, 13), {"overload": 12})
     m.database_failed()
     for told in reactions():
         m.incident(told)
@@ -115,7 +115,7 @@ def test_the_reaction_clock_counts_every_object_and_every_person_once() -> None:
 
 
 def test_what_memory_gives_up_is_counted_and_starts_at_zero() -> None:
-    for made, expected, overload in ((Metrics(), [0, 0, 0, 0, 0], 0), (busy(), [8, 9, 10, 11, 12], 12)):
+    for made, expected, overload in ((Metrics(), [0, 0, 0, 0, 0, 0], 0), (busy(), [8, 9, 10, 11, 12, 13], 12)):
         seen = samples(made.render())
         assert [seen["vedette_memory_given_up_total", what] for what in GIVEN_UP] == expected
         assert seen["vedette_reports_refused_total", "overload"] == overload

@@ -226,3 +226,39 @@ def test_numbers_against_a_plain_set(sent: list[int], cut: int) -> None:
         told = [seq for run in (first, *others) for seq in range(run.first, run.last + 1)]
         assert sorted(told) == sorted(seen), "each number once"
         assert all((run.first - 1 in seen, run.last + 1 in seen) == (False, False) for run in order.fused("A"))
+
+
+def test_a_sensor_that_counts_from_nought_again_under_its_old_name_is_heard() -> None:
+    order = Order()
+    for seq in range(5):
+        order.admit(batch("A", [float(seq)], seq))
+        order.drain()
+    assert order.admit(batch("A", [3.0], 3)).duplicate == 1, "a repetition was measured when it was"
+    assert (order.begun_anew, order.fused("A")) == (0, ((0, 0, 4),))
+    for seq in range(3):
+        assert order.admit(batch("A", [60.0 + seq], seq)).stored == 1
+        assert order.admit(batch("A", [60.0 + seq], seq)).duplicate == 1, "and comes once all the same"
+        assert order.drain().used == 1
+        assert order.admit(batch("A", [60.0 + seq], seq)).duplicate == 1
+        order.drain()
+    assert (order.begun_anew, order.fused("A")) == (1, ((0, 0, 2),))
+    assert order.admit(batch("B", [99.0], 0)).stored == 1
+    assert order.let_go == (0, 1)
+
+
+def test_whatever_order_the_first_messages_of_a_new_start_come_in() -> None:
+    """The last of the old start, the first two of the new one, and repetitions of all, in one tick."""
+    last, first, second = batch("A", [5.0], 5), batch("A", [6.0], 0), batch("A", [7.0], 1)
+    answers = []
+    for arrived in permutations((last, first, second, last, first, second)):
+        order = Order()
+        for seq in range(5):
+            order.admit(batch("A", [float(seq)], seq))
+        order.drain()
+        for one in arrived:
+            order.admit(one)
+        halfway = Order()
+        halfway.restore(order.snapshot())
+        answers.append([(b.seq, b.t_us.tolist()) for b in halfway.drain().batches])
+    assert all(answer == answers[0] for answer in answers)
+    assert [seq for seq, _ in answers[0]] == [5, 0, 1]

@@ -468,7 +468,7 @@ class _Live:
         metrics.pressure(engine.tracker.pressure.estimate)
         metrics.limits(engine.tracker.limits)
         after, lost = engine.afterwards, engine.afterwards.lost
-        gone = (lost.gave_way, lost.unweighed, after.trails.taken, engine.ledger.left_out, engine.order.given_up)
+        gone = (lost.gave_way, lost.unweighed, after.trails.taken, engine.ledger.left_out, *engine.order.let_go)
         metrics.memory(gone, after.sightings.refused)
         healths = [event.health for event in events if isinstance(event, HealthChanged)]
         for health in healths:
