@@ -7,8 +7,10 @@ import math
 from numba import njit
 
 from fusion.bare import BARE
-from fusion.filters.imm import COV, MEAN, START, TRIANGLE, correct_1, fit_1, move_1
-from fusion.filters.measure import linearise_1
+from fusion.filters.imm import fit_1
+from fusion.filters.lanes import WIDTH, apart, lanes, store
+from fusion.filters.measure import ANCHOR, linearise_1
+from fusion.filters.models import COV, MEAN, P_3, PARTS, START, TRIANGLE, X_3, correct_3, move_3
 from fusion.filters.params import (
     M_A,
     M_B,
@@ -240,7 +242,7 @@ def _apart_1(w: F8, p: int, square: float, dt_s: float, n: int) -> tuple[float, 
     **BARE,
 )
 def _moving_1(w: F8, so: int, square: float, dt_s: float, r: F8, ro: int, sites: F8) -> tuple[float, float]:
-    """The same for a row that also measures velocity: a whole update, in the place of the second model."""
+    """The same for a row that also measures velocity: a whole update, of the same model in all lanes."""
     m = so + MEAN
     p = so + COV
     spare = p + 2 * TRIANGLE
@@ -252,10 +254,18 @@ def _moving_1(w: F8, so: int, square: float, dt_s: float, r: F8, ro: int, sites:
     w[spare + 18] += square
     w[spare + 20] += square
     for i in range(6):
-        w[m + 6 + i] = w[m + i]
-    move_1(w, m + 6, spare, math.inf, PAIR_Q_H, PAIR_Q_V, dt_s)
-    n = linearise_1(r, ro, sites, w, m + 6, w)
-    return correct_1(w, m + 6, spare, w, n)
+        store(w, X_3 + WIDTH * i, lanes(w[m + i], w[m + i], w[m + i]))
+    for i in range(TRIANGLE):
+        store(w, P_3 + WIDTH * i, lanes(w[spare + i], w[spare + i], w[spare + i]))
+    q_h, q_v = lanes(PAIR_Q_H, PAIR_Q_H, PAIR_Q_H), lanes(PAIR_Q_V, PAIR_Q_V, PAIR_Q_V)
+    move_3(w, math.inf, math.inf, math.inf, q_h, q_v, dt_s)
+    for i in range(6):
+        w[m + 6 + i] = w[X_3 + WIDTH * i]
+    n = 0
+    for j in range(MODELS):
+        n = linearise_1(r, ro, sites, w, m + 6, w, PARTS + ANCHOR * j)
+    log_l, nis = correct_3(w, n)
+    return apart(log_l)[0], apart(nis)[0]
 
 
 @njit(
@@ -281,7 +291,7 @@ def pair_1(
     for i in range(3):  # where it is then, whatever its speed
         w[m + 6 + i] = w[m + i] + dt_s * w[m + 3 + i]
         w[m + 9 + i] = w[m + 3 + i]
-    n = linearise_1(r, ro, sites, w, m + 6, w)
+    n = linearise_1(r, ro, sites, w, m + 6, w, 0)
     unknown = math.isnan(r[ro + M_VE]) or int(first[fo + M_KIND]) != POSITION
     for k in range(len(SCALES)):
         # More than the 1 m/s that it was born with, along the ground only.

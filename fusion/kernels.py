@@ -19,18 +19,8 @@ from numpy.typing import NDArray
 
 from fusion.bare import BARE, FAR
 from fusion.birth import born_all_1, place_only_1
-from fusion.filters.imm import (
-    COV,
-    MEAN,
-    STATE,
-    TRIANGLE,
-    VELOCITY,
-    WORK,
-    combine_1,
-    glance_1,
-    predict_1,
-    update_1,
-)
+from fusion.filters.imm import combine_1, glance_1, predict_1
+from fusion.filters.models import COV, MEAN, STATE, TRIANGLE, VELOCITY, WORK, predict_3, spread_3, update_3
 from fusion.filters.params import M_KIND, MODELS, ROW
 from fusion.geo import up_1
 from fusion.schema import F8, I8, PlotKind
@@ -257,9 +247,9 @@ def _roll_1(b: F8, o: int, k: int, until: int, t_us: float, renew: bool, sites: 
         _capture_1(b, o, k, t_us, w, A)
     for i in range(k, until):
         at = o + RING + i * ENTRY
-        predict_1(w, A, table, (b[at] - t_us) * 1e-6, w, B)
-        update_1(w, B, b, at + 1, sites, w)
-        _copy_1(w, A, w, B, STATE)
+        predict_3(w, A, table, (b[at] - t_us) * 1e-6, w)
+        update_3(b, at + 1, sites, w)
+        spread_3(w, w, A)
         t_us = b[at]
         if renew:
             _capture_1(b, o, i + 1, t_us, w, A)
@@ -341,12 +331,12 @@ def _fuse_late_1(
     if t_us < base_us:
         return 0.0, 0.0, 0.0
     at_us = _roll_1(b, o, int(rows), k, base_us, False, sites, table, w)
-    predict_1(w, A, table, (t_us - at_us) * 1e-6, w, B)
-    _, nearest, comps, booked = update_1(w, B, r, ro, sites, w)
+    predict_3(w, A, table, (t_us - at_us) * 1e-6, w)
+    _, nearest, comps, booked = update_3(r, ro, sites, w)
     if not nearest <= gate + 2.5 * comps:
         return -1.0, booked, comps
     _insert_1(b, o, k, t_us, r, ro)
-    _copy_1(w, A, w, B, STATE)
+    spread_3(w, w, A)
     at_us = _roll_1(b, o, k + 1, int(b[o + N]), t_us, True, sites, table, w)
     _settle_1(b, o, at_us, w, A)
     return 1.0, booked, comps
@@ -370,8 +360,8 @@ def fuse_1(
         _make_room_1(b, o)
     if t_us < b[o + T]:
         return _fuse_late_1(b, o, t_us, r, ro, gate, sites, table, w)
-    predict_1(b, state_at_1(b, o), table, (t_us - b[o + T]) * 1e-6, w, A)
-    _, nearest, comps, booked = update_1(w, A, r, ro, sites, w)
+    predict_3(b, state_at_1(b, o), table, (t_us - b[o + T]) * 1e-6, w)
+    _, nearest, comps, booked = update_3(r, ro, sites, w)
     if not nearest <= gate + 2.5 * comps:
         return -1.0, booked, comps
     _keep_1(b, o)
@@ -379,7 +369,9 @@ def fuse_1(
     b[at] = t_us
     _copy_1(b, at + 1, r, ro, ROW)
     b[o + N] += 1.0
-    _settle_1(b, o, t_us, w, A)
+    spread_3(w, b, state_at_1(b, o))
+    b[o + T] = t_us
+    _sum_up_1(b, o)
     return 1.0, booked, comps
 
 
@@ -417,10 +409,10 @@ def score_1(
             return glance_1(b, at, table, dt_s, r, ro, sites, w)
         return glance_1(w, B, table, dt_s, r, ro, sites, w)
     if at >= 0:
-        predict_1(b, at, table, dt_s, w, A)
+        predict_3(b, at, table, dt_s, w)
     else:
-        predict_1(w, B, table, dt_s, w, A)
-    return update_1(w, A, r, ro, sites, w)
+        predict_3(w, B, table, dt_s, w)
+    return update_3(r, ro, sites, w)
 
 
 @njit(f"int64({TRACK}, float64, float64[::1], int64, {ENV}, float64[::1])", cache=True, nogil=True, **BARE)
@@ -465,9 +457,10 @@ def ahead_n(slots: I8, t_us: float, slab: F8, table: F8, out_x: F8, out_p: F8, o
     s = np.empty(STATE)
     x = np.empty(6)
     p = np.empty(TRIANGLE)
+    w = np.empty(WORK)
     for i in range(slots.shape[0]):
         o = slots[i] * SLAB
-        predict_1(slab, state_at_1(slab, o), table, (t_us - slab[o + T]) * 1e-6, s, 0)
+        predict_1(slab, state_at_1(slab, o), table, (t_us - slab[o + T]) * 1e-6, s, 0, w)
         combine_1(s, 0, x, 0, p, 0)
         for j in range(MODELS):
             out_mode[i, j] = s[j]

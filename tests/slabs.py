@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fusion.bias.pressure import Pressure
-from fusion.filters.imm import STATE, imm_table
+from fusion.filters.imm import imm_table
+from fusion.filters.models import STATE
 from fusion.filters.params import ImmParams
 from fusion.kernels import SCRATCH, SLAB, Rec, T, X, ahead_n, fuse_1, start_1, state_at_1, undo_1
 from fusion.rows import head_of, plots_of

@@ -17,7 +17,8 @@ import pytest
 from scipy.stats import chi2
 
 from adapters.modes.accuracies import SIGMA_BY_NACP_M
-from fusion.filters.imm import WORK, Imm, update_1
+from fusion.filters.imm import Imm, update_1
+from fusion.filters.models import WORK
 from fusion.filters.params import (
     CRUISE,
     M_A,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fusion.filters.imm import STATE, WORK, Imm, glance_1, motion_1, predict_1, update_1
+from fusion.filters.imm import Imm, glance_1, predict_1, update_1
 from fusion.filters.measure import anchor_1
+from fusion.filters.models import STATE, WORK, motion_1
 from fusion.filters.params import (
     M_A,
     M_B,
@@ -193,6 +194,6 @@ def test_backwards_undoes_the_motion() -> None:
     imm = Imm(x, cov, ImmParams())
     back = Imm(x, cov, ImmParams())
     back.state = np.empty(STATE)
-    predict_1(imm.state, 0, imm.table, -3.0, back.state, 0)
+    predict_1(imm.state, 0, imm.table, -3.0, back.state, 0, np.empty(WORK))
     np.testing.assert_allclose(back.xs, np.repeat([np.append(x[:3] - 3.0 * x[3:], x[3:])], 3, 0), rtol=1e-12)
     assert all(np.linalg.eigvalsh(c).min() > 0.0 for c in back.Ps)

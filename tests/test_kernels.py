@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from fusion.bank import Bank
-from fusion.filters.imm import STATE, WORK, predict_1, update_1
+from fusion.filters.imm import predict_1, update_1
 from fusion.filters.measure import anchor_1
+from fusion.filters.models import STATE, WORK
 from fusion.filters.params import M_RATE, M_SRATE, ROW
 from fusion.kernels import (
     LOST,
@@ -47,7 +48,7 @@ def test_a_track_filters_as_the_filter_alone() -> None:
     track = Lone().start(rows[0])
     state, w, ahead = track.state.copy(), np.empty(WORK), np.empty(STATE)
     for before, plot in itertools.pairwise(rows):
-        predict_1(state, 0, TABLE, (plot["t_us"] - before["t_us"]) * 1e-6, ahead, 0)
+        predict_1(state, 0, TABLE, (plot["t_us"] - before["t_us"]) * 1e-6, ahead, 0, w)
         nis = update_1(ahead, 0, plot["row"].copy(), 0, SITES, w)[3]
         state = ahead.copy()
         assert track.fuse(plot) == (1.0, nis, 6.0)

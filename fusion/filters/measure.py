@@ -76,9 +76,9 @@ def anchor_1(r: F8, ro: int, w: F8) -> None:
         w[ANCHOR + 11] = (across * (1.0 - E2) + r[ro + M_C]) * u2
 
 
-@njit("int64(float64[::1], int64, float64[::1], int64, float64[::1])", cache=True, nogil=True, **BARE)
-def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
-    assert 0 <= ro < FAR and 0 <= xo < FAR
+@njit("int64(float64[::1], int64, float64[::1], int64, float64[::1], int64)", cache=True, nogil=True, **BARE)
+def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8, wo: int) -> int:
+    assert 0 <= ro < FAR and 0 <= xo < FAR and 0 <= wo < FAR
     if math.isnan(r[ro + M_C]):
         known = False
         px, py, pz = ecef_1(r[ro + M_A], r[ro + M_B], normal_1(x[xo], x[xo + 1], x[xo + 2])[3])
@@ -88,7 +88,7 @@ def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
     px -= x[xo]
     py -= x[xo + 1]
     pz -= x[xo + 2]
-    o = 0
+    o = wo
     for c in range(3 if known else 2):
         h0 = w[ANCHOR + 3 * c]
         h1 = w[ANCHOR + 3 * c + 1]
@@ -113,7 +113,7 @@ def _position_1(r: F8, ro: int, x: F8, xo: int, w: F8) -> int:
             w[o + 4] = r[ro + M_VE + c] - h0 * x[xo + 3] - h1 * x[xo + 4] - h2 * x[xo + 5]
             w[o + 5] = r[ro + M_SV] * r[ro + M_SV]
             o += LIN
-    return o // LIN
+    return (o - wo) // LIN
 
 
 @njit("void(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64, float64, float64[::1], int64)",
@@ -143,20 +143,20 @@ def _height_1(r: F8, ro: int, x: F8, xo: int, w: F8, o: int) -> None:
 
 
 @njit(
-    "int64(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64[::1])",
+    "int64(float64[::1], int64, float64[:, ::1], float64[::1], int64, float64[::1], int64)",
     cache=True,
     nogil=True,
     **BARE,
 )
-def linearise_1(r: F8, ro: int, sites: F8, x: F8, xo: int, w: F8) -> int:
-    """Components of the measurement row r[ro:] at the state x[xo:]: their number; they are written to w, LIN each.
+def linearise_1(r: F8, ro: int, sites: F8, x: F8, xo: int, w: F8, wo: int) -> int:
+    """Components of the measurement row r[ro:] at the state x[xo:]: their number; they are written to w[wo:], LIN each.
 
-    `anchor_1` of the same row came before.
+    `anchor_1` of the same row, into the same scratch w, came before.
     """
-    assert 0 <= ro < FAR and 0 <= xo < FAR
+    assert 0 <= ro < FAR and 0 <= xo < FAR and 0 <= wo < FAR
     kind = int(r[ro + M_KIND])
     if kind == POSITION:
-        return _position_1(r, ro, x, xo, w)
+        return _position_1(r, ro, x, xo, w, wo)
     i = int(r[ro + M_SITE])
     dx = x[xo] - sites[i, 0]
     dy = x[xo + 1] - sites[i, 1]
@@ -171,7 +171,7 @@ def linearise_1(r: F8, ro: int, sites: F8, x: F8, xo: int, w: F8) -> int:
     range_m = math.sqrt(level2 + u * u)
     one = 1.0 / max(range_m, 1e-9)
     ground = math.sqrt(level2)
-    o = 0
+    o = wo
     if kind == POLAR:
         w[o] = 0.0
         w[o + 1] = dx * one
@@ -210,4 +210,4 @@ def linearise_1(r: F8, ro: int, sites: F8, x: F8, xo: int, w: F8) -> int:
             else:
                 _range_rate_1(r, ro, sites, x, xo, w[ANCHOR + 2], w[ANCHOR + 3], w, o)
             o += LIN
-    return o // LIN
+    return (o - wo) // LIN

@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 
-from fusion.filters.imm import STATE, WORK, Imm, predict_1, update_1
+from fusion.filters.imm import Imm, predict_1, update_1
+from fusion.filters.models import STATE, WORK
 from fusion.filters.params import M_A, M_B, M_C, M_KIND, M_SA, M_SB, M_SC, M_SITE, ROW, ImmParams
 from fusion.filters.reference import ReferenceImm
 from fusion.geo import ecef, polar, site_table
@@ -32,7 +33,7 @@ def measure() -> tuple[float, float]:
     ours, moved, work = Imm(x, cov, ImmParams()), np.empty(STATE), np.empty(WORK)
     start = time.process_time()
     for _ in range(STEPS_OURS):
-        predict_1(ours.state, 0, ours.table, 1.0, moved, 0)
+        predict_1(ours.state, 0, ours.table, 1.0, moved, 0, work)
         update_1(moved, 0, row, 0, sites, work)
     ours_us = (time.process_time() - start) / STEPS_OURS * 1e6
     oracle = ReferenceImm(x, cov)
