@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import platform
 import shutil
 import subprocess
 import tomllib
@@ -10,6 +13,7 @@ import zipfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -24,12 +28,15 @@ from adapters.incidents.borderlines import drawn
 from adapters.incidents.database import read_only
 from adapters.incidents.reading import Dossier
 from adapters.incidents.reading import dossier as all_of
+from adapters.incidents.recorded import recorded
+from adapters.incidents.report import report
 from adapters.service import names_of
 from adapters.store import JournalError, piece_of
 from fusion.schema import US_PER_S, Frame
 from replay import recording
 from replay.log import START
-from replay.mcapread import Item
+from replay.mcapfile import Output
+from replay.mcapread import Damage, Item
 from tests import shipped
 from tests.watchedincident import Watched, watch
 
@@ -98,6 +105,63 @@ def test_everything_is_in_it(stand: Watched, made: Path) -> None:
     assert "Lt Jonaitis" in page
     assert not any(word in page for word in ("<script", "src=", "http://", "https://"))
     assert "OpenStreetMap contributors" in content["README.txt"].decode()
+
+
+def pictures_of(stand: Watched, track: str) -> dict[int, dict[str, Any]]:
+    """By time, what every recorded picture told of a track; read in another way than the report does."""
+    told = {}
+    for file in sorted(stand.config.record_dir.glob("*.mcap")):
+        for item in recording.items(file, Damage()):
+            if isinstance(item, Output) and item.topic == "picture":
+                for row in json.loads(item.payload).get("tracks", []):
+                    if row["id"] == track:
+                        told[item.t_us] = row
+    return told
+
+
+def test_its_report_tells_how_the_track_was_fed_with_what_configuration_and_from_which_piece(
+    stand: Watched, made: Path
+) -> None:
+    with zipfile.ZipFile(made) as read:
+        page, piece = read.read("report.html").decode(), read.read("recording.mcap")
+    member = stand.incident.members[0]
+    looks = recorded(stand.config.record_dir, told(stand)).looks
+    truth = pictures_of(stand, member.track)
+    assert len(looks) > 5 and {look.track for look in looks} == {member.track}
+    for look in looks:
+        row = truth[look.t_us]
+        assert (look.plots, list(look.sensors), look.lat_deg) == (row["plots_count"], row["sensors"], row["lat_deg"])
+    assert sum(look.more for look in looks) == looks[-1].plots
+    assert all(look.more > 0 for look in looks)
+    assert all(0 <= look.t_us - look.newest_us < 10 * US_PER_S for look in looks), "the age of the newest plot"
+    assert looks[0].t_us - member.confirmed_us < 2 * US_PER_S and member.t_us - looks[-1].t_us < 5 * US_PER_S
+    for words in ("Detections", f"{looks[-1].more} of {looks[-1].plots}", hashlib.sha256(piece).hexdigest()):
+        assert words in page
+    assert page.count(stand.config.hash) == 1, "one configuration, also after the restart"
+    assert f"python {platform.python_version()}" in page
+
+
+def test_a_long_incident_and_a_swarm_are_looked_into_so_often_and_no_more(stand: Watched) -> None:
+    of = told(stand)
+    member = of.incident.members[0]
+    long = replace(member, t_us=member.t_us + 7_200 * US_PER_S)
+    found = recorded(stand.config.record_dir, replace(of, incident=replace(of.incident, members=(long,))))
+    assert found.step_s == math.ceil((long.t_us - long.confirmed_us) / US_PER_S / 59)
+    assert 1 <= len(found.looks) <= 2, "the recording ends long before"
+    swarm = replace(of, incident=replace(of.incident, members=(member,) * 200))
+    assert len(recorded(stand.config.record_dir, swarm).looks) <= 1_400
+
+
+def test_without_recordings_or_with_damaged_ones_a_report_says_so(stand: Watched, tmp_path: Path) -> None:
+    gone = recorded(tmp_path, told(stand))
+    assert (gone.looks, gone.runs, gone.files) == ((), (), ())
+    page = report(told(stand), None, seen=gone)
+    assert page.count("no recording of its time is left, or none was made") == 2
+    assert f"vedette dossier {stand.incident.id} --out incident-{stand.incident.id}.zip" in page
+    for file in stand.config.record_dir.glob("*.mcap"):
+        (tmp_path / file.name).write_bytes(b"no recording at all")
+    torn = recorded(tmp_path, told(stand))
+    assert (torn.looks, torn.runs) == ((), ()) and len(torn.files) > 1
 
 
 def test_the_same_data_gives_the_same_bytes(stand: Watched, made: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         kept = kept_of(T0_US, [*events(), IncidentChanged(night().said[-1], ())])
         assert kept is not None
         assert db.offer([kept])
-        yield Browser(Guard(Starlette(routes=Reports(file, BORDERS).routes()), UiFile(), 8080))
+        yield Browser(Guard(Starlette(routes=Reports(file, BORDERS, file.parent).routes()), UiFile(), 8080))
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(at: Browser) -> None:
@@ -42,6 +42,8 @@ def test_a_report_is_one_page_that_needs_nothing_else(at: Browser) -> None:
     assert "unsafe" not in policy
     for ending in ("html", "geojson", "kml", "czml"):
         assert f'<a href="/report/{incident}.{ending}" download>' in found.text
+    assert f"<code>vedette dossier {incident} --out incident-{incident}.zip</code></nav>" in found.text
+    assert found.text.count("no recording of its time is left, or none was made") == 2  # of detections, and of files
     kept = at.get(f"/report/{incident}.html")
     assert kept.headers["content-disposition"] == f'attachment; filename="incident-{incident}.html"'
     assert kept.headers["content-security-policy"] == policy
@@ -67,5 +69,5 @@ def test_what_is_not_there_is_said(at: Browser, name: str) -> None:
 
 
 def test_without_a_database_it_says_what_is_missing(tmp_path: Path) -> None:
-    browser = Browser(Guard(Starlette(routes=Reports(tmp_path / "none.db", ()).routes()), UiFile(), 8080))
+    browser = Browser(Guard(Starlette(routes=Reports(tmp_path / "none.db", (), tmp_path).routes()), UiFile(), 8080))
     assert browser.get(f"/report/{'0' * 16}").status_code == 503

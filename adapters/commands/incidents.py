@@ -14,6 +14,8 @@ from adapters.errors import ConfigError, refusals
 
 if TYPE_CHECKING:
     from adapters.config import Config
+    from adapters.incidents.reading import Dossier
+    from adapters.incidents.recorded import Recorded
     from adapters.incidents.report import Borders
     from fusion.cases.record import Incident
 
@@ -93,7 +95,7 @@ def show(
     config: Folder = Path("config"),
     database: Database = None,
 ) -> None:
-    """Show the whole record of one incident in words.
+    """Show the whole record of one incident in words, with what the recordings have of it (not with --db).
 
     \b
     Example:
@@ -106,7 +108,7 @@ def show(
         with _opened(config, database) as db:
             of = dossier(db, _one(db, incident))
         print(_plain(of.incident.title))
-        for part in sections(of):
+        for part in sections(of, _recorded(config, database, of)):
             print(f"\n{part.title}")
             rows = ([part.columns] if part.columns else []) + list(part.rows)
             widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
@@ -163,7 +165,8 @@ def _exported(incident: str, form: Format, config: Path, database: Path | None) 
         from adapters.incidents import mapfiles
 
         return (mapfiles.kml if form is Format.kml else mapfiles.czml)(dossiers[0]).decode()
-    return report.report(dossiers[0], _borders(config, database))
+    of = dossiers[0]
+    return report.report(of, _borders(config, database), seen=_recorded(config, database, of))
 
 
 @incidents.command()
@@ -267,6 +270,13 @@ def _borders(folder: Path, database: Path | None) -> Borders | None:
         return None
     paths = _configured(folder).zone_paths
     return lambda box: drawn(paths, box)
+
+
+def _recorded(folder: Path, database: Path | None, of: Dossier) -> Recorded | None:
+    """What the configured recordings have of it; a database that was named may be of another service."""
+    from adapters.incidents.recorded import recorded
+
+    return None if database is not None else recorded(_configured(folder).record_dir, of)
 
 
 def _one(db: sqlite3.Connection, beginning: str) -> str:

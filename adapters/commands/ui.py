@@ -73,7 +73,7 @@ async def _serve(config: Config, settings: UiFile) -> None:
         loop.add_signal_handler(number, stop.set)
     listener = Listener(config.site, config.broker)
     past = Past(config.record_dir, config.data_dir / "alerts.jsonl")
-    reports = Reports(config.data_dir / "incidents.db", config.zone_paths)
+    reports = Reports(config.data_dir / "incidents.db", config.zone_paths, config.record_dir)
     watch, sightings = WatchLog(config.data_dir, past.happened), Sightings(listener, config.sensors)
     observed = Observed(config.sensors)
     listener.sky.see = observed.see

@@ -35,6 +35,7 @@ from adapters.formats import incident as incident_format
 from adapters.incidents.borderlines import drawn
 from adapters.incidents.drawing import ATTRIBUTION
 from adapters.incidents.reading import Dossier
+from adapters.incidents.recorded import Recorded, recorded
 from adapters.incidents.report import report
 from adapters.payloadschema import schemas
 from adapters.running import startframe
@@ -106,12 +107,11 @@ def make(of: Dossier, config: Config, names: Names, out: Path) -> Made:
     start = _start(part)
     configured = _configuration(start, config) if start else _Configured()
     with tempfile.TemporaryDirectory(prefix="vedette-") as folder:
-        sources = [*_told(of, config, names), *_kept(of), Source("journal.jsonl", b"".join(e.line for e in journal))]
-        sources += [Source("start.json", part.start), *configured.sources]
-        if part.files:
-            path = Path(folder) / RECORDING
-            recording.write(path, part.read(), schemas())
-            sources.append(Source(RECORDING, path))
+        piece, sha = _piece(part, Path(folder))
+        seen = recorded(config.record_dir, of, sha)
+        sources = [*_told(of, config, names, seen), *_kept(of)]
+        sources += [Source("journal.jsonl", b"".join(e.line for e in journal)), Source("start.json", part.start)]
+        sources += [*configured.sources, *piece]
         sources += _earlier(part, earlier(config.record_dir, epoch, first_us), Path(folder))
         about = _about(of, config, part, start, configured)
         about["journal"] = {
@@ -129,6 +129,16 @@ def make(of: Dossier, config: Config, names: Names, out: Path) -> Made:
             problem = f"{out} cannot be written ({error.strerror})"
             raise ConfigError("command line", "--out", problem, cure) from error
     return Made(head, bundle.check(out).records, out.stat().st_size, about)
+
+
+def _piece(part: Slice, folder: Path) -> tuple[list[Source], str]:
+    """The recording of its epoch, where there is one, and its sha256."""
+    if not part.files:
+        return [], ""
+    path = folder / RECORDING
+    recording.write(path, part.read(), schemas())
+    with path.open("rb") as file:
+        return [Source(RECORDING, path)], hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _earlier(part: Slice, runs: Sequence[tuple[int, Slice]], folder: Path) -> list[Source]:
@@ -187,8 +197,8 @@ def _about(of: Dossier, config: Config, part: Slice, start: dict[str, Any], conf
 # --- what was said and kept ---
 
 
-def _told(of: Dossier, config: Config, names: Names) -> list[Source]:
-    page = report(of, lambda box: drawn(config.zone_paths, box))
+def _told(of: Dossier, config: Config, names: Names, seen: Recorded) -> list[Source]:
+    page = report(of, lambda box: drawn(config.zone_paths, box), seen=seen)
     told = [incident_format.encode(item.incident, names, item.incident.number) for item in of.transitions]
     return [
         Source("README.txt", README.encode()),

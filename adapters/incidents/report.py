@@ -16,6 +16,7 @@ from typing import Any
 
 from adapters.incidents.drawing import ATTRIBUTION, Box, Place, Sketch, collection, degrees, feature, svg
 from adapters.incidents.reading import Dossier
+from adapters.incidents.recorded import Recorded
 from adapters.incidents.words import Section, sections, when
 from fusion.cases.casefile import clock
 from fusion.cases.record import Incident
@@ -41,9 +42,9 @@ nav{font-size:.9rem;margin-bottom:.8rem}
 """
 
 
-def report(of: Dossier, borders: Borders | None, beside: str = "") -> str:
+def report(of: Dossier, borders: Borders | None, beside: str = "", seen: Recorded | None = None) -> str:
     """The report as one HTML page. `borders`: lines and names for a box; None: a map without borders. `beside`: markup
-    that stands before it, on a screen only."""
+    that stands before it, on a screen only. `seen`: what recordings have of it; None: nobody looked."""
     i = of.incident
     title = html.escape(f"{i.title} ({i.id})")
     words = " ".join([*["SIMULATED"] * i.simulated, *["EXERCISE"] * (i.mode == "exercise")])
@@ -59,7 +60,7 @@ def report(of: Dossier, borders: Borders | None, beside: str = "") -> str:
         f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head><body>',
         f'{beside}<h1>{html.escape(i.title)}</h1>{marks}<p class="said">{html.escape(i.sentence)}</p>',
         svg(sketch, box) if box is not None else "<p>No place is known.</p>",
-        *(_table(part) for part in sections(of)),
+        *(_table(part) for part in sections(of, seen)),
         f"<footer>Vedette detects, identifies and warns; it says nothing of intent.{credit} The journal that this "
         "record follows from is chained by hashes: <code>vedette journal</code> verifies it.</footer></body></html>",
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from adapters.incidents.drawing import degrees
 from adapters.incidents.reading import Dossier
+from adapters.incidents.recorded import Look, Recorded
 from adapters.wire import rfc3339
 from fusion.cases.casefile import clock
 from fusion.cases.record import Incident, Member
@@ -25,8 +26,9 @@ class Section:
     rows: tuple[tuple[str, ...], ...]
 
 
-def sections(of: Dossier) -> list[Section]:
-    """Every part that has something in it, in the order in which one would ask."""
+def sections(of: Dossier, seen: Recorded | None = None) -> list[Section]:
+    """Every part that has something in it, in the order in which one would ask. `seen`: what recordings have of it;
+    None: nobody looked."""
     incident = of.incident
     parts = [
         Section("What", (), _what(incident)),
@@ -36,12 +38,18 @@ def sections(of: Dossier) -> list[Section]:
         Section("States passed", ("time", "track", "what", "state", "place", "probability"), _passages(of)),
         Section("Rules and numbers", ("alert", "rule", "quantity", "value", "limit"), _numbers(of)),
         Section("Sensors", ("alert", "track", "seen by", "closes when"), _sensors(of)),
+        *([Section("Detections", DETECTIONS, _detections(seen))] if seen else []),
         Section("Operator actions", ("time", "who", "what", "reason", "answer"), _actions(of)),
         Section("Searches", ("track", "lost", "how", "contour", "area"), _searches(of)),
         Section("Reports by people", ("report", "time", "by", "in words", "what became of it"), _reports(of)),
         Section("Journal", (), _journal(of)),
+        *(_recording(of, seen) if seen else []),
     ]
     return [part for part in parts if part.rows]
+
+
+DETECTIONS = ("time", "track", "plots since the line before, and in all", "newest plot", "seen by", "where", "how")
+NO_DETECTIONS = "no recording of its time is left, or none was made"
 
 
 def when(us: int) -> str:
@@ -219,3 +227,66 @@ def _journal(of: Dossier) -> tuple[tuple[str, ...], ...]:
         return (("hash", "not known: the database was made anew from the journal"),)
     last = known[-1]
     return (("entries", str(last.journal_entries)), ("hash of the last one", last.journal_head))
+
+
+# --- what recordings have of it ---
+
+
+def _detections(seen: Recorded) -> tuple[tuple[str, ...], ...]:
+    """How the tracks were fed, a line for every look that found plots."""
+    if not seen.looks:
+        return (("", "", NO_DETECTIONS, "", "", "", ""),)
+    return tuple(
+        (
+            when(look.t_us), look.track, f"{look.more} of {look.plots}", _newest(look),
+            join_text(look.sensors), _where(look), _how(look),
+        )
+        for look in seen.looks
+    )  # fmt: skip
+
+
+def _newest(look: Look) -> str:
+    if look.newest_us < 0:
+        return "not told"
+    return f"{when(look.newest_us)[11:]} ({(look.t_us - look.newest_us) / US_PER_S:.1f} s old)"
+
+
+def _where(look: Look) -> str:
+    at = place(math.radians(_nan(look.lat_deg)), math.radians(_nan(look.lon_deg)))
+    return at if look.sigma_m is None else f"{at} (plus or minus {look.sigma_m:.0f} m)"
+
+
+def _how(look: Look) -> str:
+    told = ((look.height_m, "m high"), (look.speed_mps, "m/s"))
+    return ", ".join(f"{value:.0f} {unit}" for value, unit in told if value is not None)
+
+
+def _recording(of: Dossier, seen: Recorded) -> list[Section]:
+    """With which configuration and versions it was made, and where it can be run again from."""
+    runs: list[tuple[str, ...]] = []
+    for run in seen.runs:
+        versions = ", ".join(f"{name} {number}" for name, number in run.versions)
+        runs += [(f"configuration hash, epoch {run.epoch}", run.config_hash), ("versions", versions)]
+        runs += [("processor", run.processor), ("said by", run.file)]
+    files = f"{len(seen.files)}: {', '.join(_ends(seen.files))}" if seen.files else NO_DETECTIONS
+    rows = [("recordings of its time", files)]
+    if seen.looks:
+        apart = (
+            f"a look every {seen.step_s} s, a line where there were plots; "
+            "which single plot went into which track, running it again tells"
+        )
+        rows.append(("detections above", apart))
+    if seen.piece_sha256:
+        rows += [("SHA-256 of recording.mcap", seen.piece_sha256), ("run it again", "vedette verify this dossier")]
+    else:
+        rows.append(("the piece of it, with its SHA-256", dossier_command(of.incident.id)))
+    return [Section("Configuration and versions", (), tuple(runs)), Section("Recording", (), tuple(rows))]
+
+
+def dossier_command(incident: str) -> str:
+    """What makes one file of everything about it."""
+    return f"vedette dossier {incident} --out incident-{incident}.zip"
+
+
+def _ends(names: Sequence[str]) -> list[str]:
+    return list(names) if len(names) <= 4 else [*names[:2], "...", *names[-2:]]

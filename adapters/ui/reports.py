@@ -18,6 +18,8 @@ from adapters.errors import ConfigError
 from adapters.incidents import borderlines, mapfiles, report
 from adapters.incidents.database import read_only
 from adapters.incidents.reading import Dossier, dossier, find
+from adapters.incidents.recorded import recorded
+from adapters.incidents.words import dossier_command as command
 
 _ID = re.compile(r"[0-9a-f]{16}")
 # The report carries its style with it, and nothing else may be in it: not even that is `unsafe-inline`.
@@ -36,8 +38,8 @@ FILES: dict[str, tuple[str, str, Callable[[Dossier], bytes]]] = {  # ending -> n
 class Reports:
     """`/report/{incident}`, and the same as `.html` to keep and as each of `FILES`."""
 
-    def __init__(self, database: Path, borders: tuple[Path, ...]) -> None:
-        self._database, self._borders = database, borders
+    def __init__(self, database: Path, borders: tuple[Path, ...], recordings: Path) -> None:
+        self._database, self._borders, self._recordings = database, borders, recordings
 
     def routes(self) -> list[BaseRoute]:
         """Where to ask."""
@@ -79,11 +81,13 @@ class Reports:
 
     def html(self, of: Dossier, beside: str = "") -> str:
         """The report; `beside` is markup that stands before it."""
-        return report.report(of, lambda box: borderlines.drawn(self._borders, box), beside)
+        seen = recorded(self._recordings, of)
+        return report.report(of, lambda box: borderlines.drawn(self._borders, box), beside, seen)
 
 
 def links(incident: str) -> str:
-    """Where the files beside a report are, as markup that is not printed."""
+    """Where the files beside a report are, as markup that is not printed. A dossier takes the whole piece of the
+    recordings: it is made by hand, where it takes nothing from those who watch."""
     names = {"html": "this report", **{ending: name for ending, (name, _, _) in FILES.items()}}
     made = (f'<a href="/report/{incident}.{ending}" download>{name}</a>' for ending, name in names.items())
-    return f"<nav>Save: {' · '.join(made)}</nav>"
+    return f"<nav>Save: {' · '.join(made)} · all of it with the recording: <code>{command(incident)}</code></nav>"
