@@ -243,6 +243,8 @@ def test_the_report_opens_from_the_card_and_its_files_are_saved(page: Page, inci
     report = opened.value
     expect(report.locator("h1")).to_contain_text("Object near Lithuania")
     expect(report.locator("body")).to_contain_text("low-slow-near version")
+    expect(report.locator("h2:text-is('Detections') + table tr").nth(1)).to_contain_text(re.compile(r"\d+ of \d+"))
+    expect(report.locator("nav")).to_contain_text(f"vedette dossier {incident}")
     beginnings = {"html": b"<!doctype html>", "geojson": b'{"type":"FeatureC', "kml": b"<?xml", "czml": b"[{"}
     for ending, beginning in beginnings.items():
         with report.expect_download() as saved:
