@@ -177,4 +177,4 @@ def test_memory_per_track_is_as_stated() -> None:
     grows = {k: v.nbytes for k, v in arrays.items() if len(v) == room or (k == "slab" and len(v) == room * SLAB)}
     each = sum(grows.values()) / room
     assert {*arrays} - {*grows} == {"counts", "recent", "recent_n", "first", "named"}
-    assert each <= 4_640, f"{each:.0f} bytes a track: {grows}"
+    assert each <= 4_650, f"{each:.0f} bytes a track: {grows}"

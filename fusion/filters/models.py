@@ -41,6 +41,7 @@ F8_1, I8_0 = kinds.float64[::1], kinds.int64
 
 @njit("UniTuple(float64, 3)(float64[::1], float64)", cache=True, nogil=True, **BARE)
 def stay_1(table: F8, dt_s: float) -> tuple[float, float, float]:
+    """Probability that each model stays for so long, s, whatever its sign."""
     dt = abs(dt_s)
     return math.exp(-dt / table[STAY]), math.exp(-dt / table[STAY + 1]), math.exp(-dt / table[STAY + 2])
 
