@@ -16,7 +16,7 @@ from fusion.thinning import MOST, PICTURES
 
 HOT_S = 0.25  # an alert waits for the tick that runs and is told by the next: half a second
 FINE_S = 0.12
-CALM_S = 1.5  # three levels are gone within 5 s of the end of a flood
+CALM_S = 1.0  # three levels are gone within 4 s of the end of a flood
 TICK_S = 0.1
 
 
