@@ -33,6 +33,7 @@ CONE_END_RAD = math.radians(50.0)
 CONE_FULL_TAN = math.tan(CONE_FULL_RAD)
 LEAST_ANTENNA_M = 2.0  # an antenna is never lower over its surroundings than this, whatever the heights say
 COARSE_LEAST = 0.5  # what coarse terrain may hide counts half: it never hides
+WEAKER = 1.15 / (4.0 / 3.0)  # of REFRACTED_M, where rays bend half as much as by standard: -20 instead of -39 N/km
 COVERED = 0.3  # a sensor that sees an object less often than this does not cover it
 
 # Columns of the table, one row a sensor.
@@ -199,6 +200,34 @@ def view_1(
         ratio = row[C_RANGE] / max(range_m, 1.0)
         margin = ratio * ratio * ratio * ratio / row[C_RCS]
     return float(row[C_LOOKS] * seen), margin, cell_1(azimuth, part, height_m)
+
+
+@njit(f"float64({TABLE}, {TABLE}, {SCREEN}, int64, float64, float64, float64)", cache=True, nogil=True, **BARE)
+def surely_1(
+    table: F8, sites: F8, screens: NDArray[np.float32], sensor: int, x_m: float, y_m: float, z_m: float
+) -> float:
+    """How surely an ECEF place stands over a sensor's horizon, 0..1: also on a day when rays bend less, and where
+    terrain that may hide does.
+
+    Each miss of one radar near its horizon has the same cause: it is no chance that multiplies. At 200 km the horizon
+    of one day and of another are 300 m apart.
+    """
+    row = table[sensor]
+    range_m, east, north, seen = _place_1(row, sites[sensor], x_m, y_m, z_m)
+    if seen <= 0.0:
+        return 0.0
+    height_m = height_1(x_m, y_m, z_m)
+    far_m = max(_ground_1(row, row[C_ANTENNA], range_m, height_m), 1.0)
+    past = far_m - row[C_HORIZON] * math.sqrt(WEAKER)
+    over_m = height_m - row[C_GROUND] - past * abs(past) / (2.0 * WEAKER * REFRACTED_M)
+    sure = ramp_1(over_m / EDGE_HEIGHT_M)
+    if row[C_SCREEN] < 0.0 or sure <= 0.0:
+        return float(sure)
+    azimuth = math.atan2(east, north)
+    if azimuth < 0.0:
+        azimuth += 2.0 * math.pi
+    tangent = (height_m - row[C_ANTENNA]) / far_m - far_m / (2.0 * REFRACTED_M)
+    return float(sure * clear_1(screens, int(row[C_SCREEN]), azimuth, far_m / row[C_RANGE], tangent))
 
 
 @njit("float64(float64, float64[::1], int64)", cache=True, nogil=True, **BARE)

@@ -49,7 +49,7 @@ from fusion.associate import (
 )
 from fusion.bare import BARE
 from fusion.clutter import S_CLAIM, S_CLUTTER, S_INDEX, S_NEW, S_RADAR, S_RANGE, heat_1
-from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, view_1
+from fusion.coverage import C_LN_PD, C_LOOKS, C_PERIOD_US, COVERED, TABLE, best_1, full_1, surely_1, view_1
 from fusion.filters.params import M_C, M_H
 from fusion.geo import polar_1
 from fusion.hits import book_1, expected_1, learn_local_1, weaker_1
@@ -419,14 +419,17 @@ def look_1(
             while look_us[slot, s] <= due_us[s]:
                 look_us[slot, s] += period
                 dt_s = (look_us[slot, s] - slab[o + T]) * 1e-6
+                x = slab[o + X] + dt_s * slab[o + X + 3]
+                y = slab[o + X + 1] + dt_s * slab[o + X + 4]
+                z = slab[o + X + 2] + dt_s * slab[o + X + 5]
                 seen = settle_look_1(
                     slot, s, meta, belief, hit_us, look_us, rate, size, sites, cover, screens, local, hot,
-                    slab[o + X] + dt_s * slab[o + X + 3], slab[o + X + 1] + dt_s * slab[o + X + 4],
-                    slab[o + X + 2] + dt_s * slab[o + X + 5], False,
+                    x, y, z, False,
                 )  # fmt: skip
                 if seen <= 0.0:
                     continue
                 if sensors[s, 2] > 0.0 and claimed and look_us[slot, s] <= meta[slot, CLAIM] + FRESH_CLAIM_US:
+                    seen *= surely_1(cover, sites, screens, s, x, y, z)
                     belief[slot, UNSEEN] += math.log1p(-min(0.95 * seen, 0.95))
                 belief[slot, ODDS] += math.log1p(-rate[slot, s, 2])
                 if claimed:

@@ -79,7 +79,9 @@ def doubt_text(reason: int) -> str:
 class IntegrityParams:
     """Limits, each with its reason."""
 
-    unseen_log_p: float = float(np.log(0.01))  # one chance in a hundred that radar missed a real object so often
+    unseen_log_p: float = float(np.log(0.005))  # one chance in 200 that radar missed a real object so often
+    lost_log_p: float = float(np.log(1e-4))  # ... in 10,000 where radar had seen it: it was there, and among hundreds
+    # that fly for hours at the edge of one radar, some are missed six times in a row every hour
     live_s: float = 30.0  # a claim or radar plot older than this says nothing of now
     duplicate_live_s: float = 10.0  # both of two like addresses refreshed within this: ADS-B repeats each second,
     # and an abandoned track of the same aircraft is not a second aircraft
@@ -135,7 +137,8 @@ def check(
     twice |= (reason == Reason.DUPLICATE_ADDRESS) & ~_keeps_address(tracks, radar_live)
     reason[reason == Reason.DUPLICATE_ADDRESS] = Reason.NONE
     reason[claim_live & twice] = Reason.DUPLICATE_ADDRESS
-    unseen = claim_live & ~radar_live & (tracks.unseen < params.unseen_log_p) & ~excused
+    least_log_p = np.where(tracks.radar_us >= 0, params.lost_log_p, params.unseen_log_p)
+    unseen = claim_live & ~radar_live & (tracks.unseen < least_log_p) & ~excused
     unseen &= ~_seen_as_twin(tracks, unseen, radar_live, params)
     elsewhere, in_doubt = seen_elsewhere(tracks, motion, unseen, radar_live, params)
     reason[unseen & ~in_doubt] = Reason.UNSEEN_BY_RADAR

@@ -251,6 +251,37 @@ def test_coarse_terrain_makes_silence_count_less_and_never_nothing() -> None:
     assert ((wide > 0) & (wide < 0.85)).sum() > 3 * ((sharp > 0) & (sharp < 0.85)).sum()  # a softer edge
 
 
+def surely(known: Coverage, ground_m: float, height_m: float) -> float:
+    table, sites, screens, _ = known.arrays()
+    return coverage.surely_1(table, sites, screens, 0, *place(ground_m, height_m).ravel().tolist())
+
+
+@given(st.floats(3.0, 300.0), st.floats(10.0, 12_000.0), st.floats(20_000.0, 380_000.0))
+def test_what_surely_stands_over_the_horizon_does_so_with_rays_that_bend_half_as_much(
+    antenna_m: float, target_m: float, ground_m: float
+) -> None:
+    """A mirage aside: the horizon of an earth of 1.15 radii, in its textbook form."""
+    radius_m = 1.15 * screening.EARTH_M
+    horizon_m = math.sqrt(2.0 * radius_m * antenna_m) + math.sqrt(2.0 * radius_m * target_m)
+    known = Coverage([sensor(antenna_m=antenna_m, range_max_m=500_000.0)])
+    if ground_m > 1.01 * horizon_m + 500.0:
+        assert surely(known, ground_m, target_m) == 0.0
+    if ground_m < 0.98 * horizon_m - 5_000.0 and target_m > coverage.EDGE_HEIGHT_M:
+        assert surely(known, ground_m, target_m) > 0.0
+
+
+def test_near_the_horizon_a_place_may_be_seen_and_is_not_surely_so() -> None:
+    """As a light aircraft 210 km from a radar, in a civil day: under the horizon for two minutes, by 100 m."""
+    open_ = Coverage([sensor(antenna_m=100.0)])
+    assert seen(open_, 210_000.0, 2_000.0) == 0.85
+    assert surely(open_, 210_000.0, 2_000.0) == 0.0
+    assert surely(open_, 210_000.0, 2_500.0) == 1.0
+    known = Coverage([sensor()], terrain=COARSE)
+    assert seen(known, 60_000.0, 350.0) > 0.0
+    assert surely(known, 60_000.0, 350.0) < 0.1  # perhaps behind that ridge
+    assert surely(known, 60_000.0, 3_000.0) == 1.0
+
+
 def test_the_shipped_terrain_only_widens() -> None:
     """Around Kosice, 20 km from the Slovak Ore Mountains, on 5-minute terrain and the geoid."""
     terrain = zonefiles.load_terrain(ROOT / "config/terrain/etopo5_5min_35-72N_0-50E.tif")

@@ -27,11 +27,20 @@ def test_ordinary_aircraft_is_believed() -> None:
     assert checked(AIRCRAFT, CLAIM | {"address": 1}).reason.tolist() == [Reason.NONE] * 2
 
 
-@pytest.mark.parametrize("probability, expected", [(0.5, False), (0.011, False), (0.009, True), (1e-9, True)])
+@pytest.mark.parametrize("probability, expected", [(0.5, False), (0.0055, False), (0.0045, True), (1e-9, True)])
 def test_claim_that_radar_keeps_missing_is_contradicted(probability: float, expected: bool) -> None:
     result = checked(CLAIM | {"unseen": float(np.log(probability))})
     assert result.contradicted.tolist() == [expected]
     assert bool(result.reason[0] == Reason.UNSEEN_BY_RADAR) is expected
+
+
+@pytest.mark.parametrize("probability, expected", [(0.0045, False), (1.1e-4, False), (0.9e-4, True)])
+def test_what_radar_had_seen_there_is_missed_for_longer_before_it_is_contradicted(
+    probability: float, expected: bool
+) -> None:
+    """Six misses in a row of a radar that sees three looks in five are nothing: 65 s, of a tourer in a civil day."""
+    seen = CLAIM | {"radar_us": T0_US - 65 * S, "unseen": float(np.log(probability))}
+    assert checked(seen).contradicted.tolist() == [expected]
 
 
 def test_radar_that_sees_it_now_silences_old_misses() -> None:
