@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -11,19 +12,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapters.broker import now_us
 from adapters.commands import simulate
+from adapters.wire import parse_time
+from fusion.schema import US_PER_S
 from tests.running import PATIENCE_S, Ear, Mosquitto, ports, vedette, write_config
 
 WARMED = "standing by, warmed up"
 MINE = "standing by no longer"
+WENT_ON = "going on from the checkpoint"
 SETTLE_S = 15.0  # tracks of a scene that has just begun
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """One takeover, in its steps."""
+
+    fresh_s: float  # from the kill to the first picture with plots fused after it
+    lock_s: float  # ... of which until the kernel gave the folder's lock to the spare
+    going_on_s: float  # ... and from the checkpoint through what was recorded after it
+    ticks: int  # recorded after the checkpoint
+
+    @property
+    def rest_s(self) -> float:
+        """Connections, subscriptions, what is owed, and the first tick of its own."""
+        return self.fresh_s - self.lock_s - self.going_on_s
 
 
 @dataclass(slots=True)
 class Takeovers:
     """How they went."""
 
-    fresh_s: list[float] = field(default_factory=list)  # from the kill to the first picture with plots fused after it
+    steps: list[Steps] = field(default_factory=list)
     spare_bytes: int = 0  # resident, of a spare that stands by
     tracks: int = 0  # in the newest full picture before the last kill
     epochs: list[int] = field(default_factory=list)  # that the status told, in order
@@ -50,6 +70,17 @@ class Spare:
             assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
             assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8")
             time.sleep(0.05)
+
+    def line(self, words: str) -> dict[str, Any]:
+        """The line of its log that says this."""
+        lines = map(json.loads, self.log.read_text(encoding="utf-8").splitlines())
+        return next(line for line in lines if line["event"].startswith(words))
+
+    def steps(self, killed_us: int, fresh_s: float) -> Steps:
+        """Of the takeover that it has done."""
+        lock_s = (parse_time(self.line(MINE)["timestamp"]) - killed_us) / US_PER_S
+        went = self.line(WENT_ON)
+        return Steps(fresh_s, lock_s, float(went["took_s"]), int(went["ticks_after"]))
 
     def resident_bytes(self) -> int:
         lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
@@ -90,11 +121,12 @@ def take_over(folder: Path, scene_name: str, objects: int | None, kills: int) ->
             went.spare_bytes = waiting.resident_bytes()
             went.tracks = max(int(s.get("tracks_count", {}).get("confirmed", 0)) for s in ear.of("status")[-3:])
             seen = len(ear.of("picture-delta"))
-            begun_s = time.monotonic()
+            killed_us, begun_s = now_us(), time.monotonic()
             working.kill()
             ear.wait_for(lambda heard, seen=seen: bool(_rows(heard, seen + 1)))  # type: ignore[misc]
-            went.fresh_s.append(time.monotonic() - begun_s)
-            waiting.said(MINE)
+            fresh_s = time.monotonic() - begun_s
+            waiting.said(WENT_ON)
+            went.steps.append(waiting.steps(killed_us, fresh_s))
             working = waiting
         told = ear.of("alert-log")
         went.raised = sum(a["state"] == "raised" for a in told)
