@@ -25,6 +25,7 @@ from fusion import schema
 from fusion.schema import I8, Invalid, PlotKind, Plots, SensorKind, SensorSpec
 
 MAX_PAYLOAD_BYTES = 65_536  # the broker's own max_packet_size: what is larger never was one of our messages
+MOST_ANSWER_OCTETS = 16 << 20  # of a web server: 600 of each of 25,000 aircraft, more than ever flew at once
 MAX_PLOTS = 2_000  # plots in one message: a scan of the busiest radar, and a bound on the work one message can ask for
 MAX_PART_BYTES = 48 * 1024  # one part of a picture, well under the broker's limit with topic and properties
 

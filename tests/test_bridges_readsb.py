@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.bridges import asked
+from adapters.bridges.asked import Page, from_http, is_address
 from adapters.bridges.common import Heard
-from adapters.bridges.readsb import STALE_US, Readsb, from_http, is_address
+from adapters.bridges.readsb import STALE_US, Readsb
 from adapters.formats import readsb
 from adapters.formats.readsb import Passed
 from fusion.schema import Plots
@@ -155,7 +157,7 @@ async def served(replies: list[bytes], done: Callable[[list[Heard]], bool]) -> l
     heard = list[Heard]()
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/data/aircraft.json"
-        source = cast(AsyncGenerator[Heard, None], from_http(url, 0.1, Readsb("A1"), "A1"))
+        source = cast(AsyncGenerator[Heard, None], from_http(Page(url), 0.1, Readsb("A1"), "A1"))
         async with asyncio.timeout(PATIENCE_S), aclosing(source) as said:
             async for one_look in said:
                 heard.append(one_look)
@@ -184,7 +186,7 @@ def test_a_server_that_fails_is_asked_again() -> None:
 
 @pytest.mark.alone
 def test_an_answer_without_an_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readsb, "MOST_ANSWER_OCTETS", 10_000)
+    monkeypatch.setattr(asked, "MOST_ANSWER_OCTETS", 10_000)
     heard = asyncio.run(served([answer(b" " * 20_000)], lambda looks: any(look.words for look in looks)))
     (word,) = (w for look in heard for w in look.words)
     assert (word.state, "longer" in word.detail) == ("off", True)

@@ -21,9 +21,10 @@ from typing import cast
 import numpy as np
 import pytest
 
+from adapters.bridges.asked import Page, from_http
 from adapters.bridges.beast import Beast
 from adapters.bridges.common import Heard
-from adapters.bridges.readsb import Readsb, from_http
+from adapters.bridges.readsb import Readsb
 from adapters.bridges.sbs import Sbs
 from adapters.bridges.source import from_tcp
 from fusion.schema import Plots
@@ -115,7 +116,7 @@ def test_a_receivers_own_program_reads_our_frames_and_we_read_what_it_says(tmp_p
         sources = (
             from_tcp("127.0.0.1", gives, "A1", Beast("A1")),
             from_tcp("127.0.0.1", sbs, "A1", Sbs("A1")),
-            from_http(url, 0.2, Readsb("A1"), "A1"),
+            from_http(Page(url), 0.2, Readsb("A1"), "A1"),
         )
         feeding = asyncio.create_task(feed(takes))
         try:

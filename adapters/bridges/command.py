@@ -21,6 +21,7 @@ bridge = typer.Typer(
 )
 bridge.command()(observers.bearings)
 bridge.command()(receivers.beast)
+bridge.command()(receivers.opensky)
 bridge.command()(receivers.readsb)
 bridge.command()(receivers.remoteid)
 bridge.command()(receivers.sapient)

@@ -50,10 +50,10 @@ def bearings(
     """
     log.setup("info")
     with refusals():
+        from adapters.bridges.asked import Page, from_http, is_address
         from adapters.bridges.bearings import ANY, Bearings, Kraken, Named
         from adapters.bridges.datagrams import from_udp
         from adapters.bridges.growing import Growing, from_file
-        from adapters.bridges.readsb import from_http, is_address
         from adapters.bridges.source import from_tcp
 
         _one_of({"--connect": connect, "--udp": udp, "--file": file, "--kraken": kraken})
@@ -65,7 +65,7 @@ def bearings(
             cure = "write for example http://192.0.2.8:8081/DOA_value.html"
             raise ConfigError("command line", "--kraken", f"{kraken!r} is no address of a web server", cure)
         heard = (
-            from_http(kraken, every, Kraken(names), *sensors) if kraken
+            from_http(Page(kraken), every, Kraken(names), *sensors) if kraken
             else from_tcp(*address(connect), sensors[0], Bearings(names), *sensors[1:]) if connect
             else from_file(Growing(file, is_all), Bearings(names), *sensors) if file
             else from_udp(*address(udp, "--udp"), "", Bearings(names, whole=True))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapters import log
 from adapters.bridges.passing import pass_on
 from adapters.errors import ConfigError, refusals
+
+if TYPE_CHECKING:
+    from adapters.bridges.opensky import Box
 
 Connect = Annotated[str, typer.Option("--connect", help="HOST:PORT of the receiver.")]
 Sensor = Annotated[str, typer.Option("--sensor", help="The sensor's id in sensors.toml.")]
@@ -83,7 +87,8 @@ def readsb(
     with refusals():
         if bool(url) == bool(connect):
             raise ConfigError("command line", "--url", "neither or both of --url and --connect", "take one")
-        from adapters.bridges.readsb import Readsb, from_http, is_address
+        from adapters.bridges.asked import Page, from_http, is_address
+        from adapters.bridges.readsb import Readsb
 
         if url and not is_address(url):
             cure = "write for example http://192.0.2.7/tar1090/data/aircraft.json"
@@ -91,9 +96,70 @@ def readsb(
         from adapters.bridges.source import from_tcp
 
         receiver = Readsb(named(sensor))
-        source = from_http(url, every, receiver, sensor) if url else from_tcp(*address(connect), sensor, receiver)
+        source = from_http(Page(url), every, receiver, sensor) if url else from_tcp(*address(connect), sensor, receiver)
         code = pass_on(source, [sensor], broker, site)
     raise typer.Exit(code)
+
+
+def opensky(
+    sensor: Sensor,
+    box: Annotated[
+        str, typer.Option("--box", help="SOUTH,WEST,NORTH,EAST in degrees. Left out: all of --url, the whole world.")
+    ] = "",
+    every: Annotated[float, typer.Option(min=5.0, max=3600.0, help="Seconds between two questions.")] = 10.0,
+    url: Annotated[str, typer.Option("--url", help="Address of the states.")] = "",
+    token_url: Annotated[str, typer.Option("--token-url", help="Address at which an account has its token.")] = "",
+    broker: Broker = "127.0.0.1:1883",
+    site: Site = "demo",
+) -> None:
+    """State vectors of the OpenSky Network, asked for over HTTP. Terms of use and credits are theirs.
+
+    An account is an API client of OpenSky: VEDETTE_OPENSKY_CLIENT and VEDETTE_OPENSKY_SECRET. What a day of questions
+    costs in credits is said at the start. Without credits the sensor is `off` until there are more. Positions come
+    seconds late, and their accuracy is not told. The rest is as for `vedette bridge sbs`.
+
+    \b
+    Examples:
+      vedette bridge opensky --box 53.5,22.5,56.5,28 --every 216 --sensor OSKY --broker broker.example:1883
+      vedette bridge opensky --url https://opensky-network.org/api/states/own --sensor OSKY --site lt-east
+    """
+    log.setup("info")
+    with refusals():
+        from adapters.bridges.asked import from_http, is_address
+        from adapters.bridges.opensky import STATES_URL, TOKEN_URL, OpenSky, States, say_cost
+
+        asked, at = url or STATES_URL, token_url or TOKEN_URL
+        for option, told in (("--url", asked), ("--token-url", at)):
+            if not is_address(told):
+                cure = f"write for example {STATES_URL if option == '--url' else TOKEN_URL}"
+                raise ConfigError("command line", option, f"{told!r} is no address of a web server", cure)
+        question = States(asked, _box(box), *_account(), at)
+        say_cost(question, every)
+        code = pass_on(from_http(question, every, OpenSky(named(sensor)), sensor), [sensor], broker, site)
+    raise typer.Exit(code)
+
+
+def _box(text: str) -> Box | None:
+    from adapters.bridges.opensky import box_of
+
+    if not text:
+        return None
+    try:
+        found = box_of([float(part) for part in text.split(",")])
+    except ValueError:
+        found = None
+    if found is None:
+        cure = "write SOUTH,WEST,NORTH,EAST, for example 53.5,22.5,56.5,28"
+        raise ConfigError("command line", "--box", f"{text[:80]!r} is no box of the earth", cure)
+    return found
+
+
+def _account() -> tuple[str, str]:
+    client_id, secret = os.environ.get("VEDETTE_OPENSKY_CLIENT", ""), os.environ.get("VEDETTE_OPENSKY_SECRET", "")
+    if bool(client_id) != bool(secret):
+        missing = "VEDETTE_OPENSKY_SECRET" if client_id else "VEDETTE_OPENSKY_CLIENT"
+        raise ConfigError("environment", missing, "it is not set, and the other half of the account is", "set both")
+    return client_id, secret
 
 
 def remoteid(connect: Connect, sensor: Sensor, broker: Broker = "127.0.0.1:1883", site: Site = "demo") -> None:

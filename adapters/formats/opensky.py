@@ -3,21 +3,37 @@
     {"time": 1795000500, "states": [["4ca2d6", "RYR1427 ", "Ireland", 1795000499, 1795000500, 25.25, 54.5, 9000.0,
                                      false, 120.5, 90.0, -3.2, null, 9100.0, "7000", false, 0, 3]]}
 
-Metres and metres per second, as here. An answer repeats every position with the second in which it was measured; one as
-old as the sensor's period (`period_s`: the time between two answers) was in the answer before and is not a new plot.
+Metres and metres per second, as here. An answer repeats every position with the second in which it was measured. Who
+sends answers as they are (`decode`) says with the sensor's `period_s` how far apart they are: what is as old as that
+was in the answer before, and is no new plot. A bridge (`decode_answer`) knows what it has passed on.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from adapters.wire import Decoded, check_kind, parse_time, read_batch, rounded, stand
-from fusion.schema import F8, US_PER_S, PlotKind, Plots, SensorSpec
+from adapters.wire import (
+    BAD_JSON,
+    MOST_ANSWER_OCTETS,
+    Decoded,
+    check_count,
+    check_envelope,
+    check_kind,
+    parse_time,
+    read_rows,
+    reason_of,
+    rounded,
+    stand,
+)
+from fusion.schema import F8, US_PER_S, Invalid, PlotKind, Plots, SensorSpec
 
 CATEGORY = (-1, -1, 1, 2, 3, 4, 5, 6, 10, 11, 12, 16, 15, -1, 13, 14, 20, 21, 22, 23, 24)  # to CAT021 I020
+MOST_PASSED = 32_768
 _HEX, _OCTAL = frozenset("0123456789abcdefABCDEF"), frozenset("01234567")
 
 
@@ -46,12 +62,12 @@ class _State(msgspec.Struct, array_like=True, gc=False):
 
 class _Message(msgspec.Struct, gc=False):
     time: float
-    states: list[_State]
+    states: list[_State] | None  # null where nobody flies
 
 
 class _Envelope(msgspec.Struct):
     time: float
-    states: list[msgspec.Raw]
+    states: list[msgspec.Raw] | None
 
 
 _MESSAGE, _ENVELOPE = msgspec.json.Decoder(_Message), msgspec.json.Decoder(_Envelope)
@@ -66,13 +82,68 @@ def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Decoded:
             wrong-sensor-kind, too-many-plots.
     """
     check_kind(spec, PlotKind.POSITION)
-    message, rows, rejected = read_batch(payload, "states", _MESSAGE, _ENVELOPE, _ONE)
+    check_envelope(payload)
+    message, rows, rejected = _read(payload)
+    check_count(len(rows) + sum(rejected.values()))
     now_us = parse_time(message.time)
-    new = []
-    for row in rows:
-        placed = row.latitude is not None and row.longitude is not None and row.time_position is not None
-        if placed and now_us / US_PER_S - (row.time_position or 0.0) < spec.period_s:
-            new.append(row)
+    new = [row for row in rows if _placed(row) and now_us / US_PER_S - (row.time_position or 0.0) < spec.period_s]
+    return _stand(new, spec, rx_us, rejected)
+
+
+class Passed:
+    """When each aircraft was last placed that was passed on; past `MOST_PASSED` the older half is forgotten."""
+
+    def __init__(self) -> None:
+        self._at_s: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._at_s)
+
+    def is_new(self, name: str, at_s: float) -> bool:
+        """False for what was passed on before, or is older than that; a new one is noted."""
+        before_s = self._at_s.pop(name, -math.inf)
+        if len(self._at_s) >= MOST_PASSED:
+            for old in list(self._at_s)[: MOST_PASSED // 2]:
+                del self._at_s[old]
+        self._at_s[name] = max(before_s, at_s)
+        return at_s > before_s
+
+
+def decode_answer(body: bytes, spec: SensorSpec, rx_us: int, passed: Passed) -> tuple[Decoded, int]:
+    """A whole answer of the server: the positions that were not passed on yet, and the answer's own time.
+
+    Raises:
+        Invalid: for the whole answer: oversized, not-utf8, malformed, not-finite, missing-field, bad-time.
+    """
+    if len(body) > MOST_ANSWER_OCTETS:
+        raise Invalid("oversized", f"{len(body)} octets, at most {MOST_ANSWER_OCTETS}")
+    message, rows, rejected = _read(body)
+    now_us = parse_time(message.time)
+    new = [row for row in rows if _placed(row) and passed.is_new(row.icao24, row.time_position or 0.0)]
+    return _stand(new, spec, rx_us, rejected), now_us
+
+
+def _read(body: bytes) -> tuple[_Message | _Envelope, list[_State], dict[str, int]]:
+    """All rows at once, and one by one only where that fails."""
+    try:
+        message = _MESSAGE.decode(body)
+    except BAD_JSON:
+        pass
+    else:
+        return message, message.states or [], {}
+    try:
+        envelope = _ENVELOPE.decode(body)
+    except BAD_JSON as error:
+        raise Invalid(reason_of(error), str(error)[:120]) from None
+    rows, rejected = read_rows(_ONE, envelope.states or [])
+    return envelope, rows, rejected
+
+
+def _placed(row: _State) -> bool:
+    return row.latitude is not None and row.longitude is not None and row.time_position is not None
+
+
+def _stand(new: Sequence[_State], spec: SensorSpec, rx_us: int, rejected: dict[str, int]) -> Decoded:
     t_us = np.rint(np.clip([row.time_position or 0.0 for row in new], -1e10, 1e10) * 1e6).astype(np.int64)
     speed, track = _floats([row.velocity for row in new]), np.radians(_floats([row.true_track for row in new]))
     columns: dict[str, Any] = {

@@ -28,6 +28,7 @@ from adapters.wire import (
     BAD_JSON,
     EARLIEST_US,
     LATEST_US,
+    MOST_ANSWER_OCTETS,
     Decoded,
     check_kind,
     dump,
@@ -96,7 +97,6 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ONE = msgspec.json.Decoder(_Aircraft)
 _LINE = msgspec.json.Decoder(_Line)
-MOST_ANSWER_OCTETS = 16 << 20  # 600 of each of 25,000 aircraft: more than ever flew at once
 MOST_PASSED = 32_768
 AGAIN_US = 500_000  # a place that did not change within it is the same message: its age is told to 0.1 s, or rounded
 CLOCK_WRONG_US = 10_000_000  # further from ours than that, a receiver's clock is not believed
