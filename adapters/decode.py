@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from adapters.envelope import opened
+from adapters.envelope import ORDERS, Unfit, opened
 from adapters.formats import command, load, met, opensky, plots, readsb, remoteid, sensorstatus, sighting, skip, track
 from adapters.incidents.database import entry_of
 from adapters.wire import GEOMETRY, Decoded, number_of
@@ -22,7 +22,7 @@ from fusion.schema import plots as make_plots
 from replay.log import LEFT
 
 TICK = "tick"
-MAX_UNFIT = 32  # reports refused in a tick whose senders hear of it: more are a flood, and are only counted
+MAX_UNFIT = 32  # reports and commands refused in a tick whose senders hear of it: more are a flood, only counted
 
 
 class PlotDecoder(Protocol):
@@ -59,7 +59,7 @@ class Door:
         self._refused = refused
         self._partners = tuple(partners)
         self._sensors = {spec.id: spec for spec in engine.config.sensors}
-        self._unfit: list[tuple[bytes, SensorSpec, int, Invalid]] = []
+        self._unfit: list[Unfit] = []
         self._plots = {sensor: PLOT_FORMATS[name] for sensor, name in formats.items()}
 
     def report_to(self, refused: Refused) -> None:
@@ -73,6 +73,9 @@ class Door:
         except Invalid as fault:
             self._engine.counters.reject(fault.reason)
             self._refused(frame, fault.reason, fault.detail)
+            person = frame.source.startswith(ORDERS) or frame.source.endswith("/sighting")
+            if person and len(self._unfit) < MAX_UNFIT:
+                self._unfit.append(Unfit(frame, fault))
 
     def refuse(self, frame: Frame, reason: str, detail: str) -> None:
         """Count a frame that must not be decoded at all."""
@@ -84,8 +87,8 @@ class Door:
         if not self._engine.config.simulated and _SIMULATED.search(payload):
             raise Invalid("simulated", "simulated data for a service that is not")
 
-    def take_unfit(self) -> list[tuple[bytes, SensorSpec, int, Invalid]]:
-        """Reports of people refused since the last call (payload, sensor, arrival, why), at most `MAX_UNFIT`."""
+    def take_unfit(self) -> list[Unfit]:
+        """Reports and commands of people refused since the last call, at most `MAX_UNFIT`."""
         unfit, self._unfit = self._unfit, []
         return unfit
 
@@ -137,14 +140,8 @@ class Door:
             self._refused(frame, "future", "a word from the future")
 
     def _enter_report(self, frame: Frame, spec: SensorSpec) -> None:
-        try:
-            self._check_real(opened(frame.payload)[0])
-            report = sighting.decode(frame.payload, spec, frame.rx_us)
-        except Invalid as fault:
-            if len(self._unfit) < MAX_UNFIT:
-                self._unfit.append((frame.payload, spec, frame.rx_us, fault))
-            raise
-        self._engine.feed(report)
+        self._check_real(opened(frame.payload)[0])
+        self._engine.feed(sighting.decode(frame.payload, spec, frame.rx_us))
 
     def _enter_plots(self, frame: Frame, spec: SensorSpec) -> None:
         try:

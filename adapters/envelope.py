@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -25,10 +25,54 @@ class _Envelope(msgspec.Struct):
     correlation: bytes = b""
 
 
+ORDERS = ("cmd/", "partner/")  # topics of commands: from our operators, and from neighbours
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ENVELOPE_SCHEMA = "vedette.command-frame.v1"
 _ENVELOPE_START = b'{"schema":"vedette.command-frame.v1",'
 _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Control characters, line and paragraph separators, and what turns the direction of text around.
+_NO_WRITING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A message to whoever sent a report or a command."""
+
+    topic: str
+    payload: bytes
+    correlation: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A report or a command that the door refused, in its envelope, and why."""
+
+    frame: Frame
+    fault: Invalid
+
+    @property
+    def last_level(self) -> str:
+        """The last level of its topic: `sighting`, or the verb of a command."""
+        return printable(self.frame.source.rpartition("/")[2])[:60]
+
+    @property
+    def detail(self) -> str:
+        """Why, as its sender is told."""
+        return f"{self.fault.reason}: {printable(self.fault.detail)}" if self.fault.detail else self.fault.reason
+
+    def asked(self) -> tuple[bytes, str, bytes] | None:
+        """(payload, response topic, correlation); None where the sender asked for no answer, or for one where none may
+        go."""
+        try:
+            found = opened(self.frame.payload)
+        except Invalid:
+            return None
+        return found if found[1] else None
+
+
+def printable(text: str) -> str:
+    """The text without what is no writing: a stretch of it becomes one blank."""
+    return _NO_WRITING.sub(" ", text).strip()
 
 
 def check_response_topic(topic: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied
 from adapters.deck import Deck
-from adapters.envelope import opened
+from adapters.envelope import ORDERS, opened
 from adapters.formats import clock, load, watermark
 from adapters.mqtt import Connection
 from adapters.resend import Unfused
@@ -22,7 +22,6 @@ from replay.player import Due
 
 CLOCK_TOPIC = "in/clock"
 REPLAYED = "in/replay/"  # before what persons asked for then: no live service listens there, and no replay commands
-ORDERS = ("cmd/", "partner/")  # from our operators, and from neighbours
 ASIDE = (*ORDERS, load.SOURCE)  # what no sensor said, and a replay sends beside what sensors did
 CHUNK = 500  # frames handed to the connection at once: half of its window, so that it never runs dry
 CONNECT_PATIENCE_S = 10.0

@@ -471,7 +471,8 @@ def _outputs() -> tuple[Sample, ...]:
                "for every neighbour in `partners`, the same as `incident/{id}`"),
         Sample("partner/LV/search/5:17", "Vedette", "QoS 1, retained 10 min",
                "for every neighbour in `partners`, the same as `search/{id}`"),
-        Sample("answer/...", "Vedette", qos1, "to the response topic of a command, with its correlation data",
+        Sample("answer/...", "Vedette", qos1,
+               "to the response topic of a command, with its correlation data: what became of it, or why not",
                lambda: command.encode_answer(Answer(_command(), True, "identity is suspect"), NAMES, 4715)),
         Sample("sensor/R1/health", "Vedette", "QoS 0, retained", "what we know of a sensor, on change and every 5 s",
                lambda: health.encode(

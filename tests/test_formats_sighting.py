@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters import wire
-from adapters.envelope import enveloped
+from adapters.envelope import Reply, Unfit, enveloped, printable
 from adapters.formats import sighting
 from adapters.samples import joined, reported
 from fusion.cases.record import Sighting
@@ -24,7 +24,7 @@ from tests.test_formats_out import same, values
 GUARD = SensorSpec("G1", 3, SensorKind.SIGHTING)
 RX_US = reported().rx_us
 NONE = st.just(np.nan)
-TEXTS = st.text(max_size=64).map(sighting.printable)
+TEXTS = st.text(max_size=64).map(printable)
 
 
 def _radians(degrees: float) -> float:
@@ -114,16 +114,17 @@ def test_no_control_character_gets_in(bad: str) -> None:
 def test_the_sender_hears_why_a_report_was_refused() -> None:
     bad = changed(lat_deg=99)
     fault = Invalid("out-of-range", "lat_deg")
-    frame = enveloped(Frame(1, RX_US, "in/G1/sighting", bad), (), "ops/a", b"7")
-    told = sighting.refusal(frame.payload, GUARD, RX_US, fault, NAMES, 3)
+
+    def refused(frame: Frame) -> Reply | None:
+        return sighting.refusal(Unfit(frame, fault), NAMES, 3)
+
+    told = refused(enveloped(Frame(1, RX_US, "in/G1/sighting", bad), (), "ops/a", b"7"))
     assert told is not None
     assert (told.topic, told.correlation) == ("ops/a", b"7")
     said = json.loads(told.payload)
-    assert (said["ok"], said["id"], said["detail"]) == (False, "17", "out-of-range: lat_deg")
-    assert sighting.refusal(bad, GUARD, RX_US, fault, NAMES, 3) is None  # nobody asked
-    foreign = enveloped(Frame(1, RX_US, "in/G1/sighting", bad), (), "vedette/v1/x/alert/1")
-    assert sighting.refusal(foreign.payload, GUARD, RX_US, fault, NAMES, 3) is None
-    broken = enveloped(Frame(1, RX_US, "in/G1/sighting", b"{"), (), "ops/a")
-    answer = sighting.refusal(broken.payload, GUARD, RX_US, Invalid("malformed"), NAMES, 3)
+    assert (said["ok"], said["sensor"], said["id"], said["detail"]) == (False, "G1", "17", "out-of-range: lat_deg")
+    assert refused(Frame(1, RX_US, "in/G1/sighting", bad)) is None  # nobody asked
+    assert refused(enveloped(Frame(1, RX_US, "in/G1/sighting", bad), (), "vedette/v1/x/alert/1")) is None
+    answer = refused(enveloped(Frame(1, RX_US, "in/G1/sighting", b"{"), (), "ops/a"))
     assert answer is not None
     assert "id" not in json.loads(answer.payload)

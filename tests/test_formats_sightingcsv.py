@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.envelope import printable
 from adapters.formats import sighting, sightingcsv
 from adapters.formats.sightingcsv import Table
 from adapters.wire import dump, parse_time
@@ -95,7 +96,7 @@ def test_another_reader_of_csv_finds_the_same(tmp_path: Path) -> None:
         assert [row["words"] for row in rows] == words
         assert [(row["id"], float(row["lon_deg"])) for row in rows] == [(m["id"], float(m["lon_deg"])) for m in made]
         assert [one.words for one in read(table)] == [
-            sighting.printable(text) for text in words
+            printable(text) for text in words
         ]  # a tab in words is a blank to the service
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from adapters.broker import Outgoing
-from adapters.envelope import enveloped
+from adapters.envelope import Unfit, enveloped
 from adapters.formats import alert, area, command, ledger, search, sighting, track
 from adapters.running import outbox
 from adapters.running.outbox import Outbox, Turn
@@ -30,8 +30,6 @@ from fusion.schema import (
     HealthChanged,
     Invalid,
     Picture,
-    SensorKind,
-    SensorSpec,
     Tracks,
     take,
 )
@@ -363,6 +361,20 @@ def test_an_answer_goes_where_it_was_asked_for_or_nowhere() -> None:
     assert said.payload == command.encode_answer(Answer(asked, True, "closed"), NAMES, 1)
 
 
+@pytest.mark.parametrize(
+    ("to", "partners", "detail"),
+    [
+        ("LV", ("LV", "PL"), "handed over to LV"),
+        ("EE", ("LV", "PL"), "handed over to EE, who hears nothing of it from here: publish.partners is LV and PL"),
+        ("LV", (), "handed over to LV, who hears nothing of it from here: publish.partners is empty"),
+    ],
+)
+def test_who_hands_over_to_nobody_who_hears_of_it_is_told(to: str, partners: tuple[str, ...], detail: str) -> None:
+    asked = Command(1, "hand-over", "", "ada", "flies there", response_topic="ops/a", incident_id="00ab", to=to)
+    (said,) = Outbox(NAMES, partners=partners).turn([Answer(asked, True, f"handed over to {to}")]).others
+    assert json.loads(said.payload)["detail"] == detail
+
+
 # --- partners ---
 
 PARTNERS = ("LV", "PL")
@@ -468,7 +480,6 @@ def test_a_person_hears_what_became_of_a_report_only_where_asked() -> None:
     assert (said.topic, said.correlation, said.qos, said.retain) == ("ops/answers", b"7", 1, False)
     assert json.loads(said.payload)["detail"] == "joined to track 5:17, probability 0.98"
     frame = enveloped(Frame(1, 5, "in/G1/sighting", sighting.encode(report)), (), "ops/answers", b"8")
-    spec = SensorSpec("G1", 3, SensorKind.SIGHTING)
-    (told,) = box.refusals([(frame.payload, spec, START_US, Invalid("out-of-range", "lat_deg"))])
+    (told,) = box.refusals([Unfit(frame, Invalid("out-of-range", "lat_deg"))])
     assert (told.topic, told.correlation) == ("ops/answers", b"8")
     assert json.loads(told.payload)["ok"] is False

@@ -21,8 +21,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from adapters.envelope import opened
-from adapters.wire import Names, dump, read, rfc3339, without_none
+from adapters.envelope import Reply, Unfit, opened, printable
+from adapters.wire import BAD_JSON, Names, dump, read, rfc3339, without_none
 from fusion.cases.orders import VERBS
 from fusion.schema import Answer, Command, Invalid
 
@@ -41,7 +41,14 @@ class _Message(msgspec.Struct):
     identity: Literal["friend", "neutral", "suspect", "hostile", "unknown", ""] = ""
 
 
+class _Names(msgspec.Struct):
+    operator: str = ""
+    alert_id: str = ""
+    incident_id: str = ""
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
+_NAMES = msgspec.json.Decoder(_Names)
 _NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -124,3 +131,32 @@ def encode_answer(answer: Answer, names: Names, seq: int) -> bytes:
             }
         )
     )
+
+
+def refusal(unfit: Unfit, names: Names, seq: int) -> Reply | None:
+    """The answer to a command that was refused at the door, where its envelope can be read and asks for one.
+
+    Whoever acknowledges with a spelling mistake must not take the silence for consent.
+    """
+    asked = unfit.asked()
+    if asked is None:
+        return None
+    inner, topic, correlation = asked
+    try:
+        given = _NAMES.decode(inner)
+    except BAD_JSON:
+        given = _Names()
+    message = {
+        "schema": ANSWER_SCHEMA,
+        "site": names.site,
+        "seq": seq,
+        "command_time": rfc3339(unfit.frame.rx_us),
+        "verb": unfit.last_level,
+        "alert_id": printable(given.alert_id)[:64] or None,
+        "incident_id": printable(given.incident_id)[:64] or None,
+        "operator": printable(given.operator)[:64] or None,
+        **names.marks(),
+        "ok": False,
+        "detail": unfit.detail,
+    }
+    return Reply(topic, dump(without_none(message)), correlation)

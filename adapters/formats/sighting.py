@@ -10,8 +10,6 @@ a response topic it hears there what became of its report, also why it was refus
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
@@ -19,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from adapters import exact
-from adapters.envelope import opened
+from adapters.envelope import Reply, Unfit, opened, printable
 from adapters.wire import BAD_JSON, Names, dump, finite, parse_time, read, rfc3339, rfc3339_exact, rounded, without_none
 from fusion.cases.record import Sighting, SightingJudged
 from fusion.schema import Invalid, SensorKind, SensorSpec
@@ -27,8 +25,6 @@ from fusion.schema import Invalid, SensorKind, SensorSpec
 SCHEMA = "vedette.sighting.v1"
 ANSWER_SCHEMA = "vedette.sighting-answer.v1"
 _Metres = Annotated[float, Meta(ge=0.0, le=100_000.0)]
-# Control characters, line and paragraph separators, and what turns the direction of text around.
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _LEAST_M, _LEAST_S = 1.0, 0.001  # nobody's eyes are better
 
 
@@ -57,20 +53,6 @@ class _Names(msgspec.Struct):
 
 _MESSAGE = msgspec.json.Decoder(_Message)
 _NAMES = msgspec.json.Decoder(_Names)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A message to the sender of a report."""
-
-    topic: str
-    payload: bytes
-    correlation: bytes
-
-
-def printable(text: str) -> str:
-    """The text without what is no writing: a stretch of it becomes one blank."""
-    return _UNPRINTABLE.sub(" ", text).strip()
 
 
 def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Sighting:
@@ -186,28 +168,25 @@ def reply(judged: SightingJudged, names: Names, seq: int) -> Reply | None:
     return Reply(report.response_topic, answer(judged, names, seq), report.correlation)
 
 
-def refusal(payload: bytes, spec: SensorSpec, rx_us: int, fault: Invalid, names: Names, seq: int) -> Reply | None:
-    """The answer to a report that `decode` refused, where its envelope can be read and asks for one."""
-    try:
-        inner, topic, correlation = opened(payload)
-    except Invalid:
+def refusal(unfit: Unfit, names: Names, seq: int) -> Reply | None:
+    """The answer to a report that was refused at the door, where its envelope can be read and asks for one."""
+    asked = unfit.asked()
+    if asked is None:
         return None
-    if not topic:
-        return None
+    inner, topic, correlation = asked
     try:
         given = _NAMES.decode(inner).id[:40]
     except BAD_JSON:
         given = ""
-    detail = f"{fault.reason}: {printable(fault.detail)}" if fault.detail else fault.reason
     message = {
         "schema": ANSWER_SCHEMA,
         "site": names.site,
         "seq": seq,
-        "time": rfc3339(rx_us),
+        "time": rfc3339(unfit.frame.rx_us),
         **names.marks(),
-        "sensor": spec.id,
+        "sensor": printable(unfit.frame.source.split("/")[1])[:60],
         "id": printable(given) or None,
         "ok": False,
-        "detail": detail,
+        "detail": unfit.detail,
     }
     return Reply(topic, dump(without_none(message)), correlation)

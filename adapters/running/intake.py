@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from adapters.broker import Incoming, now_us
-from adapters.envelope import enveloped
-from adapters.feed import ANOTHER_REPLAY_US, CLOCK_TOPIC, ORDERS, REPLAYED
+from adapters.envelope import ORDERS, enveloped
+from adapters.feed import ANOTHER_REPLAY_US, CLOCK_TOPIC, REPLAYED
 from adapters.formats import clock, load
 from adapters.mqtt import Connection
 from adapters.running.overload import LoadMeter

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from adapters.broker import Outgoing
+from adapters.envelope import Reply, Unfit
 from adapters.formats import (
     alert,
     area,
@@ -54,6 +55,7 @@ from fusion.cases.record import (
 )
 from fusion.cases.trail import low_and_slow
 from fusion.claims.gnss import Interference
+from fusion.redlines.sentence import join_text
 from fusion.schema import (
     I8,
     US_PER_S,
@@ -62,9 +64,7 @@ from fusion.schema import (
     Answer,
     Event,
     HealthChanged,
-    Invalid,
     Picture,
-    SensorSpec,
 )
 from replay.mcapfile import Output
 
@@ -83,7 +83,6 @@ _STATE = (
     "_full_slot _seq _parts _shown_us _alerted _waiting _per_tick _epoch _notable _ledgers _ledger_told_us "
     "_ledgers_waiting _health _interference _crowds"
 ).split()
-Unfit = tuple[bytes, SensorSpec, int, Invalid]  # a report that was refused: payload, sensor, arrival, why
 
 
 @dataclass(slots=True)
@@ -110,6 +109,7 @@ class Outbox:
         self._full_expiry_s = max(EXPIRY_S, 3 * full_us // US_PER_S)
         self._full_slot = -1
         self._base = f"vedette/v1/{names.site}/"
+        self._partners = tuple(partners)
         self._partner_bases = [f"{self._base}partner/{name}/" for name in partners]
         self._seq = 0
         self._parts = 0  # parts of the full picture that the broker holds
@@ -183,8 +183,12 @@ class Outbox:
         return out
 
     def refusals(self, unfit: Sequence[Unfit]) -> list[Outgoing]:
-        """Answers to reports of people that could not be read, where they say where to answer."""
-        return _replies([sighting.refusal(*one, self._names, self._next()) for one in unfit])
+        """Answers to reports and commands that could not be read, where they say where to answer."""
+        replies = []
+        for one in unfit:
+            refusal = sighting.refusal if one.last_level == "sighting" else command.refusal
+            replies.append(refusal(one, self._names, self._next()))
+        return _replies(replies)
 
     def again(
         self, alerts: Sequence[Alert], incidents: Sequence[Incident] = (), searches: Sequence[SearchArea] = ()
@@ -304,10 +308,20 @@ class Outbox:
 
     def _answer(self, answer: Answer, out: Turn) -> None:
         if answer.command.response_topic:
-            payload = command.encode_answer(answer, self._names, self._next())
+            payload = command.encode_answer(self._addressed(answer), self._names, self._next())
             out.others.append(
                 Outgoing(answer.command.response_topic, payload, qos=1, correlation=answer.command.correlation)
             )
+
+    def _addressed(self, answer: Answer) -> Answer:
+        """The answer; of an incident that goes to somebody whom no message of ours reaches it says so."""
+        asked = answer.command
+        if asked.verb != "hand-over" or not answer.ok or asked.to in self._partners:
+            return answer
+        known = join_text(self._partners) if self._partners else "empty"
+        return replace(
+            answer, detail=f"{answer.detail}, who hears nothing of it from here: publish.partners is {known}"
+        )
 
     def _picture(self, shown: Picture, out: Turn) -> None:
         fresh = shown.tracks.rx_us > self._shown_us
@@ -376,7 +390,7 @@ class Outbox:
             out.others.append(Outgoing(topic, payload, qos=1, retain=True, expiry_s=LEDGER_EXPIRY_S))
 
 
-def _replies(replies: Sequence[sighting.Reply | None]) -> list[Outgoing]:
+def _replies(replies: Sequence[Reply | None]) -> list[Outgoing]:
     return [Outgoing(r.topic, r.payload, qos=1, correlation=r.correlation) for r in replies if r is not None]
 
 

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.formats.sighting import printable
+from adapters.envelope import printable
 from adapters.wire import parse_time
 from fusion.schema import US_PER_S, Invalid
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from adapters import log
+from adapters.envelope import printable
 from adapters.formats import sighting
 from adapters.ui.access import Person
 from adapters.ui.answers import body_of, told
@@ -63,7 +64,7 @@ def message(typed: _Typed, now_us: int) -> dict[str, Any]:
         raise Invalid("out-of-range", "place: latitude is -90 to 90, longitude -180 to 180: 54.60, 25.40")
     if bearing and float(bearing) > 360:
         raise Invalid("out-of-range", "bearing: 0 to 360 degrees from true north: 95")
-    if not sighting.printable(typed.words):
+    if not printable(typed.words):
         raise Invalid("out-of-range", "words: write what was seen or heard")
     t_us = now_us - now_us % DAY_US + (hour * 3_600 + minute * 60 + second) * US_PER_S
     if t_us > now_us + AHEAD_US:

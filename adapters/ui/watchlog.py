@@ -23,7 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from adapters import log
-from adapters.formats.sighting import printable
+from adapters.envelope import printable
 from adapters.store import AlertJournal, JournalError
 from adapters.ui.access import Person
 from adapters.ui.answers import as_json, body_of, told
