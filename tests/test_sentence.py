@@ -91,7 +91,7 @@ def test_sentence_reads_as_a_person_would_say_it() -> None:
         ({"inside": True}, "[{crossing}]", "[]"),
         ({"sigma_time_s": nan}, "{crossing}", ", predicted to cross in 3 min 10 s"),
         ({"speed_mps": 2.0}, "{motion}", "hardly moving"),
-        ({"speed_mps": 9.0, "sigma_speed_mps": 5.0}, "{motion}", "hardly moving"),
+        ({"speed_mps": 17.9, "sigma_speed_mps": 9.4}, "{motion}", "18 m/s (plus or minus 9), course not known yet"),
         ({"speed_mps": nan}, "{motion}", "speed unknown"),
         ({"course_rad": radians(359.8)}, "{motion}", "course 000 degrees at 42 m/s"),
         ({"course_rad": nan}, "{motion}", "42 m/s, course unknown"),

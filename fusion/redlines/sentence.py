@@ -20,7 +20,7 @@ NEVER = (
 _NEVER = re.compile(r"\b(" + "|".join(NEVER) + r")\b", re.IGNORECASE)
 SURE = 0.8  # probability of the state overflown from which it is said without "probably", and of the class from which
 # it is said with "probably" and not with "perhaps"
-STILL_MPS = 3.0  # below this, or below two sigmas, a course means nothing
+STILL_MPS = 3.0  # below this a course means nothing, and below two sigmas of the speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +154,10 @@ def motion_text(story: Story) -> str:
     """Such as "course 300 degrees at 42 m/s", and that it left its predicted path."""
     if np.isnan(story.speed_mps):
         return "speed unknown"
-    if story.speed_mps < max(STILL_MPS, 2.0 * story.sigma_speed_mps):
+    if story.speed_mps < STILL_MPS:
         return "hardly moving"
+    if story.speed_mps < 2.0 * story.sigma_speed_mps:  # whoever was just found may well be fast
+        return f"{story.speed_mps:.0f} m/s (plus or minus {story.sigma_speed_mps:.0f}), course not known yet"
     if np.isnan(story.course_rad):
         return f"{story.speed_mps:.0f} m/s, course unknown"
     course_deg = round(float(np.degrees(story.course_rad))) % 360
