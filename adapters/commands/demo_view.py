@@ -24,6 +24,7 @@ from adapters.formats import alert as alert_format
 from adapters.wire import load_json
 from fusion.schema import US_PER_S, Alert, Invalid, Quantity
 from replay import account
+from replay.plan import Expect
 from replay.simulate import Scenario
 
 LINE_EVERY_S = 5.0  # between two plain lines of counts
@@ -109,12 +110,22 @@ class View:
                 when = _clock((found.raised_us - self._scene.start_us) / US_PER_S)
                 self.say(f"The expected alert for {expect.object} came {when} into the scene ({found.rule}).")
             else:
-                self.say(f"The expected alert for {expect.object} ({' or '.join(expect.rules)}) did not come.")
+                self.say(
+                    f"The expected alert for {expect.object} ({' or '.join(expect.rules)}) {self._missing(expect)}."
+                )
         for wrong in self._wrong:
             self.say(f"Not expected: {wrong.rule} for {wrong.track}.")
         if interrupted:
             return 0
         return 0 if self._scene is not None and len(self._met) == len(expected) else 1
+
+    def _missing(self, expect: Expect) -> str:
+        """What there is to say of an alert that is not there: its time may be still to come."""
+        shown_s = (now_us() - self._scene.start_us) / US_PER_S if self._scene is not None else 0.0
+        if shown_s > expect.until_s:
+            return "did not come"
+        due = f"{_clock(expect.from_s)} and {_clock(expect.until_s)}"
+        return f"is due between {due} of the scene, which was shown up to {_clock(shown_s)}"
 
     # --- what arrives ---
 
