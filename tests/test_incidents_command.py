@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -22,7 +23,7 @@ from typer.testing import CliRunner, Result
 from adapters.cli import app
 from adapters.formats import alert as alert_format
 from adapters.formats import incident as incident_format
-from adapters.incidents import borderlines, drawing, mapfiles, report, statistics
+from adapters.incidents import borderlines, database, drawing, mapfiles, report, statistics
 from adapters.incidents.database import IncidentDb, kept_of, read_only
 from adapters.incidents.drawing import ATTRIBUTION, Sketch
 from adapters.incidents.reading import dossier
@@ -354,3 +355,52 @@ def test_a_map_of_one_place_and_of_none() -> None:
     west, south, east, north = Sketch(marks=[("here", (54.0, 25.0))]).box() or (0.0, 0.0, 0.0, 0.0)
     assert south < 54.0 < north and west < 25.0 < east
     assert (north - south) * drawing.M_PER_DEG < 30_000.0
+
+
+def test_a_list_names_its_columns_and_statistics_of_nothing_are_none(path: Path) -> None:
+    run = vedette("list", "--db", str(path))
+    (header,), lines = run.stderr.splitlines(), run.stdout.splitlines()  # whoever pipes lines on gets none of it
+    assert header.split() == ["incident", "raised", "state", "severity", "near", "title"]
+    assert all(line[header.index("severity")] in "123" for line in lines)
+    none = vedette("stats", "--until", "2001-01-01", "--db", str(path))
+    assert (none.exit_code, none.stdout, none.stderr) == (0, "", "no incident fits\n")
+
+
+def injured(path: Path, to: Path) -> Path:
+    """A copy with a bit turned in every page but the first."""
+    with sqlite3.connect(path) as old, sqlite3.connect(to) as new:
+        old.backup(new)
+    data = bytearray(to.read_bytes())
+    for at in range(database.PAGE_BYTES, len(data), database.PAGE_BYTES):
+        data[at] ^= 0xFF
+    to.write_bytes(data)
+    return to
+
+
+@pytest.mark.parametrize(
+    "asked", [["list"], ["show", "e"], ["stats"], ["export", "e"], ["export", "--all", "--format=csv"]]
+)
+def test_a_damaged_database_is_refused_with_the_way_to_a_new_one(path: Path, tmp_path: Path, asked: list[str]) -> None:
+    bad = injured(path, tmp_path / "incidents.db")
+    run = vedette(*asked, "--db", str(bad))
+    assert run.exit_code == 2
+    assert "cannot be read (" in run.stderr
+    assert f"Cure: make it anew from the journal: vedette incidents rebuild {tmp_path}/alerts.jsonl" in run.stderr
+
+
+def test_a_record_that_is_none_any_more_is_refused_too(path: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "incidents.db"
+    with sqlite3.connect(path) as old, sqlite3.connect(bad) as new:
+        old.backup(new)
+        new.execute("UPDATE incidents SET record = replace(record, '\"severity\":', '\"severitz\":')")
+    run = vedette("list", "--db", str(bad))
+    assert run.exit_code == 2
+    assert "cannot be read (missing-field" in run.stderr
+
+
+def test_a_copy_without_what_was_not_written_back_says_so(path: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "incidents.db"
+    empty.touch()
+    run = vedette("list", "--db", str(empty))
+    assert run.exit_code == 2
+    assert "a copy of one in use needs incidents.db-wal beside it" in run.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,9 +82,11 @@ def list_(
         )
         with _opened(config, database) as db:
             found = listed(db, wanted)
+        if found:
+            print(f"{'incident':<16}  {'raised':<23}  {'state':<12}  severity  near  title", file=sys.stderr)
         for i in found:
             marks = f"{'SIMULATED ' * i.simulated}{f'acknowledged by {i.acknowledged_by}' if i.acknowledged_by else ''}"
-            line = f"{i.id}  {when(i.raised_us)}  {i.state:<12}  {i.severity}  {i.near_state:<2}  {i.title}  {marks}"
+            line = f"{i.id}  {when(i.raised_us)}  {i.state:<12}  {i.severity:<8}  {i.near_state:<4}  {i.title}  {marks}"
             print(_plain(line.rstrip()))
         if not found:
             print("no incident fits", file=sys.stderr)
@@ -194,6 +197,9 @@ def stats(
         wanted = Filters(_us("--since", since), _us("--until", until), "", near.upper(), ALL)
         with _opened(config, database) as db:
             first: list[Incident] = [first_told(db, i.id) for i in listed(db, wanted)]
+        if not first:
+            print("no incident fits", file=sys.stderr)
+            return
         zones = configuration.load_zones(configuration.load(config))
         print(table(counted(first, zones.edge, zones.facing)), end="")
 
@@ -236,24 +242,11 @@ def rebuild(
 # --- what they share ---
 
 
-class _Opened:
-    """The database asked for, open for reading."""
+def _opened(folder: Path, database: Path | None) -> closing[sqlite3.Connection]:
+    """The database asked for, open for reading. Raises ConfigError, also at the end of its `with`."""
+    from adapters.incidents.database import read_only
 
-    def __init__(self, path: Path) -> None:
-        from adapters.incidents.database import read_only
-
-        self._held = read_only(path)
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self._held.__enter__()
-
-    def __exit__(self, *_: object) -> None:
-        self._held.__exit__()
-
-
-def _opened(folder: Path, database: Path | None) -> _Opened:
-    """Raises ConfigError."""
-    return _Opened(database or _configured(folder).data_dir / "incidents.db")
+    return read_only(database or _configured(folder).data_dir / "incidents.db")
 
 
 def _configured(folder: Path) -> Config:

@@ -43,7 +43,7 @@ from fusion.cases.record import (
     SightingJudged,
     Withheld,
 )
-from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Event, Picture
+from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Event, Invalid, Picture
 
 VERSION = 2  # of the tables below
 MAX_WAITING = 20_000  # items kept while the disk refuses: half an hour of a busy night
@@ -417,23 +417,46 @@ def rebuild(db: IncidentDb, payloads: Iterable[bytes]) -> tuple[int, int]:
     return alerts, incidents
 
 
+class _Asked(closing[sqlite3.Connection]):
+    """A connection for asking. What turns out to be damaged while it is read is refused like what cannot be opened."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        super().__init__(db)
+        self._path = path
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        error = raised[1]
+        if isinstance(error, sqlite3.Error | Invalid):
+            raise _damaged(self._path, str(error)[:120]) from error
+
+
+def _damaged(path: Path, problem: str) -> ConfigError:
+    journal, fresh = path.with_name("alerts.jsonl"), path.with_name("incidents-new.db")
+    cure = f"make it anew from the journal: vedette incidents rebuild {journal} {fresh}, and name that with --db"
+    return ConfigError(str(path), "database", f"cannot be read ({problem})", cure)
+
+
 def read_only(path: Path) -> closing[sqlite3.Connection]:
     """A connection for asking, also while the service writes.
 
     Raises:
-        ConfigError: there is no such database, or it is not one of this version.
+        ConfigError: there is no such database, or it is not one of this version; at the end of its `with`, that what
+            was asked for is damaged.
     """
     if not path.is_file():
         cure = "run the service on this data folder first, or name another incidents.db with --db"
         raise ConfigError(str(path), "database", "does not exist", cure)
-    cure = "name the incidents.db of a data folder, written by this version or an earlier one"
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
         db.row_factory = sqlite3.Row
         found = db.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error as error:
-        raise ConfigError(str(path), "database", f"cannot be read ({error})", cure) from error
+        raise _damaged(path, str(error)) from error
     if not 0 < found <= VERSION:
         db.close()
+        cure = "name the incidents.db of a data folder, written by this version or an earlier one"
+        if not found:
+            cure += f"; a copy of one in use needs {path.name}-wal beside it"
         raise ConfigError(str(path), "user_version", f"is {found}, expected 1 to {VERSION}", cure)
-    return closing(db)
+    return _Asked(db, path)
