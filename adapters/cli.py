@@ -291,6 +291,10 @@ def replay(
       vedette replay night.mcap --what-if new-rules.toml
     """
     log.setup()
+    if loop and (offline or what_if):
+        raise typer.BadParameter("--loop needs a broker: leave out --offline and --what-if")
+    if what_if and (start or end):
+        raise typer.BadParameter("--what-if runs the whole recording: cut the part out first, vedette record cut")
     if what_if:
         dry_run(file, what_if, config)
     with _refusals():

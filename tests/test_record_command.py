@@ -121,6 +121,55 @@ def test_wrong_questions_are_refused_and_touch_nothing(night: Path, tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["night.mcap", "taken.mcap"]
 
 
+def test_what_is_no_recording_is_named_and_not_what_was_to_be_made_of_it(tmp_path: Path) -> None:
+    bad, lines = tmp_path / "bad.mcap", tmp_path / "lines.jsonl"
+    bad.write_bytes(b"no recording at all" * 9)
+    lines.write_text("{}\n", encoding="utf-8")
+    for what, file, name in (("recover", bad, "a.mcap"), ("export", bad, "a.jsonl"), ("import", lines, "a.mcap")):
+        out = tmp_path / name
+        done = call(what, file, out)
+        assert done.exit_code == 2
+        assert done.output.startswith(f"vedette: {file}: "), done.output
+        assert not out.exists()
+    assert "give a recording of vedette run" in call("recover", bad, tmp_path / "a.mcap").output
+
+
+def test_a_file_that_cannot_be_written_is_no_file_that_cannot_be_read(night: Path, tmp_path: Path) -> None:
+    done = call("recover", night, tmp_path / "none" / "a.mcap")
+    assert done.exit_code == 2
+    assert "a.mcap cannot be written (No such file or directory). Cure: name a file in a folder" in done.output
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--from", "+5", "--to", "+2"), "--to: 2025-07-28T02:40:02.000Z is before --from 2025-07-28T02:40:05.000Z"),
+        (("--from", "+11"), "--from: 2025-07-28T02:40:11.000Z is after the end"),
+        (("--to", "2025-07-28T02:39:59Z"), "--to: 2025-07-28T02:39:59.000Z is before the beginning"),
+    ],
+)
+def test_a_piece_of_nothing_is_refused(night: Path, tmp_path: Path, given: tuple[str, ...], words: str) -> None:
+    done = call("cut", night, tmp_path / "a.mcap", *given)
+    assert done.exit_code == 2
+    assert words in done.output
+    assert "goes from 2025-07-28T02:40:00.000Z to 2025-07-28T02:40:09.950Z: name a part of that" in done.output
+    assert not (tmp_path / "a.mcap").exists()
+
+
+def test_what_was_lost_before_a_copy_is_said_with_it(night: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.mcap"
+    torn.write_bytes(night.read_bytes()[:-5_000])
+    for words in (
+        ("cut", torn, tmp_path / "a.mcap", "--from", "+1"),
+        ("export", torn, tmp_path / "a.jsonl"),
+        ("merge", tmp_path / "b.mcap", torn),
+    ):
+        done = call(*words)
+        assert done.exit_code == 1, done.output
+        assert f"note: {torn} was: not finished" in done.output
+    assert call("export", night, tmp_path / "whole.jsonl").output == f"{tmp_path}/whole.jsonl: 500 frames\n"
+
+
 def test_a_recording_in_the_making_can_be_looked_into(tmp_path: Path) -> None:
     writer = McapWriter(tmp_path / "a.mcap")
     for frame in FRAMES[:5]:

@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from adapters import deck, feed
 from adapters.broker import BrokerSettings, Incoming, NotConnected, Outgoing, PublishDenied, PublishError
+from adapters.cli import app
 from adapters.commands import replay as replay_command
 from adapters.errors import ConfigError
 from adapters.formats import clock
@@ -187,7 +189,6 @@ def test_frames_after_the_last_tick_are_not_waited_for(tmp_path: Path, broker: M
         ("", "+1.17", [0, 1, 2]),  # ends included
         ("+0.02", "+0.02", [1]),
         ("2025-07-28T02:40:01Z", "2025-07-28T02:40:01.9Z", [2]),
-        ("+60", "", []),
     ],
 )
 def test_a_part_is_played_with_its_own_ticks(
@@ -217,6 +218,30 @@ def test_a_moment_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     for option in ("start", "end"):
         with pytest.raises(ConfigError, match="--from" if option == "start" else "--to"):
             replay_command.replay(path, BrokerSettings("127.0.0.1", 1), "x", **{option: text})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("start", "end"), [("+2", "+1"), ("+9", ""), ("", "2025-07-28T02:39:59Z")])
+def test_a_part_without_anything_is_refused(tmp_path: Path, start: str, end: str) -> None:
+    path = tmp_path / "feed.jsonl"
+    log.write(path, FRAMES)
+    with pytest.raises(ConfigError, match="name a part of that"):
+        replay_command.replay(path, BrokerSettings("127.0.0.1", 1), "x", start=start, end=end)
+    with pytest.raises(ConfigError, match="name a part of that"):
+        replay_command.offline(path, tmp_path, start=start, end=end)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--offline", "--loop"), "--loop needs a broker"),
+        (("--what-if", "rules.toml", "--loop"), "--loop needs a broker"),
+        (("--what-if", "rules.toml", "--from", "+1"), "--what-if runs the whole recording"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(given: tuple[str, ...], words: str) -> None:
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["replay", "feed.jsonl", *given])
+    assert done.exit_code == 2
+    assert words in done.output
 
 
 def command(broker: Mosquitto, path: Path, site: str, *more: str) -> list[str]:

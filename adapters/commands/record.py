@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -67,18 +68,20 @@ def cut(
 ) -> None:
     """Cut a piece out. It begins at the newest checkpoint before --from, so that a replay knows every track.
 
+    Status 1 when some of the recording is lost, 2 when nothing of it lies in that time.
+
     \b
     Example:
       vedette record cut night.mcap incident.mcap --from 2026-11-26T02:10:00Z --to 2026-11-26T02:30:00Z
     """
     with refusals():
-        from adapters.commands.replay import moment
+        from adapters.commands.replay import recording, stretch
 
-        found = _contents(file)
-        from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
+        found, _ = recording(file)
+        from_us, to_us = stretch(file, found, start, end)
         count = _write(out, lambda: piece(file, from_us, to_us))
         print(f"{out}: {count} frames")
-    raise typer.Exit(DONE)
+    raise typer.Exit(_whole({file: found.damage}))
 
 
 @record.command()
@@ -86,6 +89,8 @@ def merge(
     out: Out, files: Annotated[list[Path], typer.Argument(help="Recordings of one service, in any order.")]
 ) -> None:
     """Join recordings that follow each other. Frames keep their numbers where these rise, else go on from the last.
+
+    Status 1 when some of one is lost.
 
     \b
     Example:
@@ -98,13 +103,15 @@ def merge(
                 cure = "cut one of the two first: frames of one moment have one order only"
                 raise ConfigError(str(other), "file", f"begins before {one} ends", cure)
         count = _write(out, lambda: _joined([file for _, file in ordered]))
-        print(f"{out}: {count} frames of {len(files)} recordings")
-    raise typer.Exit(DONE)
+        print(f"{out}: {count} frames of {len(files)} recording{'s' * (len(files) > 1)}")
+    raise typer.Exit(_whole({file: found.damage for found, file in ordered}))
 
 
 @record.command("export")
 def export_(file: File, out: Out) -> None:
     """Write the frames as lines, for exchange: one JSON object a frame, compressed by the ending. Nothing is lost.
+
+    Status 1 when some of the recording was lost before.
 
     \b
     Example:
@@ -113,8 +120,11 @@ def export_(file: File, out: Out) -> None:
     with refusals():
         if out.suffix not in LINES:
             raise ConfigError("command line", "OUT", f"is {out}", "end its name in .jsonl, .jsonl.gz or .jsonl.zst")
-        print(f"{out}: {_write(out, lambda: _items(file))} frames")
-    raise typer.Exit(DONE)
+        from replay.mcapread import Damage
+
+        damage = Damage()
+        print(f"{out}: {_write(out, lambda: _items(file, damage))} frames")
+    raise typer.Exit(_whole({file: damage}))
 
 
 @record.command("import")
@@ -132,6 +142,14 @@ def import_(file: File, out: Out) -> None:
             raise ConfigError("command line", "OUT", f"is {out}", f"end its name in {MCAP}")
         print(f"{out}: {_write(out, lambda: _items(file))} frames")
     raise typer.Exit(DONE)
+
+
+def _whole(found: dict[Path, Damage]) -> int:
+    """Say what is lost of recordings of which a copy was made; the exit status."""
+    for file, damage in found.items():
+        if not damage.harmless:
+            print(f"note: {file} was: {damage.words()}", file=sys.stderr)
+    return DONE if all(damage.harmless for damage in found.values()) else FAILED
 
 
 def described(file: Path, found: Contents) -> str:
@@ -197,9 +215,15 @@ def _time(item: Item) -> int:
 
 
 def _items(file: Path, damage: Damage | None = None) -> Iterator[Item]:
+    """The items of a recording. Raises ConfigError, which names it, whatever is written of it elsewhere."""
+    from adapters.commands.replay import unreadable
     from replay import recording
+    from replay.log import BadLog
 
-    return recording.items(file, damage)
+    try:
+        yield from recording.items(file, damage)
+    except (BadLog, OSError) as error:
+        raise unreadable(file, error) from error
 
 
 def _contents(file: Path) -> Contents:
@@ -211,10 +235,14 @@ def _contents(file: Path) -> Contents:
 
 def _write(out: Path, items: Callable[[], Iterator[Item]]) -> int:
     """Write `out` whole or not at all; the number of frames."""
-    from adapters.commands.replay import readable
     from adapters.payloadschema import schemas
     from replay import recording
 
     if out.exists():
         raise ConfigError("command line", "OUT", f"{out} is there already", "give another name, or remove it")
-    return readable(out, lambda path: recording.write(path, items(), schemas()))
+    try:
+        return recording.write(out, items(), schemas())
+    except OSError as error:
+        cure = "name a file in a folder that you may write, on a disk with room"
+        problem = f"{out} cannot be written ({error.strerror or error})"
+        raise ConfigError("command line", "OUT", problem, cure) from error

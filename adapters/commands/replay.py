@@ -21,7 +21,7 @@ from adapters.wire import parse_time, rfc3339
 from fusion.schema import US_PER_S, Frame, Invalid
 from replay import log, player
 from replay.mcapread import Item
-from replay.recording import Contents, contents, frames
+from replay.recording import MCAP, Contents, contents, frames
 
 SAY_EVERY_S = 10.0  # where there is no terminal to draw a bar on
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def replay(
     out = sys.stderr if err is None else err
     factor = parsed(speed)
     found, _ = recording(path)
-    from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
+    from_us, to_us = stretch(path, found, start, end)
     out.write(_what(path, found, speed) + "\n")
     try:
         while True:
@@ -83,7 +83,7 @@ def offline(
     out = sys.stderr if err is None else err
     factor = parsed(speed)
     found, _ = recording(path)
-    from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
+    from_us, to_us = stretch(path, found, start, end)
     out.write(_what(path, found, speed) + "\n")
     loaded = configuration.load(folder)
     run = Offline(loaded, configuration.load_zones(loaded))
@@ -137,6 +137,23 @@ def moment(text: str, option: str, first_us: int) -> int:
         raise ConfigError("command line", option, f"is {text!r}", cure) from None
 
 
+def stretch(path: Path, found: Contents, start: str, end: str) -> tuple[int, int]:
+    """The part of a recording that `--from` and `--to` name, microseconds UTC; -1: to its ends.
+
+    Raises:
+        ConfigError: as `moment`, or there is nothing in that part.
+    """
+    from_us, to_us = moment(start, "--from", found.first_us), moment(end, "--to", found.first_us)
+    cure = f"{path} goes from {rfc3339(found.first_us)} to {rfc3339(found.last_us)}: name a part of that"
+    if from_us > found.last_us:
+        raise ConfigError("command line", "--from", f"{rfc3339(from_us)} is after the end", cure)
+    if 0 <= to_us < found.first_us:
+        raise ConfigError("command line", "--to", f"{rfc3339(to_us)} is before the beginning", cure)
+    if 0 <= to_us < from_us:
+        raise ConfigError("command line", "--to", f"{rfc3339(to_us)} is before --from {rfc3339(from_us)}", cure)
+    return from_us, to_us
+
+
 def recording(path: Path) -> tuple[Contents, Iterator[Frame]]:
     """What a recording holds, and its frames, with ticks every 100 ms where it has none of its own.
 
@@ -153,15 +170,21 @@ def readable(path: Path, read: Callable[[Path], T]) -> T:
     """What `read` makes of a recording.
 
     Raises:
-        ConfigError: the file cannot be read or written, or is no recording.
+        ConfigError: the file cannot be read, or is no recording.
     """
     try:
         return read(path)
-    except log.BadLog as error:
-        cure = "give a whole, undamaged frame log"
-        raise ConfigError(str(path), f"line {error.line}", error.problem, cure) from error
-    except OSError as error:
-        raise ConfigError(str(path), "file", error.strerror or str(error), "give a file that can be read") from error
+    except (log.BadLog, OSError) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: log.BadLog | OSError) -> ConfigError:
+    """Why a recording cannot be read."""
+    if isinstance(error, OSError):
+        return ConfigError(str(path), "file", error.strerror or str(error), "give a file that can be read")
+    if path.suffix == MCAP:
+        return ConfigError(str(path), "file", error.problem, "give a recording of vedette run")
+    return ConfigError(str(path), f"line {error.line}", error.problem, "give a whole, undamaged frame log")
 
 
 def _what(path: Path, found: Contents, speed: str) -> str:
