@@ -191,7 +191,7 @@ class Metrics:
                     self._reacted("first_plot_to_confirmed", item.first_plot_us, item.confirmed_us)
                     self._reacted("confirmed_to_alert", item.confirmed_us, item.alert_us)
         elif changed.change == "acknowledged":
-            self._reacted("alert_to_acknowledged", told.alert_us, told.acknowledged_us)
+            self._reacted("alert_to_acknowledged", told.called_us, told.acknowledged_us)
         elif changed.change == "taken":
             self._reacted("acknowledged_to_taken", told.acknowledged_us, told.taken_us)
 

@@ -55,6 +55,10 @@ def test_an_incident_says_who_reacted_when_and_has_no_nulls() -> None:
     assert said["reaction"] == {
         "first_plot_to_confirmed_s": 10.0, "confirmed_to_alert_s": 30.0, "alert_to_acknowledged_s": 21.0,
     }  # fmt: skip
+    again = replace(happened(), reopened_us=happened().acknowledged_us - 5_000_000)
+    assert json.loads(incident.encode(again, NAMES, 3))["reaction"] == {
+        "first_plot_to_confirmed_s": 10.0, "confirmed_to_alert_s": 30.0, "alert_to_acknowledged_s": 5.0,
+    }, "the alert came when it came; people were called anew"  # fmt: skip
     assert None not in values(said)
     assert not {"taken_time", "handed_to", "close_reason", "shortened"} & set(said)
 

@@ -96,7 +96,7 @@ def test_an_object_that_alerts_again_reopens_its_incident() -> None:
     (again,) = night.run(6.0, ONE)
     assert (again.change, again.id, again.state) == ("reopened", first.id, "open")
     assert (again.acknowledged_by, again.close_reason, again.reopened_us) == ("", "", night.now_us - S // 2)
-    assert clock(again).alert_us == again.reopened_us
+    assert (clock(again).alert_us, clock(again).called_us) == (clock(first).alert_us, again.reopened_us)
     night.run(330.0, {1: AWAY})
     night.run(1.0, {}, dropped=[(1, "left coverage")])
     assert night.incidents.incident_of("7:1") == "", "what is over and gone is forgotten"

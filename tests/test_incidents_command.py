@@ -206,6 +206,7 @@ def test_geojson_is_in_the_order_of_the_standard_and_holds_every_place(path: Pat
     (line,) = [item for item in features if item["properties"]["kind"] == "trail"]
     assert line["geometry"]["coordinates"][0] == [26.2, 54.2, 330.0]
     assert len(line["geometry"]["coordinates"]) == len(line["properties"]["times"]) == 30
+    assert line["properties"]["times"][:2] == ["2026-11-23T06:15:00Z", "2026-11-23T06:15:10Z"]
     kinds = [item["properties"]["kind"] for item in features if item["properties"]["incident"] == raised_id()]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "trail": 1, "last-place": 2, "alert": 4, "last-seen": 1, "search": 1,
@@ -264,6 +265,21 @@ def test_csv_has_a_line_an_incident_and_runs_nothing(path: Path) -> None:
     assert rows[0]["title"] == "'=HYPERLINK(1)"
     assert (rows[2]["first_plot_to_confirmed_s"], rows[2]["acknowledged_to_taken_s"]) == ("10.0", "0.0")
     assert (rows[2]["handed_to"], rows[2]["objects_count"], rows[2]["state"]) == ("LV", "2", "closed")
+    assert (rows[0]["raised_time"], rows[2]["raised_time"]) == ("2026-11-16T06:15:00Z", "2026-11-23T06:15:05Z")
+
+
+def test_a_reopened_incident_keeps_the_time_of_its_alert_and_counts_the_reaction_anew(tmp_path: Path) -> None:
+    first = happened()
+    again = replace(first, reopened_us=first.raised_us + 180 * S, acknowledged_us=first.raised_us + 200 * S)
+    (row,) = csv.DictReader(io.StringIO(report.table([again])))
+    assert (row["confirmed_to_alert_s"], row["alert_to_acknowledged_s"]) == ("30.0", "20.0")
+    with IncidentDb(tmp_path / "incidents.db", WORDS) as db:
+        kept = kept_of(T0_US, [IncidentChanged(again)])
+        assert kept is not None and db.offer([kept])
+        told = vedette("show", again.id, "--db", str(db.path)).stdout
+    assert re.search(r"alert +2026-11-23 06:1\d:\d\d UTC +30\.0 s", told)
+    assert re.search(r"reopened +2026-11-23 06:1\d:\d\d UTC +180\.0 s", told)
+    assert re.search(r"acknowledged +2026-11-23 06:1\d:\d\d UTC +20\.0 s", told)
 
 
 def test_statistics_count_by_sector_and_week(path: Path) -> None:

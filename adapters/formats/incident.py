@@ -159,7 +159,7 @@ def _reaction(incident: Incident) -> dict[str, float]:
     steps = (
         ("first_plot_to_confirmed_s", told.first_plot_us, told.confirmed_us),
         ("confirmed_to_alert_s", told.confirmed_us, told.alert_us),
-        ("alert_to_acknowledged_s", told.alert_us, told.acknowledged_us),
+        ("alert_to_acknowledged_s", told.called_us, told.acknowledged_us),
         ("acknowledged_to_taken_s", told.acknowledged_us, told.taken_us),
     )
     return {name: (to - since) / US_PER_S for name, since, to in steps if since >= 0 and to >= since}

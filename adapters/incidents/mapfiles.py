@@ -49,11 +49,6 @@ def _name(kind: str, said: dict[str, Any]) -> str:
     return f"{said['track']}: {kind.replace('-', ' ')}"
 
 
-def _iso(when: str) -> str:
-    """As `words.when` says it, for machines."""
-    return when.replace(" UTC", "Z").replace(" ", "T")
-
-
 def _polygons(geometry: dict[str, Any]) -> list[list[list[list[float]]]]:
     if geometry["type"] == "MultiPolygon":
         polygons: list[list[list[list[float]]]] = geometry["coordinates"]
@@ -91,8 +86,8 @@ def _placemark(document: ElementTree.Element, name: str, words: str, item: Featu
         _leaf(mark, "description", said["sentence"])
     if times := said.get("times"):
         span = _leaf(mark, "TimeSpan")
-        _leaf(span, "begin", _iso(times[0]))
-        _leaf(span, "end", _iso(times[-1]))
+        _leaf(span, "begin", times[0])
+        _leaf(span, "end", times[-1])
     _leaf(mark, "styleUrl", f"#{said['kind']}")
     data = _leaf(mark, "ExtendedData")
     for key, value in said.items():
@@ -129,7 +124,7 @@ def _places(line: list[list[float]]) -> str:
 def czml(of: Dossier) -> bytes:
     """A whole file, with a clock that begins where the trails do."""
     named = list(_named(of))
-    times = [_iso(at) for _, _, item in named for at in item["properties"].get("times", ())]
+    times = [at for _, _, item in named for at in item["properties"].get("times", ())]
     document: dict[str, Any] = {"id": "document", "name": f"{_mark(of)}{of.incident.title}", "version": "1.0"}
     if times:
         span = f"{min(times)}/{max(times)}"
@@ -165,7 +160,7 @@ def _packets(name: str, words: str, item: Feature) -> Iterator[dict[str, Any]]:
         flat = [value for at in line for value in at]
         way = {"positions": {"cartographicDegrees": flat}, "width": 3, "material": {"solidColor": {"color": colour}}}
         yield {"id": name, **about, "polyline": way}
-        times = [_iso(at) for at in said["times"]]
+        times = said["times"]
         since_s = [(parse_time(at) - parse_time(times[0])) / US_PER_S for at in times]
         moving = [value for at, place in zip(since_s, line, strict=True) for value in (at, *place)]
         yield {

@@ -17,7 +17,7 @@ from typing import Any
 from adapters.incidents.drawing import ATTRIBUTION, Box, Place, Sketch, collection, degrees, feature, svg
 from adapters.incidents.reading import Dossier
 from adapters.incidents.recorded import Recorded
-from adapters.incidents.words import Section, sections, when
+from adapters.incidents.words import Section, iso, sections
 from fusion.cases.casefile import clock
 from fusion.cases.record import Incident
 
@@ -112,13 +112,13 @@ def geojson(dossiers: Sequence[Dossier]) -> dict[str, Any]:
         about = {"incident": of.incident.id, "title": of.incident.title, "simulated": of.incident.simulated}
         for member in of.incident.members:
             points = of.trails.get(member.track, ())
-            more = {"kind": "trail", "track": member.track, "times": [when(point[0]) for point in points]}
+            more = {"kind": "trail", "track": member.track, "times": [iso(point[0]) for point in points]}
             line = [_position(lat, lon, height) for _, lat, lon, height in points]
             if len(line) > 1:
                 features.append(feature("LineString", line, {**about, **more}))
             at = _place(member.lat_rad, member.lon_rad)
             if at is not None:
-                last = {"kind": "last-place", "track": member.track, "time": when(member.t_us), "state": member.state}
+                last = {"kind": "last-place", "track": member.track, "time": iso(member.t_us), "state": member.state}
                 features.append(feature("Point", [at[1], at[0]], {**about, **last}))
         for alert in of.alerts:
             at = _place(alert.lat_rad, alert.lon_rad)
@@ -150,13 +150,13 @@ def table(incidents: Sequence[Incident]) -> str:
     writer.writerow(COLUMNS)
     for i in incidents:
         c = clock(i)
-        steps = (c.first_plot_us, c.confirmed_us, c.alert_us, c.acknowledged_us, c.taken_us)
-        spans = [(b - a) / 1e6 if a >= 0 and b >= a else "" for a, b in pairwise(steps)]
+        steps = ((c.first_plot_us, c.confirmed_us, c.alert_us), (c.called_us, c.acknowledged_us, c.taken_us))
+        spans = [(b - a) / 1e6 if a >= 0 and b >= a else "" for part in steps for a, b in pairwise(part)]
         at = _place(i.members[0].lat_rad, i.members[0].lon_rad) or ("", "")
         writer.writerow(
             _cell(value)
             for value in (
-                i.id, i.state, i.severity, i.worst, when(i.raised_us), when(i.t_us), i.near_state, " ".join(i.states),
+                i.id, i.state, i.severity, i.worst, iso(i.raised_us), iso(i.t_us), i.near_state, " ".join(i.states),
                 len(i.members), i.title, i.identity, i.identity_by, i.acknowledged_by, i.handed_to, i.taken_by,
                 *spans, *at, i.close_reason, i.simulated,
             )

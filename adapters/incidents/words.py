@@ -57,6 +57,11 @@ def when(us: int) -> str:
     return rfc3339(us)[:-5].replace("T", " ") + " UTC" if us >= 0 else ""
 
 
+def iso(us: int) -> str:
+    """A time as programs read it (RFC 3339, whole seconds), "" for none."""
+    return rfc3339(us)[:-5] + "Z" if us >= 0 else ""
+
+
 def place(lat_rad: float, lon_rad: float) -> str:
     """Such as "54.5431 N 25.7298 E"."""
     if not (math.isfinite(lat_rad) and math.isfinite(lon_rad)):
@@ -103,7 +108,8 @@ def _clock(i: Incident) -> tuple[tuple[str, ...], ...]:
     steps = (
         ("first plot", told.first_plot_us),
         ("confirmed", told.confirmed_us),
-        ("alert" if i.reopened_us < 0 else "reopened", told.alert_us),
+        ("alert", told.alert_us),
+        ("reopened", i.reopened_us),
         ("acknowledged", told.acknowledged_us),
         ("taken by the neighbour", told.taken_us),
     )
@@ -257,7 +263,7 @@ def _where(look: Look) -> str:
 
 
 def _how(look: Look) -> str:
-    told = ((look.height_m, "m high"), (look.speed_mps, "m/s"))
+    told = ((look.height_m, "m above the ellipsoid"), (look.speed_mps, "m/s"))
     return ", ".join(f"{value:.0f} {unit}" for value, unit in told if value is not None)
 
 

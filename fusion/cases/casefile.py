@@ -281,7 +281,8 @@ class Clock:
 
     first_plot_us: int
     confirmed_us: int
-    alert_us: int  # or when it was reopened
+    alert_us: int
+    called_us: int  # when people were called: the alert, or that it was reopened
     acknowledged_us: int
     taken_us: int
 
@@ -289,8 +290,10 @@ class Clock:
 def clock(incident: Incident) -> Clock:
     """The reaction clock of an incident: of its first object, then of the people."""
     first = incident.members[0]
-    alert_us = max(first.alert_us, incident.reopened_us)
-    return Clock(first.first_plot_us, first.confirmed_us, alert_us, incident.acknowledged_us, incident.taken_us)
+    called_us = max(first.alert_us, incident.reopened_us)
+    return Clock(
+        first.first_plot_us, first.confirmed_us, first.alert_us, called_us, incident.acknowledged_us, incident.taken_us
+    )
 
 
 def incident_from(state: Mapping[str, Any]) -> Incident:
