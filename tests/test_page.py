@@ -142,6 +142,16 @@ def test_an_incident_is_handed_over_and_then_said_to_be_taken(page: Page, show: 
     expect(card).to_contain_text("taken by latvia, says J. Petraitis")
 
 
+def test_a_dossier_that_cannot_be_made_says_why(browser: Browser, ui: Ui, show: Show) -> None:
+    """This page has neither database nor recordings: the service runs on another machine."""
+    with tab(browser, ui.url) as (page, _):
+        page.locator(".card[data-track='1:90001'] button", has_text="Dossier").click()
+        card = page.locator(".card[data-track='1:90001'] .dossier")
+        expect(card).to_contain_text("Dossier NOT made: ")
+        expect(card).to_contain_text("incidents.db")
+        expect(page.locator("#toast")).to_contain_text("Dossier of 1:90001: NOT made")
+
+
 def test_what_somebody_saw_is_reported_where_the_pointer_is(page: Page, show: Show) -> None:
     box = page.locator("#map").bounding_box()
     assert box is not None

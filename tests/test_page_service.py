@@ -252,3 +252,22 @@ def test_the_report_opens_from_the_card_and_its_files_are_saved(page: Page, inci
         assert saved.value.suggested_filename == f"incident-{incident}.{ending}"
         assert saved.value.path().read_bytes().startswith(beginning)
     report.close()
+
+
+def test_the_dossier_is_saved_from_the_card_and_verifies(page: Page, stand: Stand, incident: str) -> None:
+    """Of an incident that goes on, while service and page go on too."""
+    with page.expect_download() as saved:
+        page.keyboard.press("e")
+        expect(page.locator(".card .dossier")).to_contain_text("being made")
+    assert saved.value.suggested_filename == f"incident-{incident}.zip"
+    card = page.locator(".card .dossier")
+    expect(card).to_contain_text("Dossier saved, ")
+    expect(card).to_contain_text("Note: the incident is open")
+    expect(page.locator("#toast")).to_contain_text("saved, ")
+    assert page.evaluate("() => document.body.dataset.state") == "live"
+    found = re.search(r"Keep its head elsewhere: ([0-9a-f]{64})\.", card.inner_text())
+    assert found is not None
+    line = ("verify", str(saved.value.path()), "--no-rerun", "--head", found[1])
+    checked = subprocess.run([sys.executable, *COMMAND, *line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert "every one in its place and unchanged" in checked.stderr

@@ -42,7 +42,10 @@ def test_a_report_is_one_page_that_needs_nothing_else(at: Browser) -> None:
     assert "unsafe" not in policy
     for ending in ("html", "geojson", "kml", "czml"):
         assert f'<a href="/report/{incident}.{ending}" download>' in found.text
-    assert f"<code>vedette dossier {incident} --out incident-{incident}.zip</code></nav>" in found.text
+    assert (
+        f"key E on the page, or <code>vedette dossier {incident} --out incident-{incident}.zip</code></nav>"
+        in found.text
+    )
     assert found.text.count("no recording of its time is left, or none was made") == 2  # of detections, and of files
     kept = at.get(f"/report/{incident}.html")
     assert kept.headers["content-disposition"] == f'attachment; filename="incident-{incident}.html"'
@@ -63,6 +66,14 @@ def test_files_for_maps_stand_beside_it(at: Browser) -> None:
         assert file.headers["content-disposition"].endswith(f'.{ending}"')
 
 
+def test_an_alert_of_the_past_leads_to_its_incident(at: Browser) -> None:
+    incident = night().said[-1]
+    for member in incident.members:
+        for alert in member.alerts:
+            assert at.get(f"/incident-of/{alert}").json() == {"incident": incident.id}
+    assert at.get(f"/incident-of/{'0' * 16}").json() == {"incident": ""}
+
+
 @pytest.mark.parametrize("name", ["0" * 16, "x", "0" * 15 + "'", "0" * 16 + ".geojson", "0" * 16 + ".exe"])
 def test_what_is_not_there_is_said(at: Browser, name: str) -> None:
     assert at.get(f"/report/{name}").status_code == 404
@@ -70,4 +81,5 @@ def test_what_is_not_there_is_said(at: Browser, name: str) -> None:
 
 def test_without_a_database_it_says_what_is_missing(tmp_path: Path) -> None:
     browser = Browser(Guard(Starlette(routes=Reports(tmp_path / "none.db", (), tmp_path).routes()), UiFile(), 8080))
-    assert browser.get(f"/report/{'0' * 16}").status_code == 503
+    for address in ("report", "incident-of"):
+        assert browser.get(f"/{address}/{'0' * 16}").status_code == 503

@@ -60,6 +60,7 @@ def ui(
 
 async def _serve(config: Config, settings: UiFile) -> None:
     from adapters.ui.coverage import CoverageMap
+    from adapters.ui.dossiers import Dossiers
     from adapters.ui.listener import Listener
     from adapters.ui.observed import Observed
     from adapters.ui.past import Past
@@ -74,11 +75,19 @@ async def _serve(config: Config, settings: UiFile) -> None:
     listener = Listener(config.site, config.broker)
     past = Past(config.record_dir, config.data_dir / "alerts.jsonl")
     reports = Reports(config.data_dir / "incidents.db", config.zone_paths, config.record_dir)
+    dossiers = Dossiers(config, settings.dossier_max_bytes)
     watch, sightings = WatchLog(config.data_dir, past.happened), Sightings(listener, config.sensors)
     observed = Observed(config.sensors)
     listener.sky.see = observed.see
     cover = CoverageMap(config.sensors, lambda: _coverage(config), observed)
-    more = [*cover.routes(), *past.routes(), *reports.routes(), *watch.routes(), *sightings.routes()]
+    more = [
+        *cover.routes(),
+        *past.routes(),
+        *reports.routes(),
+        *dossiers.routes(),
+        *watch.routes(),
+        *sightings.routes(),
+    ]
     page = Page(listener, lambda: _basemap(config, settings.band_m), more)
     watch.open()
     try:
@@ -86,6 +95,7 @@ async def _serve(config: Config, settings: UiFile) -> None:
             log.get("ui").info("serving", address=f"http://{settings.host}:{port}/")
             await stop.wait()
     finally:
+        await dossiers.close()
         watch.close()
 
 

@@ -19,7 +19,8 @@ import hashlib
 import os
 import tempfile
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def make(of: Dossier, config: Config, names: Names, out: Path) -> Made:
     journal, before = _journal(config.data_dir / "alerts.jsonl", of)
     start = _start(part)
     configured = _configuration(start, config) if start else _Configured()
-    with tempfile.TemporaryDirectory(prefix="vedette-") as folder:
+    with tempfile.TemporaryDirectory(prefix="vedette-") as folder, _written(out):
         piece, sha = _piece(part, Path(folder))
         seen = recorded(config.record_dir, of, sha)
         sources = [*_told(of, config, names, seen), *_kept(of)]
@@ -119,16 +120,22 @@ def make(of: Dossier, config: Config, names: Names, out: Path) -> Made:
             "before": journal[0].previous if journal else "", "head": journal[-1].hash if journal else "",
             "entries_then": before,
         }  # fmt: skip
-        try:
-            head = bundle.write(out, about, sources)
-        except BadBundle as error:
-            cure = "cut the recording by hand: vedette record cut, and keep it beside the report"
-            raise ConfigError("command line", "INCIDENT", str(error), cure) from error
-        except OSError as error:
-            cure = "name a file in a folder that you may write, on a disk with room"
-            problem = f"{out} cannot be written ({error.strerror})"
-            raise ConfigError("command line", "--out", problem, cure) from error
+        head = bundle.write(out, about, sources)
     return Made(head, bundle.check(out).records, out.stat().st_size, about)
+
+
+@contextmanager
+def _written(out: Path) -> Iterator[None]:
+    """Why it could not be, as a refusal. Its recordings are written twice: to a temporary folder, and into `out`."""
+    try:
+        yield
+    except BadBundle as error:
+        cure = "cut the recording by hand: vedette record cut, and keep it beside the report"
+        raise ConfigError("command line", "INCIDENT", str(error), cure) from error
+    except OSError as error:
+        cure = "name a file in a folder that you may write, on a disk with room; TMPDIR names that of what is temporary"
+        problem = f"{out} cannot be written ({error.strerror})"
+        raise ConfigError("command line", "--out", problem, cure) from error
 
 
 def _piece(part: Slice, folder: Path) -> tuple[list[Source], str]:

@@ -102,6 +102,19 @@ def find(db: sqlite3.Connection, beginning: str) -> list[str]:
     return [row["id"] for row in rows]
 
 
+def of_alert(db: sqlite3.Connection, alert: str) -> str:
+    """Id of the incident that an alert belongs to; "" where the database has none."""
+    query = (
+        "SELECT incidents.id, incidents.record FROM alerts JOIN members ON members.track = alerts.track "
+        "JOIN incidents ON incidents.id = members.incident WHERE alerts.id = ? ORDER BY incidents.raised_us"
+    )
+    for row in db.execute(query, (alert,)):  # a track may be in several, one after the other
+        told = incident_format.decode(row["record"].encode())
+        if any(alert in member.alerts for member in told.members):
+            return str(row["id"])
+    return ""
+
+
 def first_told(db: sqlite3.Connection, incident: str) -> Incident:
     """An incident as it was raised."""
     query = "SELECT record FROM transitions WHERE incident = ? ORDER BY number LIMIT 1"

@@ -26,7 +26,9 @@ from adapters.ui.settings import Role, UiFile, is_loopback
 COOKIE = "vedette"
 SESSION_S = 12 * 3600.0  # a watch
 SESSIONS_MAX = 1_000
-LIMITS = {"read": (300.0, 60.0), "order": (20.0, 4.0), "login": (8.0, 0.2)}  # at once, and a second after that
+LIMITS = {  # at once, and a second after that
+    "read": (300.0, 60.0), "order": (20.0, 4.0), "login": (8.0, 0.2), "dossier": (4.0, 1 / 30),
+}  # fmt: skip
 BUCKETS_MAX = 4_000
 ROLES: tuple[Role, ...] = ("view", "acknowledge", "admin")
 FREE = ("/login", "/healthz", "/web/page.css", "/web/login.js", "/web/icon.svg")  # what a stranger may see
@@ -120,7 +122,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         changing = scope["type"] == "http" and scope["method"] not in ("GET", "HEAD")
-        kind = "login" if changing and path == "/login" else "order" if changing else "read"
+        kind = _kind(path) if changing else "read"
         if headers.get("host", "").lower() not in self._hosts:
             return PlainTextResponse("this page has another name\n", 421)
         if not self._limits.take(kind, _address(scope), time.monotonic()):
@@ -178,6 +180,11 @@ class Guard:
         answer = Response(status_code=303, headers={"Location": "/login"})
         answer.delete_cookie(COOKIE)
         return answer
+
+
+def _kind(path: str) -> str:
+    """Of what changes anything, or is much work."""
+    return "login" if path == "/login" else "dossier" if path.startswith("/dossier/") else "order"
 
 
 def _host_of(origin: str) -> str:

@@ -17,9 +17,10 @@ from starlette.routing import BaseRoute, Route
 from adapters.errors import ConfigError
 from adapters.incidents import borderlines, mapfiles, report
 from adapters.incidents.database import read_only
-from adapters.incidents.reading import Dossier, dossier, find
+from adapters.incidents.reading import Dossier, dossier, find, of_alert
 from adapters.incidents.recorded import recorded
 from adapters.incidents.words import dossier_command as command
+from adapters.ui.answers import as_json
 
 _ID = re.compile(r"[0-9a-f]{16}")
 # The report carries its style with it, and nothing else may be in it: not even that is `unsafe-inline`.
@@ -36,14 +37,30 @@ FILES: dict[str, tuple[str, str, Callable[[Dossier], bytes]]] = {  # ending -> n
 
 
 class Reports:
-    """`/report/{incident}`, and the same as `.html` to keep and as each of `FILES`."""
+    """`/report/{incident}`, the same as `.html` to keep and as each of `FILES`; `/incident-of/{alert}` finds its id."""
 
     def __init__(self, database: Path, borders: tuple[Path, ...], recordings: Path) -> None:
         self._database, self._borders, self._recordings = database, borders, recordings
 
     def routes(self) -> list[BaseRoute]:
         """Where to ask."""
-        return [Route("/report/{incident}.{ending}", self._file), Route("/report/{incident}", self._page)]
+        return [
+            Route("/report/{incident}.{ending}", self._file),
+            Route("/report/{incident}", self._page),
+            Route("/incident-of/{alert}", self._incident),
+        ]
+
+    async def _incident(self, request: Request) -> Response:
+        """Of what is over nobody is told any more: the database knows."""
+
+        def found() -> str:
+            with read_only(self._database) as db:
+                return of_alert(db, request.path_params["alert"])
+
+        try:
+            return as_json({"incident": await run_in_threadpool(found)})
+        except ConfigError as error:
+            return PlainTextResponse(f"{error}\n", 503)
 
     async def _page(self, request: Request) -> Response:
         incident = request.path_params["incident"]
@@ -87,7 +104,8 @@ class Reports:
 
 def links(incident: str) -> str:
     """Where the files beside a report are, as markup that is not printed. A dossier takes the whole piece of the
-    recordings: it is made by hand, where it takes nothing from those who watch."""
+    recordings: it is asked for on the page (`adapters/ui/dossiers.py`), or made by hand."""
     names = {"html": "this report", **{ending: name for ending, (name, _, _) in FILES.items()}}
     made = (f'<a href="/report/{incident}.{ending}" download>{name}</a>' for ending, name in names.items())
-    return f"<nav>Save: {' · '.join(made)} · all of it with the recording: <code>{command(incident)}</code></nav>"
+    whole = f"key E on the page, or <code>{command(incident)}</code>"
+    return f"<nav>Save: {' · '.join(made)} · all of it with the recording: {whole}</nav>"

@@ -23,7 +23,8 @@ class UserFile(Strict):
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", description="name in records")
     role: Role = Field(
-        default="view", description="view; acknowledge: also identify, close and hand over; admin: also the mode"
+        default="view",
+        description="view; acknowledge: also identify, close, hand over and take dossiers; admin: also the mode",
     )
     token_sha256: str = Field(
         default="",
@@ -50,6 +51,9 @@ class UiFile(Strict):
         description="what browsers call the page when not http://HOST:PORT, for example https://air.example",
     )
     band_m: float = Field(default=30_000.0, ge=0.0, le=200_000.0, description="width of the band outside the border")
+    dossier_max_bytes: int = Field(
+        default=500_000_000, ge=0, le=3_000_000_000, description="largest dossier that the page makes; 0: it makes none"
+    )
     users: list[UserFile] = Field(default=[], max_length=200, description="who may come in, with which role")
     proxy: ProxyFile = ProxyFile()
 

@@ -8,7 +8,7 @@ import { against, clock, known, plain, quantity, SEVERITY, spoken, spread, urgen
 /** @typedef {Record<string, any>} Alert */
 /** @typedef {{track: string, alerts: Alert[], worst: Alert, waiting: Alert[], order: number}} Case */
 /** @typedef {{card: HTMLElement, head: HTMLElement, name: HTMLElement, facts: HTMLElement, place: HTMLElement,
- *   why: HTMLElement, who: HTMLElement, sentence: HTMLElement, buttons: Record<string, HTMLElement>}} Card */
+ *   why: HTMLElement, who: HTMLElement, sentence: HTMLElement, dossier: HTMLElement, buttons: Record<string, HTMLElement>}} Card */
 
 const BEAT_MS = 500; // the edge of a severity 1 that waits
 
@@ -38,7 +38,8 @@ export function cases(sky) {
 /** The list on the page. */
 export class AlertList {
   /** @param {{acknowledge: (c: Case) => void, centre: (c: Case) => void, report: (c: Case) => void,
-   *   handed: (c: Case) => string, identify: (c: Case) => void, handOver: (c: Case) => void, choose: (track: string) => void}} does */
+   *   dossier: (c: Case) => void, handed: (c: Case) => string, filed: (c: Case) => string, identify: (c: Case) => void,
+   *   handOver: (c: Case) => void, choose: (track: string) => void}} does */
   constructor(does) {
     this.does = does;
     this.list = part("alert-list");
@@ -78,14 +79,14 @@ export class AlertList {
     const head = element("p", "", { class: "head" });
     const name = element("button", "", { class: "name", type: "button" });
     name.addEventListener("click", () => this.does.choose(track));
-    const texts = ["sentence", "facts", "place", "why", "who"].map((kind) => element("p", "", { class: kind }));
-    const [sentence, line, place, why, who] = /** @type {[HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement]} */ (texts);
+    const texts = ["sentence", "facts", "place", "why", "who", "dossier"].map((kind) => element("p", "", { class: kind }));
+    const [sentence, line, place, why, who, dossier] = /** @type {[HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement]} */ (texts);
     const row = element("p", "", { class: "row" });
     /** @type {Record<string, HTMLElement>} */
     const buttons = {};
-    for (const [key, label] of /** @type {[Exclude<keyof AlertList["does"], "handed" | "choose">, string][]} */ ([
+    for (const [key, label] of /** @type {[Exclude<keyof AlertList["does"], "handed" | "filed" | "choose">, string][]} */ ([
       ["acknowledge", "Ack (A)"], ["centre", "Centre (C)"], ["report", "Report (R)"], ["identify", "Identify (D)"],
-      ["handOver", "Hand over (H)"],
+      ["handOver", "Hand over (H)"], ["dossier", "Dossier (E)"],
     ])) {
       const button = element("button", label, { type: "button" });
       button.addEventListener("click", () => {
@@ -95,8 +96,8 @@ export class AlertList {
       buttons[key] = button;
       row.append(button);
     }
-    card.append(head, name, sentence, line, place, why, who, row);
-    const made = { card, head, name, sentence, facts: line, place, why, who, buttons };
+    card.append(head, name, sentence, line, place, why, who, dossier, row);
+    const made = { card, head, name, sentence, facts: line, place, why, who, dossier, buttons };
     this.cards.set(track, made);
     return made;
   }
@@ -127,6 +128,7 @@ export class AlertList {
     const reasons = all.filter((q) => q.condition);
     say(card.why, `Why: ${a.rule} v${a.rule_version}: ${(reasons.length > 0 ? reasons : all).map(quantity).join("; ")}; seen by ${(a.sensors ?? []).join(", ")}`);
     say(card.who, told(one, closed) + this.does.handed(one));
+    say(card.dossier, this.does.filed(one));
     card.buttons.acknowledge?.toggleAttribute("disabled", acknowledged);
     card.buttons.identify?.toggleAttribute("disabled", closed);
     card.buttons.handOver?.toggleAttribute("disabled", closed);

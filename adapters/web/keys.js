@@ -6,7 +6,7 @@ import { part, toast } from "./dialogs.js";
 /** @type {readonly (readonly [string, string])[]} */
 export const KEYS = [
   ["N / P", "next, previous alert"], ["A", "acknowledge the chosen alert"], ["C", "centre it"],
-  ["R", "report of its incident"], ["D", "identify it, with a reason"], ["H", "hand it over, or say who took it"],
+  ["R", "report of its incident"], ["E", "dossier of it: one file with the recording, as evidence"], ["D", "identify it, with a reason"], ["H", "hand it over, or say who took it"],
   ["X", "close it, with a reason"], ["G", "report what somebody saw, where the pointer is"], ["W", "watch log"],
   ["L", "low and slow only"], ["F", "filter bar"], ["/", "search"], ["M", "measure"],
   ["V", "rings of sensors; coverage at 50, 150, 500 m above ground; none"], ["I", "uncertainty"],

@@ -72,7 +72,7 @@ const bar = new TopBar();
 const sensors = new SensorList();
 const selected = new SelectedTrack();
 
-const orders = new Orders(live, () => timeline.replaying, () => ground.base);
+const orders = new Orders(live, () => timeline.replaying, () => ground.base, () => (dirty = true));
 const watch = new WatchLog(() => orders.name());
 const list = new AlertList({
   acknowledge: (one) => orders.acknowledge(one),
@@ -81,6 +81,8 @@ const list = new AlertList({
   identify: (one) => orders.identify(one),
   handOver: (one) => orders.handOver(one),
   handed: (one) => orders.handed(one),
+  dossier: (one) => orders.dossier(one),
+  filed: (one) => orders.filed(one),
   choose: (track) => {
     choose(track);
     centre(track);
@@ -204,7 +206,7 @@ const ofChosen = (order) => () => {
 keyboard({
   does: {
     n: () => next(1), p: () => next(-1), a: ofChosen((one) => orders.acknowledge(one)), c: () => centre(chosen()?.track ?? view.selected),
-    r: ofChosen((one) => orders.report(one)), d: ofChosen((one) => orders.identify(one)), h: ofChosen((one) => orders.handOver(one)),
+    r: ofChosen((one) => orders.report(one)), e: ofChosen((one) => orders.dossier(one)), d: ofChosen((one) => orders.identify(one)), h: ofChosen((one) => orders.handOver(one)),
     x: ofChosen((one) => orders.close(one)), g: () => orders.sighting(...(pointer ?? [air.where().lat, air.where().lon])),
     f: () => opened("filter", Boolean(part("filter-bar").hidden)), "/": () => opened("search", true),
     w: () => watch.toggle(), m: () => measure.turn(!measure.on), s: () => sounds.mute(), l: () => toggle("low"), i: () => toggle("ellipses"),

@@ -3,7 +3,8 @@
 
 import { operator, setOperator } from "./address.js";
 import { ask, toast } from "./dialogs.js";
-import { command, post } from "./feed.js";
+import { Dossiers } from "./dossier.js";
+import { ask as fetched, command, post } from "./feed.js";
 
 /** @typedef {import("./alerts.js").Case} Case */
 /** @typedef {Record<string, any>} Incident */
@@ -12,14 +13,17 @@ const IDENTITIES = ["unknown", "friend", "neutral", "suspect", "hostile"];
 
 export class Orders {
   /** @param {import("./sky.js").Sky} live the present @param {() => boolean} replaying the past takes no orders
-   * @param {() => Record<string, any>} base what the configuration gives */
-  constructor(live, replaying, base) {
+   * @param {() => Record<string, any>} base what the configuration gives @param {() => void} changed there are new words */
+  constructor(live, replaying, base, changed) {
     this.live = live;
     this.replaying = replaying;
     this.base = base;
     this.person = { name: "", role: "admin" };
     /** @type {Record<string, string>} what was typed of a sighting that was not taken: nobody types it twice */
     this.draft = {};
+    this.dossiers = new Dossiers(changed);
+    /** of which incident a dossier was asked for, by alert @type {Map<string, string>} */
+    this.asked = new Map();
   }
 
   /** Who gives the order; asked once where the server does not know. @returns {Promise<string>} "": nobody */
@@ -130,11 +134,36 @@ export class Orders {
     return taken ? ` · taken by ${incident["handed_to"]}, says ${taken}` : ` · handed over to ${incident["handed_to"]}`;
   }
 
-  /** @param {Case} one */
-  report(one) {
+  /** Its incident's id. Of what is over the broker knows nothing: the database is asked. @param {Case} one
+   * @returns {Promise<string>} "": none, and that was said */
+  async #incidentId(one) {
     const incident = this.incident(one);
-    if (incident) window.open(`/report/${encodeURIComponent(String(incident["id"]))}`, "_blank", "noopener");
-    else toast(`no incident of ${one.track} is known`, true);
+    if (incident) return String(incident["id"]);
+    const found = await fetched(`/incident-of/${encodeURIComponent(String(one.worst.id))}`);
+    if (!found?.incident) toast(`no incident of ${one.track} is known`, true);
+    return found?.incident ?? "";
+  }
+
+  /** @param {Case} one */
+  async report(one) {
+    const id = await this.#incidentId(one);
+    if (id) window.open(`/report/${encodeURIComponent(id)}`, "_blank", "noopener");
+  }
+
+  /** How far its dossier is. @param {Case} one */
+  filed(one) {
+    const id = this.asked.get(String(one.worst.id));
+    return id ? this.dossiers.words(id) : "";
+  }
+
+  /** It changes nothing, so it may be asked for of the past too. @param {Case} one */
+  async dossier(one) {
+    const { role } = this.person;
+    if (role === "view") return toast("your role is to view: a dossier needs acknowledge", true);
+    const id = await this.#incidentId(one);
+    if (!id) return undefined;
+    for (const a of one.alerts) this.asked.set(String(a.id), id);
+    return this.dossiers.make(id, one.track);
   }
 }
 

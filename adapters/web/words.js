@@ -37,6 +37,11 @@ export function distance(metres) {
   return m < 100_000 ? `${(m / 1000).toFixed(1)} km` : `${Math.round(m / 1000)} km`;
 }
 
+/** Bytes as "12 kB" or "3.4 MB". @param {number} bytes */
+export function size(bytes) {
+  return bytes < 1e6 ? `${Math.ceil(bytes / 1000)} kB` : bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.round(bytes / 1e6)} MB`;
+}
+
 /** " ± 66 m", or nothing. @param {number | null | undefined} sigma @param {(v: number) => string} say */
 export function spread(sigma, say) {
   return known(sigma) ? ` ± ${say(sigma)}` : "";
