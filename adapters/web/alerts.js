@@ -117,7 +117,7 @@ export class AlertList {
     card.card.className = ["card", `severity-${a.severity}`, closed ? "closed" : acknowledged ? "acknowledged" : "waiting",
       one.track === selected ? "chosen" : ""].join(" ");
     const coasting = t?.status === "coasting" ? " · COASTING" : "";
-    const mark = a.simulated ? "SIMULATED " : a.mode === "exercise" ? "EXERCISE " : "";
+    const mark = a.simulated ? "SIMULATED · " : a.mode === "exercise" ? "EXERCISE · " : "";
     say(card.head, `${severity?.shape ?? ""} ${severity?.name ?? ""} · ${mark}${closed ? "CLOSED" : urgency(t)}${coasting}`);
     say(card.name, t?.callsign ? `${one.track} ${t.callsign}` : one.track);
     say(card.sentence, a.sentence ?? "");
@@ -163,6 +163,9 @@ function told(one, closed) {
   return `raised ${clockOf(a.raised_time)}${others}${identity}`;
 }
 
+/** A number keeps its unit and its ±: a line does not break between them. @param {string} words */
+const whole = (words) => words.replace(/(?<=\d) (?=[±%m])|(?<=±) /g, "\u00a0");
+
 /** One line: what it is and how it flies. @param {import("./sky.js").Track} t @param {Record<string, any>} more
  * @param {string} identity */
 function facts(t, more, identity) {
@@ -171,12 +174,12 @@ function facts(t, more, identity) {
   words.push(known(t.agl_m) ? `${plain(Math.round(t.agl_m))}${spread(more["sigma_agl_m"], (v) => plain(Math.round(v)))} m above ground` : "height unknown");
   if (known(t.speed_mps)) words.push(`${plain(t.speed_mps)} m/s`);
   if (known(t.course_deg)) words.push(`${String(Math.round(t.course_deg) % 360).padStart(3, "0")}°`);
-  return words.join(" · ");
+  return words.map(whole).join(" · ");
 }
 
 /** When it crosses, with ±. @param {import("./sky.js").Track} t @param {Record<string, any>} more */
 function ahead(t, more) {
   if (!known(t.time_to_border_s)) return "";
   const sigma = more["sigma_time_s"];
-  return `, border in ${Math.round(t.time_to_border_s)}${known(sigma) ? ` ± ${Math.round(sigma)}` : ""} s`;
+  return `, border\u00a0in ${Math.round(t.time_to_border_s)}${known(sigma) ? ` ± ${Math.round(sigma)}` : ""} s`;
 }

@@ -72,6 +72,17 @@ export function sheet(keys) {
     dialog.close();
     return;
   }
+  const half = Math.ceil(keys.length / 2); // beside each other: all of them are seen at once
+  const tables = element("div", "", { id: "sheet-keys" });
+  tables.append(listed(keys.slice(0, half)), listed(keys.slice(half)));
+  const close = element("button", "Close (Esc)", { type: "button" });
+  close.addEventListener("click", () => dialog.close());
+  dialog.replaceChildren(element("h2", "Keys", { id: "sheet-title" }), tables, element("p", "Filter words: alt (above ground, m), height, speed (m/s), climb, km (to the border), time (s) with < > =; id: sensor: class: state: near: is: (alert, low, coasting, doubted); a minus before a word turns it round."), close);
+  dialog.showModal();
+}
+
+/** @param {readonly (readonly [string, string])[]} keys */
+function listed(keys) {
   const table = element("table");
   for (const [key, what] of keys) {
     const row = element("tr");
@@ -80,10 +91,7 @@ export function sheet(keys) {
     row.append(cell, element("td", what));
     table.append(row);
   }
-  const close = element("button", "Close (Esc)", { type: "button" });
-  close.addEventListener("click", () => dialog.close());
-  dialog.replaceChildren(element("h2", "Keys", { id: "sheet-title" }), table, element("p", "Filter words: alt (above ground, m), height, speed (m/s), climb, km (to the border), time (s) with < > =; id: sensor: class: state: near: is: (alert, low, coasting, doubted); a minus before a word turns it round."), close);
-  dialog.showModal();
+  return table;
 }
 
 let toastTimer = 0;

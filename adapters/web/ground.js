@@ -2,19 +2,26 @@
  * it changes and not when tracks do, and laid below them as one picture. */
 
 import { ask } from "./feed.js";
+import { scale } from "./scale.js";
 import { alike } from "./sheet.js";
 
 /** @typedef {import("./themes.js").Colours} Colours */
 /** @typedef {import("./sheet.js").Look} Look */
 
-/** @param {string} words @param {string} colour @param {number} [size] */
-const text = (words, colour, size = 12) => new ol.style.Text({
-  text: words, font: `${size}px system-ui, sans-serif`, fill: new ol.style.Fill({ color: colour }), overflow: true,
+/** @param {string} words @param {string} colour @param {number} [size] @param {Record<string, any>} [more] */
+const text = (words, colour, size = 12, more = {}) => new ol.style.Text({
+  text: words, font: `${size * scale()}px system-ui, sans-serif`, fill: new ol.style.Fill({ color: colour }), overflow: true, ...more,
 });
 /** @param {string} color @param {number} [width] @param {number[]} [lineDash] */
-const stroke = (color, width = 1, lineDash = undefined) => new ol.style.Stroke({ color, width, lineDash });
+const stroke = (color, width = 1, lineDash = undefined) => new ol.style.Stroke({ color, width: width * scale(), lineDash });
 /** @param {string} color */
 const fill = (color) => new ol.style.Fill({ color });
+
+/** The northernmost point of an area. @param {any} feature */
+function north(feature) {
+  const [west, , east, top] = feature.getGeometry().getExtent();
+  return new ol.geom.Point([(west + east) / 2, top]);
+}
 
 export class Ground {
   /** @param {Colours} colours */
@@ -34,12 +41,13 @@ export class Ground {
     this.rings = source();
     this.covered = source();
     this.areas = source();
-    const layer = (/** @type {any} */ from, /** @type {(f: any) => any} */ style) => new ol.layer.Vector({ source: from, style });
+    const layer = (/** @type {any} */ from, /** @type {(f: any) => any} */ style) => new ol.layer.Vector({ source: from, style, declutter: true });
     this.ringLayer = layer(this.rings, (f) => new ol.style.Style({
       stroke: stroke(this.colours.ring, 1, f.get("outer") ? undefined : [2, 5]),
       text: f.get("name") ? text(f.get("name"), this.colours.dim) : undefined,
-      image: f.get("name") ? new ol.style.RegularShape({ points: 4, radius: 5, fill: fill(this.colours.dim) }) : undefined,
+      image: f.get("name") ? new ol.style.RegularShape({ points: 4, radius: 5 * scale(), fill: fill(this.colours.dim), declutterMode: "obstacle" }) : undefined,
     }));
+    // Of names that would lie over one another the later layer's stands: a sensor before a place before a state.
     this.layers = [
       layer(this.land, () => new ol.style.Style({ fill: fill(this.colours.land) })),
       layer(this.states, (f) => new ol.style.Style({
@@ -51,13 +59,15 @@ export class Ground {
       })),
       layer(this.band, () => new ol.style.Style({ fill: fill(this.colours.band) })),
       layer(this.border, () => new ol.style.Style({ stroke: stroke(this.colours.border, 2) })),
-      this.ringLayer,
-      layer(this.places, (f) => new ol.style.Style({
-        stroke: stroke(this.colours.dim, 1, [6, 4]), text: text(f.get("name"), this.colours.dim),
-      })),
       layer(this.names, (f) => new ol.style.Style({
         text: text(f.get("alliance") === "ally" ? `${f.get("name")} (allied)` : f.get("name"), this.colours.dim, 14),
       })),
+      layer(this.places, (f) => [
+        new ol.style.Style({ stroke: stroke(this.colours.dim, 1, [6, 4]) }),
+        // Above its area: in its middle stands the radar of an airport, with a name of its own.
+        new ol.style.Style({ geometry: north, text: text(f.get("name"), this.colours.dim, 12, { textBaseline: "bottom", offsetY: -3 * scale() }) }),
+      ]),
+      this.ringLayer,
       layer(this.areas, (f) => new ol.style.Style({
         stroke: stroke(this.colours.severity[2] ?? "", 1.2, [6, 4]),
         fill: f.get("kind") === "search" ? fill("rgba(230,159,0,0.10)") : undefined,
@@ -68,6 +78,8 @@ export class Ground {
     this.map = new ol.Map({
       target: this.element, layers: this.layers, controls: [], interactions: [], view: new ol.View({ center: [0, 0], resolution: 1 }),
     });
+    /** how large everything was drawn */
+    this.scale = scale();
     /** @type {Look | null} what it was drawn for */
     this.drawn = null;
     this.drawing = false;
@@ -87,15 +99,19 @@ export class Ground {
     const image = /** @type {HTMLCanvasElement | null} */ (this.element.querySelector("canvas"));
     if (!image || image.width === 0) return;
     if (!stretched) return g.drawImage(image, 0, 0, width, height);
-    const scale = stretched.resolution / now.resolution;
+    const larger = stretched.resolution / now.resolution;
     const x = width / 2 + (stretched.center[0] - now.center[0]) / now.resolution;
     const y = height / 2 + (now.center[1] - stretched.center[1]) / now.resolution;
-    return g.drawImage(image, x - (width * scale) / 2, y - (height * scale) / 2, width * scale, height * scale);
+    return g.drawImage(image, x - (width * larger) / 2, y - (height * larger) / 2, width * larger, height * larger);
   }
 
   /** @param {Look} now @param {number} width @param {number} height */
   #draw(now, width, height) {
     this.drawing = true;
+    if (this.scale !== scale()) {
+      this.scale = scale();
+      for (const layer of this.layers) layer.changed();
+    }
     this.map.setSize([width, height]);
     this.map.getView().setCenter(now.center);
     this.map.getView().setResolution(now.resolution);

@@ -1,8 +1,11 @@
 /** @file The map: where it looks, how it is moved, and what is drawn on top of it by hand. */
 
+import { scale } from "./scale.js";
+
 const START = { center: [25.3, 54.7], zoom: 8 }; // until the configured border is known
 const FAR_ZOOM = 3;
 const NEAR_ZOOM = 17;
+const SCALE_PX = 64; // the least length of the scale
 
 /** @typedef {import("./themes.js").Colours} Colours */
 
@@ -75,7 +78,7 @@ export class AirMap {
 /** A scale that waits until the hand rests: its width changes with the latitude, and with it the whole page is laid out
  * anew. */
 function scaleLine() {
-  const line = new ol.control.ScaleLine({ units: "metric" });
+  const line = new ol.control.ScaleLine({ units: "metric", minWidth: SCALE_PX * scale() });
   const render = line.render;
   line.render = (/** @type {any} */ event) => {
     if (event.frameState?.viewHints.every((/** @type {number} */ hint) => hint === 0)) render.call(line, event);

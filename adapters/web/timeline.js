@@ -2,6 +2,7 @@
 
 import { part, say } from "./dialogs.js";
 import { ask } from "./feed.js";
+import { scale } from "./scale.js";
 import { Sky } from "./sky.js";
 import { moment } from "./words.js";
 
@@ -227,7 +228,7 @@ export class Timeline {
 
   draw() {
     const canvas = this.canvas;
-    const [width, height, ratio] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio];
+    const [width, height, ratio] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio * scale()];
     if (width === 0) return;
     if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
     if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);

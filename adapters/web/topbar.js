@@ -44,7 +44,7 @@ export class TopBar {
     let low = 0;
     for (const t of sky.tracks.values()) if (t.low_slow && !t.cooperative) low += 1;
     const hidden = sky.tracks.size - shown;
-    say(part("counts"), `tracks ${sky.tracks.size} · low+slow ${low}${hidden > 0 ? ` · ${hidden} filtered out` : ""}`);
+    say(part("counts"), `tracks ${sky.tracks.size}${hidden > 0 ? ` (${hidden} filtered out)` : ""} · low+slow ${low}`);
     this.#marks(sky.status);
     const lag_s = sky.pulse["lag_s"] ?? 0;
     const load = sky.status["load_level"] ?? 0;

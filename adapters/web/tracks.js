@@ -1,7 +1,8 @@
 /** @file Tracks on the map: a canvas layer of our own, which draws 2,000 of them without a GPU at sixty frames a second. */
 
 import { place } from "./labels.js";
-import { look, Sheet } from "./sheet.js";
+import { scale } from "./scale.js";
+import { BEYOND, look, Sheet } from "./sheet.js";
 import { symbol } from "./symbols.js";
 import { ellipse } from "./uncertainty.js";
 import { distance, known, SEVERITY, short } from "./words.js";
@@ -72,7 +73,10 @@ export class TrackLayer {
     const { center, resolution, ratio } = now;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.below(this.context, now, width, height);
-    this.draw(this.context, new View(center[0] - (width / 2) * resolution, center[1] + (height / 2) * resolution, resolution, width, height), ratio);
+    const large = scale(); // a pixel below is one of a desk, and as many of a wall
+    this.context.scale(large, large);
+    const [west, north] = [center[0] - (width / 2) * resolution, center[1] + (height / 2) * resolution];
+    this.draw(this.context, new View(west, north, resolution * large, width / large, height / large), ratio * large);
   }
 
   /** @param {CanvasRenderingContext2D} g @param {View} view @param {number} ratio */
@@ -236,12 +240,16 @@ export class TrackLayer {
         id: t.id, x: view.px(t.x), y: view.py(t.y), priority: label.priority,
         sizes: label.lines.length > 1 ? [whole, one] : [one],
         must: t.severity > 0 || t.id === scene.selected,
+        solid: t.severity > 0 || !t.cooperative,
         gap: t.severity > 0 ? 26 : t.id === scene.selected ? 28 : 12,
       });
     }
     this.placed.clear();
     const byId = new Map(items.map((item) => [item.id, item]));
-    for (const [id, at] of place(items, this.memory)) {
+    // Of the drawing only its middle is on the screen until it is dragged.
+    const [dx, dy] = [BEYOND, BEYOND].map((part, side) => (part / (1 + 2 * part)) * (side ? view.height : view.width));
+    const screen = { left: dx ?? 0, top: dy ?? 0, right: view.width - (dx ?? 0), bottom: view.height - (dy ?? 0) };
+    for (const [id, at] of place(items, this.memory, screen)) {
       const item = byId.get(id);
       if (item) this.placed.set(id, { ...at, ox: at.x - item.x, oy: at.y - item.y });
     }
@@ -306,7 +314,7 @@ export class TrackLayer {
   /** The track nearest to a pixel. @param {any} map @param {[number, number]} pixel @returns {Track | null} */
   at(map, pixel) {
     const [x, y] = map.getCoordinateFromPixel(pixel);
-    const reach = 16 * map.getView().getResolution();
+    const reach = 16 * scale() * map.getView().getResolution();
     const scene = this.scene();
     /** @type {Track | null} */
     let best = null;

@@ -57,6 +57,7 @@ export class WatchLog {
       row.append(element("span", moment(line.time_us), { class: "number" }), element("b", line.who || "rules"), element("span", line.words));
       return row;
     });
+    if (rows.length === 0) rows.push(element("li", "Nothing was noted, and no alert was told, in this time.", { class: "none" }));
     const list = part("watch-lines");
     list.replaceChildren(...rows);
     list.scrollTop = list.scrollHeight;

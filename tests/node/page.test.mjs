@@ -65,6 +65,21 @@ test("a crowd of alerts in one place keeps every label apart", () => {
   assert.equal(overlaps([...placed.values()]), 0);
 });
 
+test("a label of what is on the screen is on the screen, also at its edge, and lies over no drone", () => {
+  const screen = { left: 400, top: 225, right: 1200, bottom: 675 };
+  const within = (b) => b.x >= 400 && b.y >= 225 && b.x + b.w <= 1200 && b.y + b.h <= 675;
+  const at = (x, y, more) => ({ id: `1:${x},${y}`, x, y, priority: 1, sizes: [[110, 32], [80, 18]], must: true, gap: 26, ...more });
+  const corners = [[405, 230], [1195, 230], [405, 670], [1195, 670], [800, 226], [1199, 450]].map(([x, y]) => at(x, y));
+  for (const [id, box] of place(corners, new Map(), screen)) assert.ok(within(box), id);
+  const outside = at(300, 450);
+  assert.ok(!within(place([outside], new Map(), screen).get(outside.id)), "what is not on the screen stays where it is");
+  const drone = at(840, 440, { must: false, solid: true, gap: 12, sizes: [[50, 18]], priority: 30 });
+  const label = place([at(800, 450), drone], new Map(), screen).get("1:800,450");
+  assert.equal(overlaps([label, { x: 834, y: 434, w: 12, h: 12 }]), 0);
+  const full = Array.from({ length: 60 }, (_, n) => at(800, 450, { id: `2:${n}` }));
+  assert.equal(place(full, new Map(), screen).size, 60, "where there is no room left on it they go beyond");
+});
+
 test("labels keep their slots while the picture moves a little", () => {
   const memory = new Map();
   const items = sky(300, 7);
