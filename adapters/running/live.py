@@ -88,7 +88,8 @@ def run_live(config: Config, options: RunOptions) -> int:
         zones = ready.zones or load_zones(config)
         with IncidentDb(folder.incidents_path, names_of(config, zones)) as database:
             live = _Live(config, options, zones, folder, journal, database, ready.core)
-            memory.settle()
+            if ready.core is None:
+                memory.settle()  # a spare did while it waited: it costs a tenth of the second that a takeover may last
             uvloop.run(live.main())
     return 0
 
@@ -304,8 +305,7 @@ class _Live:
         """There are no tracks any more: what is open is closed by name, never silently."""
         reason = f"picture reset: {why}; raised again if still true"
         when_us = now_us()
-        closed = closings(alerts, incidents, when_us, reason)
-        turn = self._core.outbox.turn(closed)
+        turn = self._core.outbox.turn(closed := closings(alerts, incidents, when_us, reason))
         await self._publish_alerts(turn)
         self._keep(when_us, closed)
         self._outputs += transitions(when_us, turn.journal)
