@@ -256,7 +256,9 @@ class Sightings:
     def _find(self, report: Sighting, trails: Trails, lost: Lost, now_us: int) -> list[Event]:
         spot = _spot(report, self.params)
         sigma_m = max(spot.sigma_m, 100.0)
-        searches = [*lost.losses(), *_ended(trails, lost)]
+        ended = _ended(trails, lost)
+        weights = {search.track: self.params.weights[worth] for search, worth in ended}
+        searches = [*lost.losses(), *(search for search, _ in ended)]
         near = sorted((s for s in searches if s.last.t_us <= report.t_us), key=lambda s: _stretch(s, spot, report.t_us))
         weighed = []
         for search in near[: self.params.most_finds]:
@@ -265,7 +267,8 @@ class Sightings:
             density = density_per_m2(search.last, places, spot.lat_rad, spot.lon_rad, sigma_m)
             away = geo.inverse_1(search.last.lat_rad, search.last.lon_rad, spot.lat_rad, spot.lon_rad)[0]
             since_s = (report.t_us - search.last.t_us) / US_PER_S
-            weighed.append((Match(search.track, 0.0, away, since_s, "search"), density))
+            weight = weights.get(search.track, 1.0)
+            weighed.append((Match(search.track, 0.0, away, since_s, "search"), weight * density))
         matches = _ranked(weighed, self.params.found_per_m2, self.params.most_matches)
         best = matches[0] if matches and matches[0].probability >= self.params.p_join else None
         if best is None:
@@ -381,10 +384,11 @@ def _stretch(search: Search, spot: _Spot, t_us: int) -> tuple[float, str]:
     return away / ((1.3 * last.speed_mps + 15.0) * flown_s + 4.0 * (last.sigma_m + spot.sigma_m)), search.track
 
 
-def _ended(trails: Trails, lost: Lost) -> list[Search]:
-    """Tracks that ended without being searched for, as losses of which little is known."""
+def _ended(trails: Trails, lost: Lost) -> list[tuple[Search, int]]:
+    """Tracks that ended without being searched for, as losses of which little is known, and what each is worth."""
     known = {search.track: 0 for search in lost.losses()}
     ends, hour = trails.ends(), 3_600 * US_PER_S
+    worth = trails.worth[np.searchsorted(trails.id, ends.id)].tolist()
     found = []
     for i, number in enumerate(ends.id.tolist()):
         track = trails.name(number)
@@ -395,5 +399,5 @@ def _ended(trails: Trails, lost: Lost) -> list[Search]:
             t_us, float(ends.lat_rad[i]), float(ends.lon_rad[i]), max(float(ends.sigma_m[i]), 1.0),
             float(ends.speed_mps[i]), 5.0, float(ends.course_rad[i]),
         )  # fmt: skip
-        found.append(Search(track, last, float(ends.height_m[i]), "ended", t_us + hour, alerted=False))
+        found.append((Search(track, last, float(ends.height_m[i]), "ended", t_us + hour, alerted=False), worth[i]))
     return found

@@ -153,8 +153,12 @@ class Trails:
         return Then(id=owner[first], lat_rad=lat, lon_rad=lon, away_us=away, **known)
 
     def ends(self) -> Then:
-        """The last point kept of every track that has ended; `away_us` is its time."""
-        rows = np.flatnonzero(self.ended & (self.count > 0))
+        """The last point kept of every track that has ended; `away_us` is its time.
+
+        Not of one that left a single point and had no alert: nobody saw it for ten seconds, and clutter does as much.
+        """
+        lived = (self.count > 1) | (self.used > 1) | (self.worth == ALERTED)
+        rows = np.flatnonzero(self.ended & (self.count > 0) & lived)
         page, slot = self.last[rows], self.used[rows] - 1
         columns = {name: getattr(self, f"_{name}")[page, slot] for name in _POINT}
         known = {name: columns[name].astype(np.float64) for name in _POINT[1:]}
