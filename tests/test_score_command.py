@@ -127,6 +127,7 @@ def test_pictures_of_a_score_without_tracks_are_drawn_too(files: tuple[Path, Pat
     out, err = run(files[0], str(empty), plots=tmp_path / "pictures")
     assert err == ""
     assert re.search(r"^spuriousness +- ", out, re.M)
+    assert re.search(r"^ *localisation +- m ", out, re.M)
     assert len(list((tmp_path / "pictures").iterdir())) == 4
 
 

@@ -135,7 +135,7 @@ def show(found: Score, rules: Rules, out: TextIO) -> None:
     span = f"{len(found.time_s)} samples, {found.time_s[0]:g} to {found.time_s[-1]:g} s"
     lines = [
         ("GOSPA", f"{gospa.total_m.mean():.1f} m", "mean of the samples, p = 2, alpha = 2"),
-        ("  localisation", f"{found.rms_localisation_m:.1f} m", "root mean square of the pairs"),
+        ("  localisation", f"{_number(found.rms_localisation_m, 1)} m", "root mean square of the pairs"),
         ("  missed", f"{gospa.missed.mean():.2f}", "objects per sample"),
         ("  false", f"{gospa.false.mean():.2f}", "tracks per sample"),
         ("OSPA", f"{found.ospa_m.mean():.1f} m", "mean of the samples, p = 1"),

@@ -458,13 +458,10 @@ class Watch:
             return Answer(command, True, f"already identified as {command.identity}"), []
         self._said[item.track_id] = said
         item.alert = replace(
-            item.alert,
-            state="updated",
-            t_us=now_us,
-            identity=command.identity,
-            identity_by=command.operator,
-            identity_reason=command.reason,
+            item.alert, state="updated", t_us=now_us, identity=said[0], identity_by=said[1], identity_reason=said[2]
         )
+        # Its sentence still has the identity of before: it is told anew with the next look, and not in five seconds.
+        item.sent_us, item.plot_us = now_us - UPDATE_US, -1
         return Answer(command, True, f"identified as {command.identity}"), [item.alert]
 
     def _forget_absent(self, now_us: int) -> None:
