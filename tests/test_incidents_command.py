@@ -268,6 +268,14 @@ def test_csv_has_a_line_an_incident_and_runs_nothing(path: Path) -> None:
     assert (rows[0]["raised_time"], rows[2]["raised_time"]) == ("2026-11-16T06:15:00Z", "2026-11-23T06:15:05Z")
 
 
+def test_the_numbers_of_an_alert_stand_under_its_name_once(path: Path) -> None:
+    told = vedette("show", raised_id(), "--db", str(path)).stdout
+    numbers = told.partition("Rules and numbers\n")[2].partition("\n\n")[0].splitlines()[1:]
+    named = [line.split()[0] for line in numbers if line[2] != " "]
+    assert len(named) == len(set(named)) == 4
+    assert len(numbers) > len(named)
+
+
 def test_a_reopened_incident_keeps_the_time_of_its_alert_and_counts_the_reaction_anew(tmp_path: Path) -> None:
     first = happened()
     again = replace(first, reopened_us=first.raised_us + 180 * S, acknowledged_us=first.raised_us + 200 * S)

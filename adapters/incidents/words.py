@@ -172,8 +172,11 @@ def _nan(value: Any) -> float:
 
 
 def _numbers(of: Dossier) -> tuple[tuple[str, ...], ...]:
+    """A line a number; which alert and rule it is of stands in the first one, so that a page holds them all."""
     return tuple(
-        (alert.id, _rule(alert), q.name, _value(q), q.condition) for alert in of.alerts for q in alert.quantities
+        (*(("", "") if n else (alert.id, _rule(alert))), q.name, _value(q), q.condition)
+        for alert in of.alerts
+        for n, q in enumerate(alert.quantities)
     )
 
 
