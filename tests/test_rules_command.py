@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapters.cli import app
+from replay import recording
 from tests.conftest import ROOT
+from tests.test_mcapfile import feed
 
 TESTS = (ROOT / "config" / "rules.toml").read_text(encoding="utf-8").count("[[rule.test]]")
 
@@ -75,3 +77,15 @@ def test_what_cannot_be_read_is_a_wrong_question(words: tuple[str, ...]) -> None
     wrong = run(*words)
     assert wrong.exit_code == 2
     assert "Cure: " in wrong.stderr
+
+
+def test_a_dry_run_says_what_the_recording_lost(tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole.mcap", tmp_path / "torn.mcap"
+    recording.write(whole, iter(feed(50)))
+    torn.write_bytes(whole.read_bytes()[:-2_000])
+    for file, said in ((whole, ""), (torn, f"note: {torn}: not finished, ")):
+        done = run("dry-run", str(file), "--rules", BASE, "--config", SHIPPED)
+        assert done.exit_code == 0, done.output
+        notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+        assert len(notes) == bool(said)
+        assert "".join(notes).startswith(said)

@@ -134,6 +134,8 @@ def dry_run(
         from adapters.commands.replay import recording as frames_of
 
         found, frames = frames_of(recording)
+        if not found.damage.harmless:  # what came in then is under neither rules
+            typer.echo(f"note: {recording}: {found.damage.words()}", err=True)
         outcome = compare(loaded, configuration.load_zones(loaded), tried, frames, frames_of(recording)[1])
     if as_json:
         head = {"recording": str(recording), "in_force": str(config), "rules": other, "frames_count": found.frames}
