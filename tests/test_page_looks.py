@@ -5,6 +5,8 @@ What is drawn on the map is heard from the canvas itself: every text of the last
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.alone
 LIVE = "() => document.body.dataset.state === 'live'"
 TRACKS, SILENT, ALERTS = 2_000, 40, 12
 DESK_PX = 12  # of labels
-# Before anything of the page runs: the texts of the newest drawing of the tracks, with the box of each on the screen.
+# Before anything of the page runs: the texts of the newest drawing of the tracks, with the box of each in it.
 HEAR = """(() => {
   let now = [];
   window.drawn = [];
@@ -32,10 +34,9 @@ HEAR = """(() => {
   };
   CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
     if (this.canvas.className === "tracks" && text.trim()) {
-      const by = this.getTransform(), box = this.canvas.getBoundingClientRect(), ratio = devicePixelRatio;
+      const by = this.getTransform(), ratio = devicePixelRatio;
       const size = parseFloat(this.font) * by.a / ratio, width = this.measureText(text).width * by.a / ratio;
-      const at = [box.left + (x * by.a + by.e) / ratio, box.top + (y * by.d + by.f) / ratio - size / 2];
-      now.push([text, ...at, width, size]);
+      now.push([text, (x * by.a + by.e) / ratio, (y * by.d + by.f) / ratio - size / 2, width, size]);
     }
     return fill.call(this, text, x, y);
   };
@@ -93,6 +94,17 @@ def looking(page: Page, ui: Ui, width: int, height: int) -> None:
     page.wait_for_function("() => window.drawn.length > 0")
 
 
+def drawn(page: Page) -> list[Word]:
+    """The words on the map as they lie on the screen now: a drawing that is dragged is moved as a whole."""
+    said = page.evaluate(
+        """() => {
+          const { left, top } = document.querySelector("canvas.tracks").getBoundingClientRect();
+          return window.drawn.map(([text, x, y, ...size]) => [text, left + x, top + y, ...size]);
+        }"""
+    )
+    return [Word(*one) for one in said]
+
+
 @pytest.mark.parametrize(("width", "height", "scale"), [(1280, 720, 1.0), (2560, 1440, 1.3333), (3840, 2160, 2.0)])
 def test_on_every_screen_labels_are_readable_apart_and_on_it(
     browser: Browser, ui: Ui, show: Show, width: int, height: int, scale: float
@@ -103,7 +115,7 @@ def test_on_every_screen_labels_are_readable_apart_and_on_it(
         assert sized is not None
         assert sized["width"] == pytest.approx(360 * scale, abs=2)
         for _look in range(3):
-            words = [Word(*one) for one in page.evaluate("() => window.drawn")]
+            words = drawn(page)
             map_box = page.locator("#map").bounding_box()
             assert map_box is not None
             assert len(words) > SILENT // 2
@@ -133,6 +145,47 @@ def test_the_pointer_finds_what_it_points_at_on_a_wall(browser: Browser, ui: Ui,
         expect(page.locator("#selected-facts .name")).to_have_text("1:90000")
         ticks = page.evaluate("() => [ticks.width / ticks.getBoundingClientRect().width, devicePixelRatio]")
         assert ticks[0] == pytest.approx(ticks[1], rel=0.02)  # sharp, and not stretched
+
+
+def test_what_is_drawn_anew_while_it_is_dragged_lies_where_the_hand_holds_it(
+    browser: Browser, ui: Ui, show: Show
+) -> None:
+    with tab(browser, "about:blank") as (page, _):
+        looking(page, ui, 1440, 860)
+        page.locator("#blocked").click()
+        page.locator(".card[data-track='1:90000'] .name").click()
+        page.wait_for_timeout(1_500)
+        box = page.locator("#map").bounding_box()
+        assert box is not None
+        x, y = box["x"] + 250, box["y"] + 500
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 60, y - 40, steps=4)
+        page.mouse.move(x + 120, y - 80, steps=4)
+        before = labels(page)
+        page.wait_for_timeout(1_500)  # drawn anew, two times or three
+        held = labels(page)
+        assert len(held) > 20
+        page.mouse.up()
+        page.wait_for_timeout(1_500)
+        assert near(held, labels(page)) > 0.9, "what was held stays where it was"
+        assert near(before, held) > 0.9
+        moved = {name: (at_x + 120, at_y - 80) for name, (at_x, at_y) in held.items()}
+        assert near(moved, labels(page)) < 0.1, "the look can fail"
+
+
+def labels(page: Page) -> dict[str, tuple[float, float]]:
+    """Where the label of every track stands on the screen; names that two have are left out."""
+    found = [(name[0], word) for word in drawn(page) if (name := re.search(r"1:\d+|LTV\d+", word.text)) is not None]
+    often = Counter(name for name, _ in found)
+    return {name: (word.x, word.y) for name, word in found if often[name] == 1}
+
+
+def near(one: dict[str, tuple[float, float]], other: dict[str, tuple[float, float]]) -> float:
+    """How many that are in both are within a few pixels: what flies has moved, and labels may change sides."""
+    both = [name for name in one if name in other]
+    close = [n for n in both if abs(one[n][0] - other[n][0]) < 25 and abs(one[n][1] - other[n][1]) < 25]
+    return len(close) / max(1, len(both))
 
 
 def nothing_is_cut(page: Page) -> None:

@@ -57,18 +57,24 @@ export class TrackLayer {
   /** @param {any} frame what OpenLayers wants drawn @returns {HTMLCanvasElement} */
   render(frame) {
     this.frame = frame;
-    if (!this.sheet.move(look(frame))) this.paint(frame);
+    const now = look(frame);
+    if (!this.sheet.move(now)) this.paint(now);
     return this.canvas;
   }
 
-  /** Draw the tracks alone: what lies below has not changed, and costs more than they do. */
+  /** Draw the tracks alone: what lies below has not changed, and costs more than they do. While the drawing is dragged they
+   * are drawn where it lies, and not where the hand is by now: for that the ground would be drawn anew. */
   redraw() {
-    if (this.frame) this.paint(this.frame);
+    if (!this.frame) return;
+    const now = look(this.frame);
+    const held = this.sheet.drawn;
+    if (!held || !this.sheet.move(now)) return this.paint(now);
+    this.paint(held);
+    this.sheet.move(now);
   }
 
-  /** @param {any} frame */
-  paint(frame) {
-    const now = look(frame);
+  /** @param {import("./sheet.js").Look} now */
+  paint(now) {
     const [width, height] = this.sheet.lay(now);
     const { center, resolution, ratio } = now;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -120,7 +126,8 @@ export class TrackLayer {
    * @param {number} ratio */
   #symbol(g, view, t, size, says, ratio) {
     const s = symbol(says, t.object_class, t.status === "coasting", size, this.colours.civil, ratio);
-    g.drawImage(s.image, view.px(t.x) - s.dx, view.py(t.y) - s.dy, s.image.width / ratio, s.image.height / ratio);
+    const whole = (/** @type {number} */ v) => Math.round(v * ratio) / ratio; // between pixels it is blurred, and slow
+    g.drawImage(s.image, whole(view.px(t.x) - s.dx), whole(view.py(t.y) - s.dy), s.image.width / ratio, s.image.height / ratio);
   }
 
   /** History, leader and uncertainty. @param {CanvasRenderingContext2D} g @param {View} view @param {Track} t

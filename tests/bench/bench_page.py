@@ -5,7 +5,8 @@ The page draws when something is new, twice a second; what is dragged is moved a
 dragged at 60 fps (1440x860), 0.23 go with one canvas of the map's size that is moved by hand and never drawn, and 0.11
 with the same frames while it is hidden. By thread: main thread 0.14, composition in software 0.15, compositor 0.05.
 Fewer elements, containment, nearest pixels and a pen for reading change nothing; a bitmap instead of a canvas saves
-less than the noise. So 0.15 at 60 fps is below what composition in software takes for a window of this size.
+less than the noise; half the resolution while it is dragged costs twice as much, as it is filtered then
+(docs/explanation/page.md). So 0.15 at 60 fps is below what composition in software takes for a window of this size.
 `python -m tests.bench.bench_page [tracks] [seconds]`
 """
 
@@ -149,7 +150,7 @@ def main(arguments: Sequence[str]) -> int:
             print(
                 f"{tracks:,} tracks, {what}: {pace.frames_per_s:.0f} fps, 99 % of gaps below {pace.longest_ms:.0f} ms, "
                 f"tracks drawn {pace.drawn_per_s:.1f}/s, {pace.cores:.2f} cores, "
-                f"{1_000 * pace.cores / pace.frames_per_s:.1f} ms of CPU a frame"
+                f"{1_000 * pace.cores / pace.frames_per_s:.1f} ms of CPU a frame, load average {os.getloadavg()[0]:.1f}"
             )
     return 0
 
