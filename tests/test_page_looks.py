@@ -278,3 +278,13 @@ def test_a_phone_breaks_no_word_and_every_button_can_be_hit(browser: Browser, ui
         assert ticks is not None
         assert line is not None
         assert ticks["y"] >= line["y"] and ticks["y"] + ticks["height"] <= 780
+
+
+def test_signing_in_stands_in_the_middle(browser: Browser, ui: Ui) -> None:
+    with tab(browser, f"{ui.url}login") as (page, _):
+        for width, height in ((390, 780), (1280, 720), (3840, 2160)):
+            page.set_viewport_size({"width": width, "height": height})
+            box = page.locator("main").bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] / 2 == pytest.approx(width / 2, abs=2)
+            assert box["y"] + box["height"] / 2 == pytest.approx(height / 2, abs=2)

@@ -63,6 +63,8 @@ def test_a_second_is_shown_as_it_was_recorded_and_stepped_played_and_looped(page
     expect(page.locator("#mark")).to_have_text("SIMULATION")
     expect(page.locator("#selected-facts")).to_contain_text(recorded_place(page, ui, AT))
     expect(page.locator(".card")).to_have_count(1)  # the other was closed ten seconds before
+    expect(page.locator(".card .head")).to_have_text("■ 2")  # no border is near: nothing stands for it
+    expect(page.locator("#sensors-title")).to_have_text("Sensors, as they are now")
     page.locator("#map").focus()
     page.locator("#state").click()
     page.keyboard.press("[")
@@ -89,6 +91,7 @@ def test_a_second_is_shown_as_it_was_recorded_and_stepped_played_and_looped(page
     page.locator("#loop").click()
     page.locator("#ticks").press("End")
     expect(page.locator("#shown")).to_have_text("live")
+    expect(page.locator("#sensors-title")).to_have_text("Sensors")
     expect(page.locator("body")).not_to_have_class(re.compile("replaying"))
 
 

@@ -144,7 +144,9 @@ class Dossiers:
         try:
             found = await run_in_threadpool(self._found, incident)
         except ConfigError as error:
-            return told(False, str(error), 503)
+            log.get("ui").warning("no dossier", incident=incident, problem=str(error))
+            why = f"the service's incident database cannot be read here ({error.problem}): does it run elsewhere?"
+            return told(False, why, 503)
         if found is None:
             return told(False, "no such incident yet: it is written a moment after it is told", 404)
         return None if self._is_recorded(found) else told(False, _UNRECORDED, 409)

@@ -116,9 +116,10 @@ export class AlertList {
     const severity = SEVERITY[a.severity];
     card.card.className = ["card", `severity-${a.severity}`, closed ? "closed" : acknowledged ? "acknowledged" : "waiting",
       one.track === selected ? "chosen" : ""].join(" ");
-    const coasting = t?.status === "coasting" ? " · COASTING" : "";
-    const mark = a.simulated ? "SIMULATED · " : a.mode === "exercise" ? "EXERCISE · " : "";
-    say(card.head, `${severity?.shape ?? ""} ${severity?.name ?? ""} · ${mark}${closed ? "CLOSED" : urgency(t)}${coasting}`);
+    const coasting = t?.status === "coasting" ? "COASTING" : "";
+    const mark = a.simulated ? "SIMULATED" : a.mode === "exercise" ? "EXERCISE" : "";
+    const head = [`${severity?.shape ?? ""} ${severity?.name ?? ""}`, mark, closed ? "CLOSED" : urgency(t), coasting];
+    say(card.head, head.filter(Boolean).join(" · "));
     say(card.name, t?.callsign ? `${one.track} ${t.callsign}` : one.track);
     say(card.sentence, a.sentence ?? "");
     const more = sky.detail(one.track);

@@ -251,7 +251,8 @@ function show() {
   list.show(now, view.selected);
   if (!timeline.replaying) sounds.sound(list.waiting());
   selected.show(view.selected, now, now_ms, time_us(), !timeline.replaying);
-  sensors.show(live, time_us());
+  sensors.show(live, timeline.replaying ? Date.now() * 1000 : time_us()); // nobody recorded how they were
+  say(part("sensors-title"), timeline.replaying ? "Sensors, as they are now" : "Sensors");
   say(part("filter-said"), fits.problem || (view.filter ? `${visible} of ${now.tracks.size}` : ""));
   const fresh = ["search", "interference", "area"].map((kind) => [...now.all(kind).values()].map((a) => `${a.seq}`).join()).join("|");
   if (fresh !== areas) {

@@ -51,7 +51,7 @@ export class Orders {
     if (!by) return;
     for (const order of orders) {
       const answer = await command(verb, { ...order, operator: by });
-      toast(`${what}: ${answer.ok ? "done" : "NOT done"}, ${answer.detail}`, !answer.ok);
+      toast(`${what}: ${answer.ok ? "done" : "NOT done"}${answer.detail ? `, ${answer.detail}` : ""}`, !answer.ok);
     }
   }
 
