@@ -212,9 +212,8 @@ def test_a_small_screen_says_everything_at_once(browser: Browser, ui: Ui, show: 
             expect(page.locator("#overload")).to_be_visible()
             expect(page.locator("#mark")).to_have_text("SIMULATION · EXERCISE")
             expect(page.locator("#mute")).to_contain_text("Muted")
+            expect(page.locator("#sensor-chips > *").first).to_contain_text("R2 stale")
             nothing_is_cut(page)
-            chip = page.locator("#sensor-chips > *").first
-            expect(chip).to_contain_text("R2 stale")
             assert whole(page, "#sensor-chips > *", "#sensor-chips")
             for part in ("#overload", "#mark", "#clock", "#mute", "#keys"):
                 expect(page.locator(part)).to_be_in_viewport(ratio=1)
@@ -222,6 +221,7 @@ def test_a_small_screen_says_everything_at_once(browser: Browser, ui: Ui, show: 
         finally:
             show.bad_sensor, show.load_level, show.mode = False, 0, "peace"
         page.locator(".card .name").first.click()
+        expect(page.locator(".card.chosen")).to_have_count(1)
         assert whole(page, ".card.chosen", "#side")
 
 

@@ -44,7 +44,7 @@ export class Ground {
     const layer = (/** @type {any} */ from, /** @type {(f: any) => any} */ style) => new ol.layer.Vector({ source: from, style, declutter: true });
     this.ringLayer = layer(this.rings, (f) => new ol.style.Style({
       stroke: stroke(this.colours.ring, 1, f.get("outer") ? undefined : [2, 5]),
-      text: f.get("name") ? text(f.get("name"), this.colours.dim) : undefined,
+      text: f.get("name") ? text(f.get("name"), this.colours.dim, 12, { offsetY: 14 * scale() }) : undefined,
       image: f.get("name") ? new ol.style.RegularShape({ points: 4, radius: 5 * scale(), fill: fill(this.colours.dim), declutterMode: "obstacle" }) : undefined,
     }));
     // Of names that would lie over one another the later layer's stands: a sensor before a place before a state.
@@ -147,7 +147,7 @@ export class Ground {
         const circle = ol.geom.Polygon.circular(at, sensor.range_max_m * part, 96).transform("EPSG:4326", "EPSG:3857");
         this.rings.addFeature(new ol.Feature({ geometry: new ol.geom.LineString(circle.getCoordinates()[0]), outer: part === 1 }));
       }
-      this.rings.addFeature(new ol.Feature({ geometry: new ol.geom.Point(ol.proj.fromLonLat(at)), name: `\n\n${sensor.id}` }));
+      this.rings.addFeature(new ol.Feature({ geometry: new ol.geom.Point(ol.proj.fromLonLat(at)), name: String(sensor.id) }));
     }
   }
 
