@@ -74,6 +74,9 @@ LEAST_M2[1:7] = 1.0, 3.0, 10.0, 10.0, 10.0, 1.0
 LEAST_M2[10:16] = 3.0, 0.3, 0.1, 0.01, 10.0, 0.5
 DRONE_M2 = 0.01
 ALIKE = 2  # plots of one kind, of what sees or of claims, that it takes to publish a track
+OFTEN = (
+    0.5  # a radar that sees fewer looks at such an object contradicts nobody: where its edge lies is known no better
+)
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
 FEW = 2  # plots of a published track that may still be two false ones
 SLOW_MPS = 100.0  # drones and most of what flies low; airliners and jets are faster
@@ -284,6 +287,12 @@ def mark_1(
         meta[slot, CONFIRMED] = plot.rx_us
 
 
+@njit("float64(float64)", cache=True, nogil=True, **BARE)
+def silence_1(seen: float) -> float:
+    """Log-probability of a look that missed what claims to be there, which `seen` of such looks would see."""
+    return math.log1p(-min(0.95 * seen, 0.95)) if seen >= OFTEN else 0.0
+
+
 @njit("boolean(float64[::1], int64)", cache=True, nogil=True, **BARE)
 def slow_1(slab: F8, o: int) -> bool:
     """Is a track slower than SLOW_MPS, by its mean?"""
@@ -429,8 +438,7 @@ def look_1(
                 if seen <= 0.0:
                     continue
                 if sensors[s, 2] > 0.0 and claimed and look_us[slot, s] <= meta[slot, CLAIM] + FRESH_CLAIM_US:
-                    seen *= surely_1(cover, sites, screens, s, x, y, z)
-                    belief[slot, UNSEEN] += math.log1p(-min(0.95 * seen, 0.95))
+                    belief[slot, UNSEEN] += silence_1(seen * surely_1(cover, sites, screens, s, x, y, z))
                 belief[slot, ODDS] += math.log1p(-rate[slot, s, 2])
                 if claimed:
                     belief[slot, SEEN] += math.log1p(-rate[slot, s, 2])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fusion.existence import silence_1
 from fusion.integrity import REASON_TEXTS, Integrity, IntegrityParams, Reason, check
 from tests.airpicture import AIRCRAFT, T0_US, S, picture
 
@@ -41,6 +42,13 @@ def test_what_radar_had_seen_there_is_missed_for_longer_before_it_is_contradicte
     """Six misses in a row of a radar that sees three looks in five are nothing: 65 s, of a tourer in a civil day."""
     seen = CLAIM | {"radar_us": T0_US - 65 * S, "unseen": float(np.log(probability))}
     assert checked(seen).contradicted.tolist() == [expected]
+
+
+def test_a_radar_that_hardly_sees_such_an_object_contradicts_nobody() -> None:
+    """A helicopter at the edge of a coverage, looked for forty times with one chance in five each."""
+    assert silence_1(0.2) == silence_1(0.499) == 0.0
+    assert silence_1(0.5) == pytest.approx(np.log(1.0 - 0.475))
+    assert silence_1(0.9) == pytest.approx(np.log(1.0 - 0.855))
 
 
 def test_radar_that_sees_it_now_silences_old_misses() -> None:

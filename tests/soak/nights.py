@@ -1,7 +1,7 @@
 """Campaigns of false alarms: drawn nights, busy civil days, real flights moved to the border.
 
 A night takes about a minute and a half of one processor. Seeds below 304 were looked at while the rules were made; the
-campaigns begin at 401.
+campaigns begin at 401. Of the civil days 413 and 414 were looked at too, and count no more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.soak.campaign import Campaign, Counts, Verdict, seeds, total
 
 RECALL, PRECISION, NUISANCE_PER_H, WARNED = 0.95, 0.9, 0.5, 0.9
+UNSEEN_DAYS = tuple(day for day in seeds(26, 401) if day not in ("413", "414"))
 PARAGLIDER_H = 20.0  # in which one alert about those that stay is allowed
 
 
@@ -88,7 +89,7 @@ CAMPAIGNS = (
         mixed_night,
         judge_nights,
     ),
-    Campaign("civil-days", "Five hundred civil flights at the border.", seeds(24, 401), civil_day, judge_civil),
+    Campaign("civil-days", "Five hundred civil flights at the border.", UNSEEN_DAYS, civil_day, judge_civil),
     Campaign(
         "moved-flights", "Real flights moved 5 to 30 km inside.", tuple(map(str, range(9))), moved_flights, judge_moved
     ),
