@@ -8,6 +8,7 @@ import pickle
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from enum import IntEnum
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,21 @@ def test_arrays_come_back_as_one_can_work_with_them() -> None:
     for array in (found["a"], found["b"], found["c"][1]):
         assert array.flags.writeable
         assert array.flags.aligned
+
+
+class Reduced(IntEnum):
+    """Reduced as Python 3.11.2 does it with every enumeration."""
+
+    ONE = 1
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return getattr, (type(self), self.name)
+
+
+def test_members_of_enumerations_are_written_by_class_and_value_whatever_the_python() -> None:
+    body = bytes(checkpoint.frozen({"one": Reduced.ONE})[0])
+    assert b"getattr" not in body
+    assert pickle.loads(body) == {"one": Reduced.ONE}
 
 
 def test_a_snapshot_shares_nothing_that_changes(night: tuple[configuration.Config, list[Item]]) -> None:

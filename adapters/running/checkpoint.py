@@ -88,8 +88,9 @@ def frozen(state: dict[str, Any]) -> State:
     copied once more, and the engine stands for half as long.
     """
     arrays: list[pickle.PickleBuffer] = []
-    body = pickle.dumps(state, 5, buffer_callback=arrays.append)
-    return [body, *(array.raw() for array in arrays)]
+    body = io.BytesIO()
+    _Writer(body, 5, buffer_callback=arrays.append).dump(state)
+    return [body.getvalue(), *(array.raw() for array in arrays)]
 
 
 def packed(about: About, state: State) -> bytearray:
@@ -252,6 +253,12 @@ class _Numbered(msgspec.Struct):
 class _Message(msgspec.Struct):
     schema: str
     state_b64: str
+
+
+class _Writer(pickle.Pickler):
+    def reducer_override(self, thing: Any) -> Any:
+        """Members of enumerations by class and value: Python 3.11.2, which is Debian's, writes `getattr` for them."""
+        return (type(thing), (thing.value,)) if isinstance(thing, Enum) else NotImplemented
 
 
 class _Reader(pickle.Unpickler):

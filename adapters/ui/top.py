@@ -93,6 +93,8 @@ class Top(App[None]):
 
     def look(self) -> None:
         """Show what is new."""
+        if not self.query("#state"):  # the screen is not up yet, or is going
+            return
         glance, now_s = self._glance, time.monotonic()
         message, _ = self._listener.sky.since(glance.version, self._listener.pulse(), now_s)
         glance.take(msgspec.json.decode(message))
