@@ -89,7 +89,13 @@ CAMPAIGNS = (
         mixed_night,
         judge_nights,
     ),
-    Campaign("civil-days", "Five hundred civil flights at the border.", UNSEEN_DAYS, civil_day, judge_civil),
+    Campaign(
+        "civil-days",
+        "Five hundred civil flights at the border. Days 413 and 414 had a nuisance each, were looked at, and count no more.",
+        UNSEEN_DAYS,
+        civil_day,
+        judge_civil,
+    ),
     Campaign(
         "moved-flights", "Real flights moved 5 to 30 km inside.", tuple(map(str, range(9))), moved_flights, judge_moved
     ),
