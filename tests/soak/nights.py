@@ -91,7 +91,8 @@ CAMPAIGNS = (
     ),
     Campaign(
         "civil-days",
-        "Five hundred civil flights at the border. Days 413 and 414 had a nuisance each, were looked at, and count no more.",
+        "Five hundred civil flights at the border. Days 413 and 414 had a nuisance each, were looked at, and count no "
+        "more.",
         UNSEEN_DAYS,
         civil_day,
         judge_civil,
