@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from adapters.bridges import opensky as bridge
-from adapters.bridges.asked import from_http
+from adapters.bridges.asked import Answers, from_http
 from adapters.bridges.common import Heard
-from adapters.bridges.opensky import STALE_US, STATES_URL, OpenSky, States, box_of, credits_a_day, say_cost
+from adapters.bridges.opensky import STALE_US, STATES_URL, States, box_of, credits_a_day, receiver, say_cost
 from adapters.cli import app
-from adapters.formats import opensky
 from fusion.schema import Plots
 from tests.mosquitto import Mosquitto
 from tests.running import PATIENCE_S, Ear, vedette
@@ -32,10 +31,10 @@ RX_US = (NOW_S + 1) * 1_000_000
 SECRET = "not-for-any-log"
 
 
-def ask(receiver: OpenSky, after_s: float, octets: bytes) -> tuple[Plots | None, dict[str, int], str]:
+def ask(answers: Answers, after_s: float, octets: bytes) -> tuple[Plots | None, dict[str, int], str]:
     """What an answer adds."""
     heard = Heard()
-    why = receiver.answer(RX_US + round(after_s * 1e6), octets, heard)
+    why = answers.answer(RX_US + round(after_s * 1e6), octets, heard)
     return (heard.batches[0] if heard.batches else None), dict(heard.refused), why
 
 
@@ -44,28 +43,28 @@ def at(time_s: int, *states: list[Any] | None) -> bytes:
 
 
 def test_a_position_is_passed_on_once() -> None:
-    receiver = OpenSky("O1")
-    batch, refused, why = ask(receiver, 0, answer(state(), state(icao24="4ca123", time_position=NOW_S - 12)))
+    answers = receiver("O1")
+    batch, refused, why = ask(answers, 0, answer(state(), state(icao24="4ca123", time_position=NOW_S - 12)))
     assert batch is not None
     assert (batch.t_us - RX_US).tolist() == [-3_000_000, -13_000_000]  # however old: it was not passed on yet
     assert (refused, why) == ({}, "")
-    assert ask(receiver, 10, at(NOW_S + 10, state(), state(icao24="4ca123", time_position=NOW_S - 20)))[0] is None
-    batch, _, _ = ask(receiver, 20, at(NOW_S + 20, state(time_position=NOW_S + 19), state(icao24="4ca123", lat=None)))
+    assert ask(answers, 10, at(NOW_S + 10, state(), state(icao24="4ca123", time_position=NOW_S - 20)))[0] is None
+    batch, _, _ = ask(answers, 20, at(NOW_S + 20, state(time_position=NOW_S + 19), state(icao24="4ca123", lat=None)))
     assert batch is not None
     assert batch.address.tolist() == [0x4CA2D6]
 
 
 def test_a_sky_in_which_nobody_flies_is_no_fault() -> None:
-    assert ask(OpenSky("O1"), 0, at(NOW_S, None)) == (None, {}, "")
-    assert ask(OpenSky("O1"), 0, at(NOW_S)) == (None, {}, "")
+    assert ask(receiver("O1"), 0, at(NOW_S, None)) == (None, {}, "")
+    assert ask(receiver("O1"), 0, at(NOW_S)) == (None, {}, "")
 
 
 def test_the_same_answer_for_long_is_told() -> None:
-    receiver = OpenSky("O1")
-    ask(receiver, 0, answer(state()))
-    assert ask(receiver, 50, answer(state()))[2] == ""
-    assert "same" in ask(receiver, STALE_US / 1e6 + 1, answer(state()))[2]
-    assert ask(receiver, 80, at(NOW_S + 80))[2] == ""
+    answers = receiver("O1")
+    ask(answers, 0, answer(state()))
+    assert ask(answers, 50, answer(state()))[2] == ""
+    assert "same" in ask(answers, STALE_US / 1e6 + 1, answer(state()))[2]
+    assert ask(answers, 80, at(NOW_S + 80))[2] == ""
 
 
 @pytest.mark.parametrize(
@@ -78,33 +77,24 @@ def test_the_same_answer_for_long_is_told() -> None:
     ],
 )
 def test_an_answer_that_is_none_is_told(octets: bytes, reason: str) -> None:
-    batch, refused, why = ask(OpenSky("O1"), 0, octets)
+    batch, refused, why = ask(receiver("O1"), 0, octets)
     assert (batch, refused) == (None, {reason: 1})
     assert reason in why
 
 
 def test_an_answer_of_the_whole_world_is_read_and_one_bad_state_costs_only_itself() -> None:
     many = [state(icao24=f"{n:06x}") for n in range(9_000)]
-    batch, refused, why = ask(OpenSky("O1"), 0, answer(*many, ["4ca123"], state(icao24="4ca124", lat=99.0)))
+    batch, refused, why = ask(receiver("O1"), 0, answer(*many, ["4ca123"], state(icao24="4ca124", lat=99.0)))
     assert batch is not None
     assert (len(batch), refused, why) == (9_000, {"malformed": 1, "out-of-range": 1}, "")
 
 
-def test_what_was_passed_on_is_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opensky, "MOST_PASSED", 8)
-    passed = opensky.Passed()
-    assert all(passed.is_new(f"{n}", NOW_S) for n in range(100))
-    assert len(passed) <= 8
-    assert not passed.is_new("99", NOW_S)
-    assert passed.is_new("99", NOW_S + 1)
-
-
 @given(st.binary(max_size=100) | st.builds(answer, st.lists(st.none() | st.integers() | st.text(max_size=5))))
 def test_no_octets_at_all_stop_it(octets: bytes) -> None:
-    receiver = OpenSky("O1")
-    _, refused, _ = ask(receiver, 0, octets)
+    answers = receiver("O1")
+    _, refused, _ = ask(answers, 0, octets)
     assert all(count > 0 for count in refused.values())
-    batch, _, why = ask(receiver, 1, answer(state(icao24="4cafff")))
+    batch, _, why = ask(answers, 1, at(NOW_S + 1, state(icao24="4cafff")))
     assert batch is not None
     assert why == ""
 
@@ -181,7 +171,7 @@ async def listened(
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
         root = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         question = States(f"{root}/states/all", box, account, SECRET if account else "", f"{root}/token")
-        source = cast(AsyncGenerator[Heard, None], from_http(question, 0.1, OpenSky("O1"), "O1"))
+        source = cast(AsyncGenerator[Heard, None], from_http(question, 0.1, receiver("O1"), "O1"))
         async with asyncio.timeout(PATIENCE_S), aclosing(source) as said:
             async for look in said:
                 heard.append(look)

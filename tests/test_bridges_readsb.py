@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters import passed as passing
 from adapters.bridges import asked
 from adapters.bridges.asked import Page, from_http, is_address
 from adapters.bridges.common import Heard
 from adapters.bridges.readsb import STALE_US, Readsb
-from adapters.formats import readsb
-from adapters.formats.readsb import Passed
+from adapters.passed import Passed
 from fusion.schema import Plots
 from tests.running import PATIENCE_S
 from tests.samples import AIRCRAFT
@@ -120,7 +120,7 @@ def test_lines_of_one_aircraft_each() -> None:
 
 
 def test_what_was_passed_on_is_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readsb, "MOST_PASSED", 8)
+    monkeypatch.setattr(passing, "MOST_PASSED", 8)
     passed = Passed()
     assert all(passed.is_new(f"{n}", 1.0, 2.0, RX_US) for n in range(100))
     assert len(passed) <= 8

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adapters.formats import opensky
-from fusion.schema import PlotKind, SensorKind, SensorSpec, plots
+from fusion.schema import Invalid, PlotKind, SensorKind, SensorSpec, plots
 
 SPEC = SensorSpec("O1", 0, SensorKind.ADSB, period_s=10.0)
 NOW_S = 1_795_000_500
@@ -74,3 +74,20 @@ def test_a_batch_reads_back() -> None:
     np.testing.assert_allclose(got.lat_rad, sent.lat_rad, rtol=0, atol=2e-9)
     with pytest.raises(ValueError, match="positions"):
         opensky.encode(plots("O1", PlotKind.POSITION, 5, np.empty(0, np.int64)))
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"time": NaN, "states": []}', "not-finite"), (b"\xff", "not-utf8"), (b"[1]", "malformed"),
+        (b'{"states": []}', "missing-field"), (b'{"time": 1, "states": []}', "bad-time"), (b" " * 70_000, "oversized"),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_refused_by_its_reason(payload: bytes, reason: str) -> None:
+    with pytest.raises(Invalid) as fault:
+        opensky.decode(payload, SPEC, 5)
+    assert fault.value.reason == reason
+
+
+def test_nobody_in_the_sky_is_an_answer() -> None:
+    assert len(opensky.decode(b'{"time": 1795000500, "states": null}', SPEC, 5).batch) == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -20,7 +20,9 @@ import structlog
 from adapters.bridges.common import TOGETHER_S, Heard
 from adapters.bridges.source import Health
 from adapters.broker import Pauses, now_us
-from adapters.wire import MOST_ANSWER_OCTETS
+from adapters.passed import Passed
+from adapters.wire import MOST_ANSWER_OCTETS, Decoded
+from fusion.schema import Invalid, SensorKind, SensorSpec
 
 ANSWER_WITHIN_S = 5.0
 _log = structlog.get_logger("vedette.bridge")
@@ -55,6 +57,36 @@ class Asked(Protocol):
         """Add what an answer says to `heard`; says what is wrong with it, or nothing."""
 
 
+# Octets of an answer, sensor, arrival: its new positions, and the answer's own time.
+Decode = Callable[[bytes, SensorSpec, int, Passed], tuple[Decoded, int]]
+
+
+class Answers:
+    """Whole answers in, plots of one sensor out; that an answer stays the same for too long is told."""
+
+    def __init__(self, sensor: str, decode: Decode, stale_us: int, stale: str) -> None:
+        """`stale`: what is wrong with an answer that has been the same for more than `stale_us`."""
+        self.spec, self.passed = SensorSpec(sensor, 0, SensorKind.ADSB), Passed()
+        self._decode, self._stale_us, self._stale = decode, stale_us, stale
+        self._at_us, self._since_us = -1, -1  # the answer's own time, and when we first saw it
+
+    def answer(self, rx_us: int, body: bytes, heard: Heard) -> str:
+        """Add what is new in an answer; says what is wrong with it, or nothing."""
+        heard.pieces += 1
+        try:
+            made, at_us = self._decode(body, self.spec, rx_us, self.passed)
+        except Invalid as fault:
+            heard.refused[fault.reason] += 1
+            return f"its answer is {fault.reason}"
+        if at_us == self._at_us:
+            return self._stale if rx_us - self._since_us > self._stale_us else ""
+        self._at_us, self._since_us = at_us, rx_us
+        heard.refused.update(made.rejected)
+        if len(made.batch):
+            heard.batches.append(made.batch)
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """What lies at an address."""
@@ -82,7 +114,7 @@ async def from_http(question: Question, every_s: float, receiver: Asked, *sensor
     loop, health = asyncio.get_running_loop(), [Health(name) for name in sensors]
     pauses, said, next_s = Pauses(loop.time()), "", 0.0
     headers = {"Accept-Encoding": "identity"}  # what is small on the wire and large here has no limit
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=None) as client:  # the whole has a limit: `fetched`
         asking: asyncio.Task[Answer] | None = None
         try:
             while True:
@@ -116,7 +148,6 @@ async def fetched(client: httpx.AsyncClient, request: httpx.Request, within_s: f
     body = bytearray()
     try:
         async with asyncio.timeout(within_s):
-            request.extensions = {**request.extensions, "timeout": httpx.Timeout(within_s).as_dict()}
             response = await client.send(request, stream=True)
             try:
                 if response.status_code != httpx.codes.OK:

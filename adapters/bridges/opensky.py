@@ -1,8 +1,9 @@
 """OpenSky's REST interface, `/states/all`, asked for one box: with an account, or without and less often.
 
 A day has 400 credits, with an account 4,000, and a question costs 1 to 4 of them by the size of the box. Who has none
-left is told when to come again, and comes then. The account is an API client of OAuth 2 (client credentials): its token
-lasts half an hour, and a new one is asked for before it ends, or once it is refused.
+left is told when to come again, and comes then. The account is an API client of OAuth 2: its token lasts half an hour,
+and a new one is asked for before it ends, or once it is refused. That grant (RFC 6749, 4.4) is one POST, which has the
+limits of every other question here; a library for it would bring its own session.
 https://openskynetwork.github.io/opensky-api/rest.html
 """
 
@@ -18,10 +19,9 @@ import httpx
 import msgspec
 import structlog
 
-from adapters.bridges.asked import Answer, fetched
-from adapters.bridges.common import Heard
+from adapters.bridges.asked import Answer, Answers, fetched
 from adapters.formats import opensky
-from fusion.schema import US_PER_S, Invalid, SensorKind, SensorSpec
+from fusion.schema import US_PER_S
 
 STATES_URL = "https://opensky-network.org/api/states/all"
 TOKEN_URL = "https://auth.opensky-network.org/auth/realms/opensky-network/protocol/openid-connect/token"
@@ -40,28 +40,9 @@ class _Token(msgspec.Struct):
     expires_in: float = 1_800.0
 
 
-class OpenSky:
+def receiver(sensor: str) -> Answers:
     """Answers in, plots of one sensor out."""
-
-    def __init__(self, sensor: str) -> None:
-        self._spec = SensorSpec(sensor, 0, SensorKind.ADSB)
-        self._passed = opensky.Passed()
-        self._at_us, self._since_us = -1, -1  # the answer's own time, and when we first saw it
-
-    def answer(self, rx_us: int, body: bytes, heard: Heard) -> str:
-        """Add the plots of an answer; says what is wrong with it, or nothing."""
-        heard.pieces += 1
-        try:
-            made, at_us = opensky.decode_answer(body, self._spec, rx_us, self._passed)
-        except Invalid as fault:
-            heard.refused[fault.reason] += 1
-            return f"its answer is {fault.reason}"
-        heard.refused.update(made.rejected)
-        if len(made.batch):
-            heard.batches.append(made.batch)
-        if at_us != self._at_us:
-            self._at_us, self._since_us = at_us, rx_us
-        return "its answer is the same all the time" if rx_us - self._since_us > STALE_US else ""
+    return Answers(sensor, opensky.decode_answer, STALE_US, "its answer is the same all the time")
 
 
 @dataclass(slots=True)

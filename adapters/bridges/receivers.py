@@ -126,7 +126,7 @@ def opensky(
     log.setup("info")
     with refusals():
         from adapters.bridges.asked import from_http, is_address
-        from adapters.bridges.opensky import STATES_URL, TOKEN_URL, OpenSky, States, say_cost
+        from adapters.bridges.opensky import STATES_URL, TOKEN_URL, States, receiver, say_cost
 
         asked, at = url or STATES_URL, token_url or TOKEN_URL
         for option, told in (("--url", asked), ("--token-url", at)):
@@ -135,7 +135,7 @@ def opensky(
                 raise ConfigError("command line", option, f"{told!r} is no address of a web server", cure)
         question = States(asked, _box(box), *_account(), at)
         say_cost(question, every)
-        code = pass_on(from_http(question, every, OpenSky(named(sensor)), sensor), [sensor], broker, site)
+        code = pass_on(from_http(question, every, receiver(named(sensor)), sensor), [sensor], broker, site)
     raise typer.Exit(code)
 
 

@@ -10,13 +10,13 @@ was in the answer before, and is no new plot. A bridge (`decode_answer`) knows w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from adapters.passed import Passed
 from adapters.wire import (
     BAD_JSON,
     MOST_ANSWER_OCTETS,
@@ -24,16 +24,16 @@ from adapters.wire import (
     check_count,
     check_envelope,
     check_kind,
+    load_json,
     parse_time,
     read_rows,
     reason_of,
     rounded,
     stand,
 )
-from fusion.schema import F8, US_PER_S, Invalid, PlotKind, Plots, SensorSpec
+from fusion.schema import F8, I8, US_PER_S, Invalid, PlotKind, Plots, SensorSpec
 
 CATEGORY = (-1, -1, 1, 2, 3, 4, 5, 6, 10, 11, 12, 16, 15, -1, 13, 14, 20, 21, 22, 23, 24)  # to CAT021 I020
-MOST_PASSED = 32_768
 _HEX, _OCTAL = frozenset("0123456789abcdefABCDEF"), frozenset("01234567")
 
 
@@ -83,43 +83,33 @@ def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Decoded:
     """
     check_kind(spec, PlotKind.POSITION)
     check_envelope(payload)
-    message, rows, rejected = _read(payload)
+    try:
+        message, rows, rejected = _read(payload)
+    except Invalid:
+        load_json(payload)  # says what is wrong with the whole, where that is it
+        raise
     check_count(len(rows) + sum(rejected.values()))
     now_us = parse_time(message.time)
     new = [row for row in rows if _placed(row) and now_us / US_PER_S - (row.time_position or 0.0) < spec.period_s]
     return _stand(new, spec, rx_us, rejected)
 
 
-class Passed:
-    """When each aircraft was last placed that was passed on; past `MOST_PASSED` the older half is forgotten."""
-
-    def __init__(self) -> None:
-        self._at_s: dict[str, float] = {}
-
-    def __len__(self) -> int:
-        return len(self._at_s)
-
-    def is_new(self, name: str, at_s: float) -> bool:
-        """False for what was passed on before, or is older than that; a new one is noted."""
-        before_s = self._at_s.pop(name, -math.inf)
-        if len(self._at_s) >= MOST_PASSED:
-            for old in list(self._at_s)[: MOST_PASSED // 2]:
-                del self._at_s[old]
-        self._at_s[name] = max(before_s, at_s)
-        return at_s > before_s
-
-
 def decode_answer(body: bytes, spec: SensorSpec, rx_us: int, passed: Passed) -> tuple[Decoded, int]:
     """A whole answer of the server: the positions that were not passed on yet, and the answer's own time.
 
     Raises:
-        Invalid: for the whole answer: oversized, not-utf8, malformed, not-finite, missing-field, bad-time.
+        Invalid: for the whole answer: oversized, malformed, missing-field, bad-time.
     """
     if len(body) > MOST_ANSWER_OCTETS:
         raise Invalid("oversized", f"{len(body)} octets, at most {MOST_ANSWER_OCTETS}")
     message, rows, rejected = _read(body)
     now_us = parse_time(message.time)
-    new = [row for row in rows if _placed(row) and passed.is_new(row.icao24, row.time_position or 0.0)]
+    placed = [row for row in rows if _placed(row)]
+    new = [
+        row
+        for row, t_us in zip(placed, _times_us(placed).tolist(), strict=True)
+        if passed.is_new(row.icao24, row.latitude or 0.0, row.longitude or 0.0, t_us)
+    ]
     return _stand(new, spec, rx_us, rejected), now_us
 
 
@@ -143,8 +133,12 @@ def _placed(row: _State) -> bool:
     return row.latitude is not None and row.longitude is not None and row.time_position is not None
 
 
+def _times_us(rows: Sequence[_State]) -> I8:
+    return np.rint(np.clip([row.time_position or 0.0 for row in rows], -1e10, 1e10) * 1e6).astype(np.int64)
+
+
 def _stand(new: Sequence[_State], spec: SensorSpec, rx_us: int, rejected: dict[str, int]) -> Decoded:
-    t_us = np.rint(np.clip([row.time_position or 0.0 for row in new], -1e10, 1e10) * 1e6).astype(np.int64)
+    t_us = _times_us(new)
     speed, track = _floats([row.velocity for row in new]), np.radians(_floats([row.true_track for row in new]))
     columns: dict[str, Any] = {
         "lat_rad": np.radians(_floats([row.latitude for row in new])),

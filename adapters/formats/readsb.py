@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from adapters.modes.accuracies import SIGMA_BY_GVA_M, SIGMA_BY_NACP_M, SIGMA_BY_NACV_MPS
 from adapters.modes.fields import CATEGORY, FOOT_M, FOOT_PER_MINUTE_MPS, KNOT_MPS
+from adapters.passed import Passed
 from adapters.rows import Told
 from adapters.wire import (
     BAD_JSON,
@@ -97,33 +98,7 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ONE = msgspec.json.Decoder(_Aircraft)
 _LINE = msgspec.json.Decoder(_Line)
-MOST_PASSED = 32_768
-AGAIN_US = 500_000  # a place that did not change within it is the same message: its age is told to 0.1 s, or rounded
 CLOCK_WRONG_US = 10_000_000  # further from ours than that, a receiver's clock is not believed
-
-
-class Passed:
-    """The newest position of each aircraft that was passed on; past `MOST_PASSED` the older half is forgotten."""
-
-    def __init__(self) -> None:
-        self._at: dict[str, tuple[float, float, int]] = {}
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def is_new(self, name: str, lat_deg: float, lon_deg: float, t_us: int) -> bool:
-        """False for what was passed on before, or is older than that; a new one is noted."""
-        before = self._at.pop(name, None)
-        if before is not None:
-            again = before[:2] == (lat_deg, lon_deg) and t_us - before[2] < AGAIN_US
-            if again or t_us <= before[2]:
-                self._at[name] = before
-                return False
-        if len(self._at) >= MOST_PASSED:
-            for old in list(self._at)[: MOST_PASSED // 2]:
-                del self._at[old]
-        self._at[name] = (lat_deg, lon_deg, t_us)
-        return True
 
 
 def _floats(values: list[float | None], unit: float = 1.0) -> NDArray[np.float64]:
