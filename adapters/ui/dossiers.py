@@ -37,9 +37,7 @@ LONGEST_S = 900.0  # for one; a process that takes longer is ended
 KEPT = 2  # dossiers that were made, the newest ...
 KEPT_S = 900.0  # ... and so long
 NICE = 10  # whatever else this machine does comes first
-DISK_PART = (
-    3  # of what the disk has left a dossier may take one in so many, and its recording once more while it is made
-)
+DISK_PART = 3  # of what the disk has left it may take one in so many, and its recording once more while it is made
 
 
 @dataclass(slots=True)

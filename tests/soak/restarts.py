@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,17 +84,16 @@ def taken_over(_key: str) -> Counts:
         went = take_over(Path(folder), "mixed-sky", 1_000, kills=4)
     assert {*went.epochs} == {1}, "a spare started cold"
     assert not went.twice, f"raised twice: {', '.join(went.twice)}"
-    slowest = max(went.steps, key=lambda step: step.fresh_s)
+    slow = [step for step in went.steps if step.fresh_s > FRESH_S]
+    longest = Counter(max(("lock", "going_on", "rest"), key=lambda name: getattr(step, f"{name}_s")) for step in slow)
     return {
         "kills": len(went.steps),
         "fresh_in_time": sum(step.fresh_s <= FRESH_S for step in went.steps),
         "fresh_s": sum(step.fresh_s for step in went.steps),
         "lock_s": sum(step.lock_s for step in went.steps),
         "going_on_s": sum(step.going_on_s for step in went.steps),
-        "slowest_s": slowest.fresh_s,
-        "slowest_lock_s": slowest.lock_s,
-        "slowest_going_on_s": slowest.going_on_s,
-        "slowest_ticks": slowest.ticks,
+        "rest_s": sum(step.rest_s for step in went.steps),
+        **{f"slow_by_{name}": longest[name] for name in ("lock", "going_on", "rest")},
         "tracks": went.tracks,
         "raised": went.raised,
     }
