@@ -42,11 +42,9 @@ def pinned(text: str) -> dict[str, str]:
 
 def rounds() -> list[dict[str, str]]:
     """Every pin once, as pip-audit takes them: a name has one version in each round."""
-    text = PINS.read_text(encoding="utf-8")
-    found = [pinned(text)]
-    rest = re.sub(r" *;.*", "", text)
-    for lines in (rest, *(path.read_text(encoding="utf-8") for path in sorted(JUDGES.glob("*.txt")))):
-        for line in lines.splitlines():
+    found = [pinned(PINS.read_text(encoding="utf-8"))]
+    for path in (PINS, *sorted(JUDGES.glob("*.txt"))):
+        for line in re.sub(r" *;.*", "", path.read_text(encoding="utf-8")).splitlines():
             name, _, version = line.partition("==")
             name = plain(name)
             if all(one.get(name) != version for one in found):
