@@ -41,6 +41,7 @@ PLOT_FORMATS: Mapping[str, PlotDecoder] = {
 }
 # In a string of JSON the quotes would be escaped, so this is always a key; the encoders write it without blanks.
 _SIMULATED = re.compile(rb'"simulated"\s*:\s*true')
+_LETTER = re.compile(rb"\\u00([46][1-9a-fA-F]|[57][0-9aA])")  # a letter written as an escape, as JSON allows in a key
 Refused = Callable[[Frame, str, str], None]  # frame, reason, detail
 
 
@@ -84,6 +85,8 @@ class Door:
 
     def _check_real(self, payload: bytes) -> None:
         """A real service takes in nothing that says of itself that it is simulated: it would leave as real."""
+        if b"\\u" in payload:
+            payload = _LETTER.sub(lambda found: bytes([int(found[1], 16)]), payload)
         if not self._engine.config.simulated and _SIMULATED.search(payload):
             raise Invalid("simulated", "simulated data for a service that is not")
 

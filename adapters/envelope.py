@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from adapters.wire import BAD_JSON, MAX_PAYLOAD_BYTES, check_envelope, dump
+from adapters.wire import BAD_JSON, EARLIEST_US, LATEST_US, MAX_PAYLOAD_BYTES, check_envelope, dump
 from fusion.schema import Frame, Invalid
 
 
@@ -122,3 +122,24 @@ def opened(payload: bytes) -> tuple[bytes, str, bytes]:
     if len(envelope.correlation) > 256:
         raise Invalid("out-of-range", "correlation data of more than 256 bytes")
     return envelope.payload, envelope.response_topic, envelope.correlation
+
+
+def feed_properties(rx_us: int, seq: int) -> tuple[tuple[str, str], ...]:
+    """The user properties that carry the recorded arrival time and number of a frame replayed through a broker."""
+    return (("rx_us", str(rx_us)), ("seq", str(seq)))
+
+
+def feed_of(user: Iterable[tuple[str, str]]) -> tuple[int, int]:
+    """(rx_us, seq) out of user properties; the seq is -1 where there is none.
+
+    Raises:
+        Invalid: `bad-time` without a usable rx_us.
+    """
+    found = {"seq": "-1"}
+    found.update((key, value) for key, value in user if key in ("rx_us", "seq"))
+    text, seq = found.get("rx_us", ""), found["seq"]
+    if not re.fullmatch(r"[0-9]{1,17}", text) or not re.fullmatch(r"-1|[0-9]{1,17}", seq):
+        raise Invalid("bad-time", "user property rx_us or seq")
+    if not EARLIEST_US <= int(text) < LATEST_US:
+        raise Invalid("bad-time", "user property rx_us is not between the years 2000 and 2100")
+    return int(text), int(seq)

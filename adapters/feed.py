@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from adapters.broker import BrokerSettings, NotConnected, Outgoing, PublishDenied
 from adapters.deck import Deck
-from adapters.envelope import ORDERS, opened
+from adapters.envelope import ORDERS, feed_properties, opened
 from adapters.formats import clock, load, watermark
 from adapters.mqtt import Connection
 from adapters.resend import Unfused
-from adapters.wire import feed_properties, load_json, number_of, parse_time
+from adapters.wire import load_json, number_of, parse_time
 from fusion.schema import Frame, Invalid
 from replay.log import LEFT, START, TICK
 from replay.player import Due

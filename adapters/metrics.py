@@ -42,7 +42,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Known reasons start at zero, so that rate() sees the first one.
 REJECT_REASONS = (
     "oversized not-utf8 malformed wrong-schema unknown-sensor wrong-sensor-kind missing-field not-finite out-of-range "
-    "length future unknown-topic unknown-command bad-time too-many-plots simulated outside-area"
+    "length future unknown-topic unknown-command bad-time too-many-plots simulated outside-area doubled-key"
 ).split()
 # What the memory of flights lets go where it is full, and why a report of a person is refused after the door.
 GIVEN_UP = ("searches", "new_tracks", "trail_pages", "ledger_entries", "message_numbers", "numbers_begun_anew")

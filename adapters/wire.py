@@ -8,7 +8,6 @@ absent: there is no null, no NaN and no sentinel in a message of ours.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -119,30 +118,6 @@ def parse_time(value: object) -> int:
     return us
 
 
-# --- recorded feeds ---------------------------------------------------------------------------------------------------
-
-
-def feed_properties(rx_us: int, seq: int) -> tuple[tuple[str, str], ...]:
-    """The user properties that carry the recorded arrival time and number of a frame replayed through a broker."""
-    return (("rx_us", str(rx_us)), ("seq", str(seq)))
-
-
-def feed_of(user: Iterable[tuple[str, str]]) -> tuple[int, int]:
-    """(rx_us, seq) out of user properties; the seq is -1 where there is none.
-
-    Raises:
-        Invalid: `bad-time` without a usable rx_us.
-    """
-    found = {"seq": "-1"}
-    found.update((key, value) for key, value in user if key in ("rx_us", "seq"))
-    text, seq = found.get("rx_us", ""), found["seq"]
-    if not re.fullmatch(r"[0-9]{1,17}", text) or not re.fullmatch(r"-1|[0-9]{1,17}", seq):
-        raise Invalid("bad-time", "user property rx_us or seq")
-    if not EARLIEST_US <= int(text) < LATEST_US:
-        raise Invalid("bad-time", "user property rx_us is not between the years 2000 and 2100")
-    return int(text), int(seq)
-
-
 # --- JSON in ----------------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +159,23 @@ def _malformed(payload: bytes, error: Exception) -> Invalid:
     except (ValueError, RecursionError):
         pass
     return Invalid("malformed", str(error)[:120])
+
+
+def check_once(payload: bytes) -> None:
+    """Refuse an object that has a key twice: readers differ in which of the two counts, and people answer for these.
+
+    Raises:
+        Invalid: `doubled-key`; a ValueError or RecursionError where it is not JSON.
+    """
+    json.loads(payload, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise Invalid("doubled-key", f"{key[:40]!r} stands twice in one object")
+        seen.add(key)
 
 
 def load_json(payload: bytes, expected: str | None = None) -> dict[str, Any]:
@@ -229,11 +221,15 @@ def read(decoder: msgspec.json.Decoder[M], payload: bytes, expected: str | None)
     """Decode a small typed message and check its `schema` (None: the format has none).
 
     Raises:
-        Invalid: as `load_json`, and `missing-field`, `bad-time`, `out-of-range`, `malformed` for its fields.
+        Invalid: as `load_json`, `doubled-key`, and `missing-field`, `bad-time`, `out-of-range`, `malformed` for its
+            fields.
     """
     check_envelope(payload)
     try:
         message = decoder.decode(payload)
+        check_once(payload)
+    except Invalid:
+        raise
     except BAD_JSON as error:
         load_json(payload, expected)  # says what is wrong with the envelope, where that is it
         raise Invalid(reason_of(error), str(error)[:120]) from None

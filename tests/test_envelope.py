@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.envelope import enveloped, opened
-from adapters.wire import MAX_PAYLOAD_BYTES
+from adapters.envelope import enveloped, feed_of, feed_properties, opened
+from adapters.wire import EARLIEST_US, LATEST_US, MAX_PAYLOAD_BYTES
 from fusion.schema import Frame, Invalid
 
 
@@ -28,3 +28,21 @@ def test_correlation_data_are_bounded() -> None:
     frame = enveloped(Frame(1, 5, "cmd/close", b"{}"), (), "a/b", b"x" * 257)
     with pytest.raises(Invalid, match="out-of-range"):
         opened(frame.payload)
+
+
+@given(st.integers(EARLIEST_US, LATEST_US - 1), st.integers(-1, 10**12))
+def test_feed_properties_read_back(rx_us: int, seq: int) -> None:
+    assert feed_of([("other", "x"), *feed_properties(rx_us, seq)]) == (rx_us, seq)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["rx_us", "seq", "x"]), st.text(max_size=20)), max_size=4))
+def test_no_user_property_gets_past_the_door(user: list[tuple[str, str]]) -> None:
+    try:
+        rx_us, seq = feed_of(user)
+    except Invalid as invalid:
+        found = invalid.reason
+    else:
+        found = "fine"
+        assert EARLIEST_US <= rx_us < LATEST_US
+        assert seq >= -1
+    assert found in ("fine", "bad-time")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from adapters.commands import simulate
+from adapters.envelope import feed_properties
 from adapters.formats import clock, plots
-from adapters.wire import feed_properties
 from fusion.schema import PlotKind
 from fusion.schema import plots as make_plots
 from replay.simulate import Scenario

@@ -38,7 +38,7 @@ from tests.scene import NAMES, table
 REASONS = {
     *("oversized", "not-utf8", "malformed", "wrong-schema", "unknown-sensor", "wrong-sensor-kind", "missing-field"),
     *("not-finite", "out-of-range", "length", "future", "unknown-topic", "unknown-command", "bad-time"),
-    "too-many-plots",
+    *("too-many-plots", "doubled-key"),
 }
 
 

@@ -334,6 +334,7 @@ def test_a_real_service_takes_in_nothing_simulated(simulated: bool) -> None:
     [
         (b'{"simulated": true}', True),
         (b'{"a":1,"simulated" :\n true}', True),
+        (b'{"\\u0073imu\\u006c\\u0061ted":true}', True),
         (b'{"simulated":false}', False),
         (b'{"a":"\\"simulated\\":true"}', False),
     ],

@@ -23,10 +23,11 @@ from adapters import deck, feed
 from adapters.broker import BrokerSettings, Incoming, NotConnected, Outgoing, PublishDenied, PublishError
 from adapters.cli import app
 from adapters.commands import replay as replay_command
+from adapters.envelope import feed_of
 from adapters.errors import ConfigError
 from adapters.formats import clock
 from adapters.mqtt import Connection
-from adapters.wire import feed_of, rfc3339
+from adapters.wire import rfc3339
 from fusion.schema import Frame
 from replay import log, player
 from tests.mosquitto import Mosquitto, free_port

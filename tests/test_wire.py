@@ -82,27 +82,6 @@ def test_what_is_no_time_is_refused_as_bad_time(value: object) -> None:
     assert reason(wire.parse_time, value) == "bad-time"
 
 
-# --- recorded feeds ---
-
-
-@given(TIMES, st.integers(-1, 10**12))
-def test_feed_properties_read_back(rx_us: int, seq: int) -> None:
-    assert wire.feed_of([("other", "x"), *wire.feed_properties(rx_us, seq)]) == (rx_us, seq)
-
-
-@given(st.lists(st.tuples(st.sampled_from(["rx_us", "seq", "x"]), st.text(max_size=20)), max_size=4))
-def test_no_user_property_gets_past_the_door(user: list[tuple[str, str]]) -> None:
-    try:
-        rx_us, seq = wire.feed_of(user)
-    except Invalid as invalid:
-        found = invalid.reason
-    else:
-        found = "fine"
-        assert wire.EARLIEST_US <= rx_us < wire.LATEST_US
-        assert seq >= -1
-    assert found in ("fine", "bad-time")
-
-
 # --- JSON in ---
 
 
@@ -191,6 +170,24 @@ def test_a_missing_field_and_a_wrong_schema_have_their_reasons() -> None:
     assert reason(wire.read, decoder, b'{"count":1}', "a.v1") == "wrong-schema"
     assert reason(wire.read, decoder, b'{"schema":"b.v1","count":77}', "a.v1") == "wrong-schema"
     assert wire.read(decoder, b'{"schema":"a.v1","count":7,"new":[]}', "a.v1").count == 7
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"count":1,"count":2',
+        '"new":[{"a":1,"\\u0061":2}]',  # the same key, written otherwise, in a field nobody reads
+        '"schema":"a.v1"',
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_as_readers_differ_in_which_counts(fields: str) -> None:
+    payload = b'{"schema":"a.v1",' + fields.encode() + b"}"
+    assert reason(wire.read, msgspec.json.Decoder(Sample), payload, "a.v1") == "doubled-key"
+
+
+def test_a_key_may_stand_once_in_each_of_many_objects() -> None:
+    payload = b'{"schema":"a.v1","count":7,"new":[{"a":1,"count":1},{"a":2}]}'
+    assert wire.read(msgspec.json.Decoder(Sample), payload, "a.v1").count == 7
 
 
 # --- plots ---

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from adapters.broker import Incoming, now_us
-from adapters.envelope import ORDERS, enveloped
+from adapters.envelope import ORDERS, enveloped, feed_of
 from adapters.feed import ANOTHER_REPLAY_US, CLOCK_TOPIC, REPLAYED
 from adapters.formats import clock, load
 from adapters.mqtt import Connection
 from adapters.running.overload import LoadMeter
 from adapters.running.wallclock import WallClock
-from adapters.wire import feed_of
 from fusion.engine import Engine
 from fusion.schema import US_PER_S, Frame, Invalid
 from fusion.thinning import Load
