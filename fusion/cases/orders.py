@@ -33,8 +33,8 @@ def _about_verb(command: Command) -> str:
     if command.verb == "identify":
         if command.identity not in IDENTITIES:
             return f"identity is one of {', '.join(IDENTITIES)}"
-        if command.identity in ("friend", "hostile") and not command.reason.strip():
-            return f"{command.identity} needs a reason: how was the identity verified?"
+        if not command.reason.strip():
+            return "identifying needs a reason: how is it known?"
     if command.verb == "close" and not command.reason.strip():
         return "closing needs a reason"
     if command.verb == "mode":
