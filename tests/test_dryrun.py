@@ -17,6 +17,7 @@ from adapters.commands import rules as rules_command
 from adapters.commands.dryrun import Life, compare
 from adapters.commands.replay import recording
 from adapters.formats import command
+from adapters.running import startframe
 from adapters.service import run
 from fusion.cases.record import IncidentChanged
 from fusion.rules import RuleSet
@@ -91,6 +92,15 @@ def test_other_words_run_the_recording_twice_and_tell_the_same_as_one_pass_where
     assert [life.rule for life in tried(scene, near).lost] == ["low-slow-near"]
 
 
+def test_tracks_have_the_names_that_the_recorded_service_gave_them(scene: tuple[config.Config, Path]) -> None:
+    loaded, path = scene
+    frames = list(recording(path)[1])
+    begun = Frame(0, frames[0].rx_us, log.START, startframe.encode(loaded, 7, frames[0].rx_us))
+    bare = replace(loaded.rules, rules=())
+    outcome = dryrun.dry_run(loaded, shipped.zones(), bare, [begun, *frames], frames)
+    assert {life.track.partition(":")[0] for life in outcome.lost} == {"7"}
+
+
 @pytest.mark.parametrize(("passes", "of_incident"), [(1, True), (2, False), (2, True)])
 def test_what_a_person_closed_is_closed_for_other_rules_too(
     scene: tuple[config.Config, Path], passes: int, of_incident: bool
@@ -100,7 +110,7 @@ def test_what_a_person_closed_is_closed_for_other_rules_too(
     first_us = next(recording(path)[1]).rx_us
     frames = [frame for frame in recording(path)[1] if frame.rx_us <= first_us + 25_000_000]
     said: list[Event] = []
-    engine = dryrun._engine(loaded, shipped.zones())
+    engine = dryrun._engine(loaded, shipped.zones(), 0)
     run(iter(frames), engine, dryrun._door(engine, loaded), lambda _tick, events: said.extend(events))
     alert = next(e.alert for e in said if isinstance(e, AlertChanged))
     incident = next(e.incident for e in said if isinstance(e, IncidentChanged))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from adapters.config import Config
 from adapters.decode import Door
+from adapters.running import startframe
 from adapters.service import engine_of, run
 from adapters.wire import rfc3339
 from fusion.cases.record import IncidentChanged
@@ -21,6 +23,7 @@ from fusion.redlines.volumes import Notified
 from fusion.rules import RuleSet
 from fusion.schema import US_PER_S, Alert, AlertChanged, Answer, Command, Event, Frame, Picture
 from fusion.zones import Zones
+from replay.log import START
 
 
 @dataclass(slots=True)
@@ -80,12 +83,13 @@ def dry_run(config: Config, zones: Zones, other: RuleSet, frames: Iterable[Frame
     `again`: the same frames once more, read only where the words or bands differ.
     """
     in_force = config.rules
-    engine = _engine(config, zones)
+    epoch, frames = _epoch_of(frames)
+    engine = _engine(config, zones, epoch)
     now, then = _Book(), _Book()
     if (other.words, other.bands) == (in_force.words, in_force.bands):
         run(frames, engine, _door(engine, config), _Second(engine, config, zones, other, now, then).hear)
     else:
-        first, second = _Asked(now), _engine(replace(config, rules=other), zones)
+        first, second = _Asked(now), _engine(replace(config, rules=other), zones, epoch)
         given: list[tuple[int, Command, tuple[str, ...]]] = []
 
         def hear(tick: Frame, events: list[Event]) -> None:
@@ -101,9 +105,19 @@ def dry_run(config: Config, zones: Zones, other: RuleSet, frames: Iterable[Frame
     return compare(list(now.lives.values()), list(then.lives.values()), dict(engine.counters.rejected))
 
 
-def _engine(config: Config, zones: Zones) -> Engine:
+def _epoch_of(frames: Iterable[Frame]) -> tuple[int, Iterable[Frame]]:
+    """(epoch, all the frames): of the service that recorded them, so that its tracks and alerts have their names."""
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None:
+        return 0, ()
+    epoch = startframe.epoch_of(startframe.decode(first.payload)) if first.source == START else 0
+    return epoch, chain([first], rest)
+
+
+def _engine(config: Config, zones: Zones, epoch: int) -> Engine:
     """As configured, but it takes simulated recordings, since nothing leaves, and every picture is a full one."""
-    engine = engine_of(config, zones, epoch=0)
+    engine = engine_of(config, zones, epoch)
     engine.config = replace(engine.config, simulated=True, full_us=engine.config.picture_us)
     return engine
 

@@ -15,7 +15,7 @@ from adapters.config import Config
 from adapters.kernelcache import processor
 from adapters.running.checkpoint import MOST_PARTS, BadCheckpoint, Parts, of_messages, unpacked
 from adapters.running.outputs import CHECKPOINT, DIGEST, Digest, read_digest
-from adapters.running.startframe import decode
+from adapters.running.startframe import decode, epoch_of
 from adapters.service import Core
 from adapters.wire import rfc3339
 from fusion.schema import Event, Frame, Invalid
@@ -106,8 +106,7 @@ class Offline:
             self.verdict.notes.append("the configuration is not the one that was recorded")
         if told.get("processor") != processor():
             self.verdict.notes.append("another processor: compiled code may round differently")
-        epoch = told.get("epoch")
-        self._core = self._new(epoch if isinstance(epoch, int) else 0)
+        self._core = self._new(epoch_of(told))
 
     def _resume(self, output: Output) -> None:
         """Enter in the middle of a run."""

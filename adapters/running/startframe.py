@@ -51,6 +51,12 @@ def decode(payload: bytes) -> dict[str, Any]:
     return load_json(payload, SCHEMA)
 
 
+def epoch_of(told: dict[str, Any]) -> int:
+    """The epoch that a start frame tells; 0 where it tells none."""
+    epoch = told.get("epoch")
+    return epoch if isinstance(epoch, int) else 0
+
+
 def versions() -> dict[str, str]:
     """Of everything that can change a bit of an answer."""
     ours = {"vedette": package_version(), "python": platform.python_version()}
