@@ -198,22 +198,25 @@ def test_a_find_is_matched_to_past_losses_ranked() -> None:
 def test_a_find_is_of_no_track_that_nobody_saw_for_ten_seconds() -> None:
     """Two false plots make a track for a moment: its area is wide, and without this every find was most probably it."""
 
-    def matched(seconds: int, alerted: bool) -> tuple[str, float]:
+    def matched(seconds: int, alerted: bool, why: str = "dropped") -> tuple[str, float]:
         trails, sightings = Trails(8), Sightings(place)
         for second in range(seconds):
             t_us = T0_US + second * S
             trails.step(*seen([at(t_us, straight(t_us))], t_us), t_us)
         trails.mark([1] * alerted)
-        trails.end([(1, "dropped")], 7)
+        trails.end([(1, why)], 7)
+        restored = Trails(8)
+        restored.restore(trails.snapshot())
         t_us = T0_US + 90 * S
         sightings.feed(report(**where(60), sigma_m=50.0, t_us=t_us, rx_us=t_us, found=True))
-        answer = judged(sightings.step(trails, Lost(), t_us))
+        answer = judged(sightings.step(restored, Lost(), t_us))
         return answer.track, sum(match.probability for match in answer.matches)
 
     assert matched(5, alerted=False) == ("", 0.0)
     (long, p_long), (short, p_short) = matched(40, alerted=False), matched(5, alerted=True)
     assert (long, short) == ("7:1", "7:1")
     assert min(p_long, p_short) > 0.5
+    assert matched(40, alerted=True, why="merged") == ("", 0.0)  # the object flew on under the other number
 
 
 OUT = {"p_inside": 0.0, "time_to_border_s": np.nan}

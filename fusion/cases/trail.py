@@ -33,7 +33,7 @@ KEEP_US = (HOUR_US // 2, HOUR_US // 2, HOUR_US, HOUR_US)  # after the last point
 COOPERATIVE, OTHER, LOW_SLOW, ALERTED = range(4)  # worth
 LOW_SLOW_P = 0.5  # probability of low and slow from which a track counts as such
 GAP_US = 45 * US_PER_S  # between two points further apart than this nobody knows where it was
-_TRACK = "id worth first last used count last_us last_course update_us ended".split()
+_TRACK = "id worth first last used count last_us last_course update_us ended merged".split()
 _POINT = "t_us lat_rad lon_rad height_m speed_mps course_rad sigma_m".split()
 
 
@@ -105,10 +105,10 @@ class Trails:
     def end(self, dropped: Sequence[tuple[int, str]], epoch: int) -> None:
         """Tracks ended (counter, why). Their trails stay for a while."""
         if epoch == self._epoch:
-            for track_id, _ in dropped:
+            for track_id, why in dropped:
                 row = self._row(track_id)
                 if row >= 0:
-                    self.ended[row] = True
+                    self.ended[row], self.merged[row] = True, why == "merged"
 
     def of(self, track_id: int) -> Trail | None:
         """All that is kept of one track; None when nothing is."""
@@ -156,9 +156,10 @@ class Trails:
         """The last point kept of every track that has ended; `away_us` is its time.
 
         Not of one that left a single point and had no alert: nobody saw it for ten seconds, and clutter does as much.
+        Nor of one that became another: there the object flew on.
         """
         lived = (self.count > 1) | (self.used > 1) | (self.worth == ALERTED)
-        rows = np.flatnonzero(self.ended & (self.count > 0) & lived)
+        rows = np.flatnonzero(self.ended & ~self.merged & (self.count > 0) & lived)
         page, slot = self.last[rows], self.used[rows] - 1
         columns = {name: getattr(self, f"_{name}")[page, slot] for name in _POINT}
         known = {name: columns[name].astype(np.float64) for name in _POINT[1:]}
@@ -201,7 +202,7 @@ class Trails:
         self.last_us: I8 = np.empty(0, np.int64)  # (m,) of the newest point
         self.last_course: F8 = np.empty(0)
         self.update_us: I8 = np.empty(0, np.int64)  # (m,) of the plot that it rests on
-        self.ended = np.empty(0, np.bool_)
+        self.ended, self.merged = np.empty(0, np.bool_), np.empty(0, np.bool_)
         shape = (self.pages, PAGE)
         self._t_us: I8 = np.full(shape, -1, np.int64)
         self._lat_rad, self._lon_rad = np.zeros(shape), np.zeros(shape)
@@ -226,6 +227,7 @@ class Trails:
         n = len(new)
         blank = {"id": new, "worth": np.zeros(n, np.int64), "last_course": np.full(n, np.nan)}
         blank |= {"used": np.zeros(n, np.int64), "count": np.zeros(n, np.int64), "ended": np.zeros(n, np.bool_)}
+        blank["merged"] = np.zeros(n, np.bool_)
         order = np.argsort(np.concatenate([self.id, new]), kind="stable")
         for name in _TRACK:
             added = blank.get(name, np.full(n, -1, np.int64))
