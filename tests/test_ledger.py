@@ -468,10 +468,10 @@ def test_the_same_bits_for_any_hash_seed() -> None:
 
 @pytest.mark.parametrize("border_km", [0.0, 5.0])
 def test_five_thousand_tracks_cost_little(border_km: float) -> None:
-    """At most 50 ms of CPU a second of feed, wherever they are."""
-    median_ms, most_ms = bench_ledger.measure(border_km=border_km)
-    assert median_ms <= 50.0
-    assert most_ms <= 100.0
+    """Beside what the engine asks of the same tracks ten times a second; in milliseconds: `make bench`."""
+    ledger_s, facts_s = bench_ledger.looked(border_km=border_km)
+    assert np.median(np.array(ledger_s) / facts_s) <= 0.6
+    assert max(ledger_s) <= 2.0 * np.median(facts_s)
 
 
 def test_the_sky_of_the_benchmark_has_passages() -> None:
