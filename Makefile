@@ -55,8 +55,10 @@ test: $(VENV)/.installed-dev system $(VENV)/node/.installed $(JUDGES) ## everyth
 ifdef PYTEST_ARGS
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-	@$(BIN)/python -m pytest -m alone --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@# Both, whatever the first says: who mends one failure wants to know of all.
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; \
+	many=$$?; \
+	$(BIN)/python -m pytest -m alone --numprocesses 3 --dist loadfile --no-loadscope-reorder && exit $$many
 endif
 
 check: $(VENV)/.installed-dev ## lint, types and import contracts
