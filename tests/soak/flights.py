@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fusion.borders.ledger import Ledger
-from tests import crossings, overflight, shipped
+from tests import crossings, ghosts, overflight, shipped
 from tests.losses import losses, told_at_impact
 from tests.soak.campaign import Campaign, Counts, Verdict, seeds, total
 from tests.test_forecast import judged, within
@@ -95,6 +95,35 @@ def order_holds(found: Sequence[Counts]) -> list[Verdict]:
     ]
 
 
+def haunted(piece: str) -> Counts:
+    """Five skies with ghosts."""
+    skies = [ghosts.fly(seed) for seed in range(5 * int(piece), 5 * int(piece) + 5)]
+    named_s = np.concatenate([sky.named_s for sky in skies])
+    return {
+        "ghosts": len(named_s),
+        "named_in_15_s_count": int((named_s <= 15.0).sum()),
+        "never_named_count": int(np.isinf(named_s).sum()),
+        **{f"named_in_{s}_s_count": int((named_s <= s).sum()) for s in (5, 10, 20)},
+        "honest_rows": sum(sky.rows for sky in skies),
+        "doubted_rows": sum(sky.doubted for sky in skies),
+        "contradicted_rows": sum(sky.wronged for sky in skies),
+    }
+
+
+def ghosts_named(found: Sequence[Counts]) -> list[Verdict]:
+    n, rows = total(found, "ghosts"), total(found, "honest_rows")
+    soon, doubted = total(found, "named_in_15_s_count"), total(found, "doubted_rows")
+    wronged = total(found, "contradicted_rows")
+    return [
+        Verdict(soon >= 0.99 * n, f"{soon:,.0f} of {n:,.0f} ghosts in coverage named within 15 s; at least 99 %"),
+        Verdict(
+            doubted <= 0.001 * rows,
+            f"{doubted:,.0f} of {rows:,.0f} rows of honest aircraft carried a doubt, {wronged:,.0f} were called "
+            "contradicted; at most 0.1 % may carry one",
+        ),
+    ]
+
+
 CAMPAIGNS = (
     Campaign("losses", "Objects that fly on unseen and come down: the search areas hold them as often as they say.",
              seeds(30), lost, contours_hold),
@@ -103,4 +132,6 @@ CAMPAIGNS = (
     Campaign("ledger", "The ways of real incidents with the errors of a tracker: the ledger tells the states in the "
              "order in which they were passed.", tuple(f"{name} {seed}" for seed in range(1, 11) for name in NOISY),
              passed, order_holds),
+    Campaign("ghosts", "Claims of aircraft that are not there, among 60 that are, under three radars: they are named, "
+             "and honest ones are not.", seeds(12, first=401), haunted, ghosts_named),
 )  # fmt: skip
