@@ -26,9 +26,10 @@ POSITION, POLAR = int(PlotKind.POSITION), int(PlotKind.POLAR)
 
 BINS = 24  # of range: 3 km of a gap filler, 8 km of an area radar
 # Columns of one sensor's row of numbers for association: what it is, expected false plots and newcomers in one period,
-# the fading number of unexplained plots in all bins; then that number in each bin, and the sum of their elevations.
-S_INDEX, S_PERIOD_US, S_RADAR, S_CLAIM, S_CLUTTER, S_NEW, S_RANGE, S_FAST_GATE, S_TOTAL = range(9)
-S_COUNT = 9
+# scans that it was listened to, the fading number of unexplained plots in all bins; then that number in each bin, and
+# the sum of their elevations.
+S_INDEX, S_PERIOD_US, S_RADAR, S_CLAIM, S_CLUTTER, S_NEW, S_RANGE, S_FAST_GATE, S_SCANS, S_TOTAL = range(10)
+S_COUNT = 10
 S_ELEVATION = S_COUNT + BINS
 SENSOR = S_ELEVATION + BINS
 
@@ -37,6 +38,7 @@ HOT = 2  # of a cell: fading number of false plots, scan of the last (since 1970
 WRAP = 1_048_576  # scans that a float32 tells apart
 HOT_SCANS = 40.0  # memory of a cell
 FREE = 1.5  # so many false plots in a cell prove nothing
+SCANS_LEAST = 4.0  # a map is at least so old: it takes that long until a track comes to nothing
 OLD_US = 30_000_000  # a track this old that hardly moves and says nothing may be a wind farm: its plots count as false
 STILL_MPS = 15.0  # ... when it is slower than this
 
@@ -123,7 +125,8 @@ def local_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
     if number <= 0.0:
         return 0.0
     side = 2.0 * sensor[S_RANGE] / GRID
-    return float(number / HOT_SCANS / (side * side) * max(r[ro + M_A], 1_000.0))
+    scans = HOT_SCANS * (1.0 - math.exp(-max(sensor[S_SCANS], SCANS_LEAST) / HOT_SCANS))  # that the number is of
+    return float(number / scans / (side * side) * max(r[ro + M_A], 1_000.0))
 
 
 @njit(
@@ -192,6 +195,7 @@ def newcomer_1(r: F8, ro: int, sensor: F8, hot: F4, t_us: float) -> float:
 def learn_1(sensor: F8, plots: Rec, false: B1, share: float, passed_s: float) -> None:
     """Book the plots of a group that no track explains; `share` of each counts, after `passed_s` since the last."""
     scans = passed_s / (sensor[S_PERIOD_US] * 1e-6)
+    sensor[S_SCANS] += scans
     count = 0
     keep = math.exp(-scans / MAP_SCANS)
     for k in range(2 * BINS):
@@ -214,5 +218,5 @@ def numbers_of(index: int, period_us: float, radar: bool, claim: bool, clutter: 
                gate: float) -> F8:  # fmt: skip
     """The row (SENSOR,) of one sensor before it said anything."""
     row = np.zeros(SENSOR)
-    row[:S_TOTAL] = index, period_us, radar, claim, clutter, new, range_m, gate
+    row[:S_SCANS] = index, period_us, radar, claim, clutter, new, range_m, gate
     return row

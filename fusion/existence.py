@@ -80,6 +80,7 @@ OFTEN = (
 PROVEN_HITS = 5  # of radar, before a claimed track may teach where a radar is blind: a ghost must not
 FEW = 2  # plots of a published track that may still be two false ones
 SLOW_MPS = 100.0  # drones and most of what flies low; airliners and jets are faster
+SILENT_PERIODS = 4.0  # of a receiver that hears others: reports get lost singly, not four in a row
 DECAY_EVERY_S = 0.5  # existence fades in steps of this at least: over its mean life of minutes nobody can tell
 # A track is looked at when something is due of it (WAKE), not every tick. A sensor that is behind the newest by less
 # than LAG_MOST_US is taken to stay so; one further behind is asked again after that.
@@ -90,7 +91,8 @@ OLD_S, OLD_NEW_S = 20.0, 40.0  # a track that is silent for so long is looked at
 # Numbers of existence as one row for compiled code; TrackerParams holds them with their reasons.
 (
     E_CONFIRM, E_DELETE, E_DELETE_NEW, E_MOST, E_GAIN, E_SURVIVE_S, E_COAST, E_SIGMA, E_SPEED, E_CLAIM_S, E_DELETE_FEW,
-) = range(11)  # fmt: skip
+    E_SILENT,
+) = range(12)  # fmt: skip
 
 
 @njit("float64(float64, float64, float64)", cache=True, nogil=True, **BARE)
@@ -300,6 +302,28 @@ def slow_1(slab: F8, o: int) -> bool:
     return bool(vx * vx + vy * vy + vz * vz < SLOW_MPS * SLOW_MPS)
 
 
+@njit("boolean(int64, float64[::1], int64[:, ::1], int64[:, ::1], float64[:, ::1], int64[::1])",
+      cache=True, nogil=True, **BARE)  # fmt: skip
+def silent_1(slot: int, slab: F8, meta: I8, hit_us: I8, sensors: F8, sensor_us: I8) -> bool:
+    """Has a track fallen silent, though its receiver hears others, and nothing come of it since? Not of a slow one that
+    radar had found: what somebody says and unsays must not end it."""
+    if meta[slot, FOUND] == 1 and slow_1(slab, slot * SLAB):
+        return False
+    for s in range(sensor_us.shape[0]):
+        if sensors[s, 3] > 0.0 and hit_us[slot, s] == meta[slot, CLAIM]:
+            gone_us = hit_us[slot, s] + SILENT_PERIODS * sensors[s, 0]
+            return bool(sensor_us[s] > gone_us and meta[slot, UPDATE] <= gone_us)
+    return False
+
+
+@njit("void(int64, float64, boolean, float64, float64[:, ::1])", cache=True, nogil=True, **BARE)
+def unseen_1(slot: int, expected: float, claimed: bool, most: float, belief: F8) -> None:
+    """A look that would have seen a track with probability `expected` did not; `most`: log-odds that it had at most."""
+    belief[slot, ODDS] = min(belief[slot, ODDS], most) + math.log1p(-expected)
+    if claimed:
+        belief[slot, SEEN] += math.log1p(-expected)
+
+
 @njit("boolean(int64, float64[::1], int64, boolean, int64[:, ::1], float64[:, ::1], float64[::1])",
       cache=True, nogil=True, **BARE)  # fmt: skip
 def dead_1(slot: int, slab: F8, newest_us: int, due_now: bool, meta: I8, belief: F8, rules: F8) -> bool:
@@ -398,7 +422,7 @@ def look_1(
     were published fills `ended` with the ids and `in_view` with whether a sensor that looks by itself would see the
     object where it should be now; returns their number.
 
-    `sensors` (n, 4): period_us, patience_us (jitter and latency before a look counts as missed), radar, clutter.
+    `sensors` (n, 4): period_us, patience_us (jitter and latency before a look counts as missed), radar, claims.
     """
     dying = 0
     n = sensor_us.shape[0]
@@ -439,9 +463,8 @@ def look_1(
                     continue
                 if sensors[s, 2] > 0.0 and claimed and look_us[slot, s] <= meta[slot, CLAIM] + FRESH_CLAIM_US:
                     belief[slot, UNSEEN] += silence_1(seen * surely_1(cover, sites, screens, s, x, y, z))
-                belief[slot, ODDS] += math.log1p(-rate[slot, s, 2])
-                if claimed:
-                    belief[slot, SEEN] += math.log1p(-rate[slot, s, 2])
+                silent = claimed and silent_1(slot, slab, meta, hit_us, sensors, sensor_us)
+                unseen_1(slot, rate[slot, s, 2], claimed, rules[E_SILENT] if silent else math.inf, belief)
                 if hit_us[slot, s] >= 0:
                     stats[s, 1] += 1
         decay_1(slot, belief, claimed, newest_s, rules[E_SURVIVE_S])

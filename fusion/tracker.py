@@ -97,6 +97,7 @@ class TrackerParams:
     claim_clutter_per_scan: float = 0.01  # false claims in one period: they carry a checksum
     claim_new_per_scan: float = 0.1
     coast_periods: float = 2.0  # longer than this many periods unseen: coasting
+    p_silent: float = 0.5  # existence of what fell silent where radar misses it too: it left, or its transmitter did
     claim_silence_s: float = 30.0  # a track that only claims fed ends after this silence: thirty reports missed
     sigma_most_m: float = 1_500.0  # a track whose place along the ground is less sure than this is no longer news
     new_speed_mps: float = 100.0  # sigma of each velocity axis after one plot
@@ -450,5 +451,6 @@ def _rules(p: TrackerParams) -> F8:
             p.new_speed_mps,
             p.claim_silence_s,
             odds(p.p_delete_few),
+            odds(p.p_silent),
         ]
     )

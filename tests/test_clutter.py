@@ -18,6 +18,7 @@ from fusion.clutter import (
     S_ELEVATION,
     densities_1,
     density_1,
+    heat_1,
     learn_1,
     newcomer_1,
     numbers_of,
@@ -124,6 +125,26 @@ def test_both_together_and_their_odds() -> None:
     false, new = densities_1(polar(30_000.0), 0, radar(), COLD, 0.0)
     assert density_1(polar(30_000.0), 0, radar(), COLD, 0.0) == pytest.approx(np.logaddexp(false, new))
     assert newcomer_1(polar(30_000.0), 0, radar(), COLD, 0.0) == pytest.approx(new - false)
+
+
+def test_a_cell_is_as_hot_after_a_few_scans_as_after_many() -> None:
+    """What a map has counted is of the scans that it has seen: not of a memory that is still to be filled."""
+
+    def false(scans: int) -> float:
+        sensor, hot = radar(), COLD.copy()
+        for scan in range(scans):
+            t_us = 1e15 + scan * PERIOD_S * 1e6
+            heat_1(hot, sensor, 30_000.0, 1.0, t_us, 3.0)
+            learn_1(sensor, np.zeros(0, PLOT), np.zeros(0, np.bool_), 1.0, PERIOD_S)
+        place = polar(30_000.0)
+        return float(
+            np.exp(densities_1(place, 0, sensor, hot, t_us)[0]) - np.exp(densities_1(place, 0, sensor, COLD, t_us)[0])
+        )
+
+    cell_m = 2.0 * REACH_M / GRID
+    assert false(300) == pytest.approx(3.0 / cell_m**2 * 30_000.0, rel=0.05), "three in each scan, per metre and radian"
+    assert false(6) > 0.6 * false(300)
+    assert false(1) < 0.5 * false(300), "one scan is no map"
 
 
 def test_false_positions_add_up_to_their_number() -> None:

@@ -12,7 +12,7 @@ from fusion.clutter import S_CLUTTER, S_NEW
 from fusion.existence import account_1
 from fusion.schema import US_PER_S, Plots, Tracks
 from fusion.tracker import Tracker
-from tests.sky import RADAR, SENSORS, START_US, claim, clutter, line, play, scan
+from tests.sky import RADAR, SENSORS, START_US, Path, claim, clutter, line, play, scan
 
 SLOW = line(30_000, 20_000, 400, 40, 10)  # low and slow: what must not be made of claims, nor unmade
 SAID = 0x4000AB
@@ -95,6 +95,34 @@ def test_silence_of_a_claim_ends_only_what_a_claim_began(first: bool) -> None:
     bank = tracker._bank
     (slot,) = [slot for slot in bank.live().tolist() if bank.meta[slot, CLAIM] >= 0]
     assert bank.meta[slot, FOUND] == (-1 if first else 1)
+
+
+def lasts_s(path: Path, from_s: int, others_heard: bool) -> float:
+    """How long a track is shown whose object vanishes after 60 s, to radar and receiver at once; it is claimed from
+    `from_s` on."""
+    rng = np.random.default_rng(3)
+    other = line(-40_000, 20_000, 9_000, 200, 0)
+    batches = [b for t in range(0, 60, 5) for b in scan(RADAR, [path], t, rng)]
+    batches += [b for t in range(0, 120, 5) for b in clutter(RADAR, t, rng, 5)]
+    batches += [claim(path, float(t), SAID, rng) for t in range(from_s, 60)]
+    batches += [claim(other, t + 0.3, SAID + 1, rng) for t in range(120 if others_heard else 60)]
+    batches.sort(key=lambda b: (b.rx_us, b.sensor))
+    tracker, last_s = Tracker(SENSORS), 0.0
+    for second in range(1, 120):
+        tracker.step([b for b in batches if end(second - 1.0) < b.rx_us <= end(second)], end(second))
+        last_s = float(second) if SAID in tracker.table(end(second)).address else last_s
+    return last_s - 60.0
+
+
+def test_what_radar_and_receiver_lose_at_once_ends_sooner_than_what_radar_loses() -> None:
+    fast = line(-30_000, 20_000, 9_000, 200, 0)
+    both, deaf = lasts_s(fast, 0, others_heard=True), lasts_s(fast, 0, others_heard=False)
+    assert 5.0 < both <= 16.0
+    assert both + 5.0 <= deaf, "a receiver that hears nobody says nothing"
+
+
+def test_what_radar_found_slow_is_not_ended_sooner_by_who_spoke_for_it() -> None:
+    assert lasts_s(SLOW, 25, others_heard=True) >= lasts_s(SLOW, 25, others_heard=False) - 1.0
 
 
 def test_of_two_tracks_of_one_object_what_either_saw_counts() -> None:
