@@ -257,7 +257,8 @@ def messages() -> str:
         "## Why input is refused",
         "Counted on `/metrics` by these reasons: " + ", ".join(f"`{reason}`" for reason in REJECT_REASONS) + ".",
         "",
-        "`doubled-key`: an object has a key twice. In batches of plots, which are too many to look, the last one counts.",
+        "`doubled-key`: an object has a key twice. In batches of plots, which are too many to look, the last one "
+        "counts.",
     )
 
 
