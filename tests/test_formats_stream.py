@@ -48,8 +48,53 @@ def test_a_receiver_may_declare_what_a_radar_may() -> None:
     head = {"hdr": 1, "sensors": [{"s": "A0", "adsb": True, "pd": 0.7, "clutter_per_scan": 3, "lat_s": 1.3}]}
     (spec,) = stream.decode_header(json.dumps(head).encode())
     assert (spec.detection_probability, spec.clutter_per_scan, spec.latency_s) == (0.7, 3.0, 1.3)
-    with pytest.raises(Invalid, match="out-of-range: pd or clutter_per_scan of sensor A0"):
+    with pytest.raises(Invalid, match=r"out-of-range: pd 1\.7 of sensor 'A0'"):
         stream.decode_header(json.dumps(head).replace("0.7", "1.7").encode())
+
+
+def test_what_is_null_in_a_header_is_not_given() -> None:
+    bare = {
+        "hdr": 1.0,
+        "sensors": [{"s": "A0", "adsb": True}, {"s": "R1", "lat": 54.5, "lon": 24.0, "dims": 3.0, "s_el": 0.3}],
+    }
+    null = dict.fromkeys("lat lon alt rmax s_rng s_az s_el pd clutter_per_scan lat_s period dims adsb".split())
+    full = {**bare, "tick": None, "origin": None, "sensors": [{**null, **given} for given in bare["sensors"]]}  # type: ignore[attr-defined]
+    assert stream.decode_header(json.dumps(full).encode()) == stream.decode_header(json.dumps(bare).encode())
+    assert stream.decode_header(b"\xef\xbb\xbf" + json.dumps(bare).encode())[1].kind == SensorKind.RADAR_3D
+
+
+@pytest.mark.parametrize(
+    ("sensor", "why"),
+    [
+        ({}, "missing-field: lat or lon of sensor 'R1'"),
+        ({"lat": "x"}, "malformed: Expected `float | null`, got `str` - at `$.lat`, sensor 'R1'"),
+        ({"lat": 1, "lon": 200.0}, "out-of-range: lon 200 of sensor 'R1', expected -180 to 180"),
+        ({"lat": 1, "lon": 2, "alt": 1e300}, "out-of-range: alt 1e+300 of sensor 'R1', expected -1500 to 60000"),
+        ({"lat": 1, "lon": 2, "dims": 3, "s_el": 0}, "out-of-range: s_el 0 of sensor 'R1', expected 0.0001 to 180"),
+    ],
+)  # fmt: skip
+def test_a_bad_sensor_is_named_with_its_key(sensor: dict[str, object], why: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        stream.decode_header(json.dumps({"hdr": 1, "sensors": [{"s": "R1", **sensor}]}).encode())
+    assert str(refused.value) == why
+
+
+def test_an_input_without_a_header_line_is_told_so() -> None:
+    for line in (b"", b"\r\n"):
+        with pytest.raises(Invalid, match="missing-field: the input is empty"):
+            stream.decode_header(line)
+
+
+@pytest.mark.parametrize("icao", ["", "~48a1f3"])
+def test_a_report_without_an_address_of_icao_is_a_plot_without_address(icao: str) -> None:
+    lines, refused = DECODER.decode(CLAIM.replace(b"48a1f3", icao.encode()))
+    assert (lines.address.tolist(), refused) == ([-1], [])
+
+
+def test_a_number_out_of_range_is_named() -> None:
+    assert reason(CLAIM.replace(b'"sp"', b'"sp":0,"x"')) == "out-of-range: sp 0"
+    assert reason(POLAR.replace(b'"rng"', b'"rng":-5,"x"')) == "out-of-range: rng -5"
+    assert reason(CLAIM.replace(b"48a1f3", b"148a1f3")) == "out-of-range: icao '148a1f3' is no address of 24 bits"
 
 
 def test_lines_arrive_in_radians_and_microseconds() -> None:
@@ -78,9 +123,9 @@ def test_lines_arrive_in_radians_and_microseconds() -> None:
     [
         (POLAR, ""),
         (POLAR.replace(b"1.5", b"null"), "missing-field: rng, az or el"),
-        (POLAR.replace(b"1.5", b"91"), "out-of-range: rng, az or el"),
-        (POLAR.replace(b"-90", b"720.1"), "out-of-range: rng, az or el"),
-        (POLAR.replace(b"83211.4", b"-1"), "out-of-range: rng, az or el"),
+        (POLAR.replace(b"1.5", b"91"), "out-of-range: el 91"),
+        (POLAR.replace(b"-90", b"720.1"), "out-of-range: az 720.1"),
+        (POLAR.replace(b"83211.4", b"-1"), "out-of-range: rng -1"),
         (POLAR.replace(b"12.7012", b"1e10"), "out-of-range: time 10000000000.0"),
         (POLAR.replace(b'"t"', b'"u"'), "missing-field: t or arr"),
         (POLAR.replace(b"r3", b"r4"), "wrong-schema: kind 'r4', expected r2, r3 or adsb"),
@@ -91,10 +136,10 @@ def test_lines_arrive_in_radians_and_microseconds() -> None:
         (FLAT.replace(b"}", b',"el":null,"tick":null}'), ""),
         (CLAIM, ""),
         (CLAIM.replace(b"A0", b"R1"), "wrong-sensor-kind: R1"),
-        (CLAIM.replace(b"54.5", b"90.1"), "out-of-range: a number of the report"),
-        (CLAIM.replace(b"80", b"3001"), "out-of-range: a number of the report"),
-        (CLAIM.replace(b"48a1f3", b"1000000"), "out-of-range: a number of the report"),
-        (CLAIM.replace(b"48a1f3", b"f" * 40), "out-of-range: a number of the report"),
+        (CLAIM.replace(b"54.5", b"90.1"), "out-of-range: lat 90.1"),
+        (CLAIM.replace(b"80", b"3001"), "out-of-range: ve 3001"),
+        (CLAIM.replace(b"48a1f3", b"1000000"), "out-of-range: icao '1000000' is no address of 24 bits"),
+        (CLAIM.replace(b"48a1f3", b"f" * 40), f"out-of-range: icao '{'f' * 40}' is no address of 24 bits"),
         (CLAIM.replace(b"48a1f3", b"48A1G3"), "malformed: icao '48A1G3'"),
         (CLAIM.replace(b"48a1f3", b"-1"), ""),
         (CLAIM.replace(b'"lon":-24', b'"lon":null'), "missing-field: lat or lon"),

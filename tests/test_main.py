@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 from tests.test_stream import HEADER
 
@@ -32,6 +34,47 @@ def vedette(*arguments: str, given: bytes = b"") -> tuple[str, str]:
 def test_track_needs_no_command_line() -> None:
     out, err = vedette("track", given=json.dumps(HEADER).encode() + b'\n{"tick":1}\n')
     assert (json.loads(out), err) == ({"tick": 1.0, "n": 0}, "0 []\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    ticks = b"".join(b'{"tick":%d}\n' % t for t in range(20_000))
+    (tmp_path / "plots").write_bytes(json.dumps(HEADER).encode() + b"\n" + ticks)
+    with (
+        (tmp_path / "plots").open("rb") as plots,
+        subprocess.Popen(
+            [sys.executable, "-c", RUN, "track"], cwd=ROOT, stdin=plots, stdout=PIPE, stderr=PIPE
+        ) as process,
+    ):
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read().decode() == "0 []\n"
+
+
+def test_a_full_disk_is_said_in_a_line() -> None:
+    given = json.dumps(HEADER).encode() + b'\n{"tick":1}\n'
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, "track"],
+            cwd=ROOT,
+            input=given,
+            stdout=full,
+            stderr=PIPE,
+            timeout=300,
+            check=False,
+        )
+    assert done.stderr.decode() == "vedette track: No space left on device\n1 []\n"
+
+
+def test_ctrl_c_ends_it_without_a_traceback() -> None:
+    command = [sys.executable, "-c", RUN, "track"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(json.dumps(HEADER).encode() + b'\n{"tick":1}\n')
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert err.decode() == "130 []\n"
 
 
 def test_a_bad_header_is_status_two() -> None:

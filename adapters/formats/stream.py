@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,6 +28,21 @@ MAX_LINE_BYTES = 65_536  # without the newline
 MAX_HEADER_BYTES = 1_048_576  # thousands of sensors
 DEFAULT_CLUTTER = 30.0  # false plots a scan where the header says nothing: the tracker estimates it from there
 HORIZON_RANGE_M = 450_000.0  # of an ADS-B receiver: line of sight to an airliner
+_OF_ALL = ("period", "lat_s", "pd", "clutter_per_scan")
+_OF_RADARS = ("lat", "lon", "alt", "rmax", "s_rng", "s_az")
+_SENSOR_LIMITS = {  # inclusive, in the units of the header
+    "period": (1e-3, 3_600.0),
+    "lat_s": (0.0, 3_600.0),
+    "pd": (1e-6, 1.0),
+    "clutter_per_scan": (0.0, 1e6),
+    "lat": (-90.0, 90.0),
+    "lon": (-180.0, 180.0),
+    "alt": LIMITS["height_m"],
+    "rmax": (1.0, 1e6),
+    "s_rng": (0.1, 50_000.0),
+    "s_az": (1e-4, 180.0),
+    "s_el": (1e-4, 180.0),
+}
 
 
 class _Sensor(msgspec.Struct):
@@ -33,21 +51,21 @@ class _Sensor(msgspec.Struct):
     lat: float | None = None
     lon: float | None = None
     alt: float = 0.0
-    dims: int = 2
+    dims: float = 2
     period: float = 1.0
     rmax: float = 400_000.0
     s_rng: float = 100.0
     s_az: float = 0.15
     s_el: float | None = None
-    pd: float | None = None
-    clutter_per_scan: float | None = None
-    lat_s: float | None = None
+    pd: float = 0.9
+    clutter_per_scan: float = DEFAULT_CLUTTER
+    lat_s: float = 0.5
 
 
 class _Header(msgspec.Struct):
-    hdr: int
-    sensors: list[_Sensor]
-    tick: float = 1.0
+    hdr: float
+    sensors: list[dict[str, Any]]  # of _Sensor, once what is null is left out
+    tick: float | None = None
     origin: list[float] | None = None
 
 
@@ -82,7 +100,8 @@ _POSITION = (
     "lat_rad lon_rad height_m velocity_east_mps velocity_north_mps velocity_up_mps "
     "sigma_position_m sigma_height_m sigma_velocity_mps"
 ).split()
-_NUMBERS = 3 + len(_POLAR) + len(_POSITION)  # the fields of _Line before `s`; the first three are times
+_TIMES = 3  # the first fields of _Line
+_NUMBERS = _TIMES + len(_POLAR) + len(_POSITION)  # the fields of _Line before `s`
 _RNG, _AZ, _EL, _LAT, _LON = range(5)  # rows of Lines.values
 _MAX_TIME_S = 1e10
 _MAX_AZIMUTH_DEG = 720.0
@@ -126,56 +145,48 @@ def join(parts: Sequence[Lines]) -> Lines:
 
 
 def decode_header(line: bytes) -> tuple[SensorSpec, ...]:
-    """The sensors of a header line, in order of id.
+    """The sensors of a header line, in order of id. What is null counts as not given.
 
     Raises:
         Invalid: `malformed` (not JSON of this shape), `wrong-schema` (not `"hdr":1`, or a sensor twice),
-            `missing-field` (a radar without a place), `out-of-range`.
+            `missing-field` (no line at all, or a radar without a place), `out-of-range`.
     """
+    if not line.strip():
+        raise Invalid("missing-field", "the input is empty, or begins with an empty line")
     try:
-        head = _HEADER.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        head = _HEADER.decode(line.removeprefix(BOM_UTF8))
+    except _UNREADABLE as error:
         raise Invalid("malformed", str(error)) from None
     if head.hdr != 1:
-        raise Invalid("wrong-schema", f"hdr {head.hdr}, expected 1")
-    ids = [sensor.s for sensor in head.sensors]
-    if len(dict.fromkeys(ids)) != len(ids):
-        raise Invalid("wrong-schema", "a sensor is named twice")
-    ordered = sorted(head.sensors, key=lambda sensor: sensor.s)
+        raise Invalid("wrong-schema", f"hdr {head.hdr:g}, expected 1")
+    sensors = [_sensor(number, given) for number, given in enumerate(head.sensors)]
+    for name, times in Counter(sensor.s for sensor in sensors).items():
+        if times > 1:
+            raise Invalid("wrong-schema", f"a sensor is named twice: {name!r}")
+    ordered = sorted(sensors, key=lambda sensor: sensor.s)
     return tuple(_spec(sensor, index) for index, sensor in enumerate(ordered))
 
 
+def _sensor(number: int, given: Mapping[str, object]) -> _Sensor:
+    try:
+        return msgspec.convert({name: value for name, value in given.items() if value is not None}, _Sensor)
+    except msgspec.ValidationError as error:
+        raise Invalid("malformed", f"{error}, sensor {given.get('s', number)!r}") from None
+
+
 def _spec(sensor: _Sensor, index: int) -> SensorSpec:
-    latency_s = 0.5 if sensor.lat_s is None else sensor.lat_s
-    detection = 0.9 if sensor.pd is None else sensor.pd
-    clutter = DEFAULT_CLUTTER if sensor.clutter_per_scan is None else sensor.clutter_per_scan
-    if not (0.0 < sensor.period < 3_600.0 and 0.0 <= latency_s < 3_600.0):
-        raise Invalid("out-of-range", f"period or lat_s of sensor {sensor.s}")
-    if not (0.0 < detection <= 1.0 and 0.0 <= clutter < 1e6):
-        raise Invalid("out-of-range", f"pd or clutter_per_scan of sensor {sensor.s}")
-    if sensor.adsb:
-        return SensorSpec(
-            sensor.s,
-            index,
-            SensorKind.ADSB,
-            period_s=sensor.period,
-            range_max_m=HORIZON_RANGE_M,
-            detection_probability=detection,
-            clutter_per_scan=clutter,
-            latency_s=latency_s,
-        )
-    if sensor.lat is None or sensor.lon is None:
-        raise Invalid("missing-field", f"lat or lon of sensor {sensor.s}")
     three = sensor.dims == 3 and sensor.s_el is not None
-    fine = (
-        abs(sensor.lat) <= 90.0
-        and abs(sensor.lon) <= 180.0
-        and 0.0 < sensor.rmax <= 1e6
-        and 0.1 <= sensor.s_rng <= 50_000.0
-        and 1e-4 <= sensor.s_az <= 180.0
-    )
-    if not fine or (three and not 1e-4 <= float(sensor.s_el or 0.0) <= 180.0):
-        raise Invalid("out-of-range", f"a number of sensor {sensor.s}")
+    _check_sensor(sensor, three)
+    common = {
+        "period_s": sensor.period,
+        "detection_probability": sensor.pd,
+        "clutter_per_scan": sensor.clutter_per_scan,
+        "latency_s": sensor.lat_s,
+    }
+    if sensor.adsb:
+        return SensorSpec(sensor.s, index, SensorKind.ADSB, range_max_m=HORIZON_RANGE_M, **common)
+    if sensor.lat is None or sensor.lon is None:
+        raise Invalid("missing-field", f"lat or lon of sensor {sensor.s!r}")
     return SensorSpec(
         sensor.s,
         index,
@@ -183,15 +194,20 @@ def _spec(sensor: _Sensor, index: int) -> SensorSpec:
         math.radians(sensor.lat),
         math.radians(sensor.lon),
         sensor.alt,
-        sensor.period,
-        sensor.rmax,
-        sensor.s_rng,
-        math.radians(sensor.s_az),
-        math.radians(float(sensor.s_el or 0.0)) if three else math.nan,
-        detection_probability=detection,
-        clutter_per_scan=clutter,
-        latency_s=latency_s,
+        range_max_m=sensor.rmax,
+        sigma_range_m=sensor.s_rng,
+        sigma_azimuth_rad=math.radians(sensor.s_az),
+        sigma_elevation_rad=math.radians(float(sensor.s_el or 0.0)) if three else math.nan,
+        **common,
     )
+
+
+def _check_sensor(sensor: _Sensor, three: bool) -> None:
+    names = _OF_ALL if sensor.adsb else (*_OF_ALL, *_OF_RADARS, "s_el") if three else (*_OF_ALL, *_OF_RADARS)
+    for name in names:
+        value, (low, high) = getattr(sensor, name), _SENSOR_LIMITS[name]
+        if value is not None and not low <= value <= high:
+            raise Invalid("out-of-range", f"{name} {value:g} of sensor {sensor.s!r}, expected {low:g} to {high:g}")
 
 
 class Decoder:
@@ -220,7 +236,7 @@ class Decoder:
         s, k, icao = columns[_NUMBERS:]
         code = np.array([self._codes.get(pair, -1) for pair in zip(s, k, strict=True)])
         address = _addresses(icao)
-        (tick, t, arr), values = numbers[:3], numbers[3:]
+        (tick, t, arr), values = numbers[:_TIMES], numbers[_TIMES:]
         values[_EL : _LON + 1] = np.radians(values[_EL : _LON + 1])
         is_tick = ~np.isnan(tick)
         t, arr = np.where(is_tick, tick, t), np.where(is_tick, tick, arr)
@@ -307,7 +323,7 @@ class Decoder:
 
 def _nothing() -> Lines:
     none = np.empty(0, np.int64)
-    return Lines(none, none, none, none, np.empty((_NUMBERS - 3, 0)))
+    return Lines(none, none, none, none, np.empty((_NUMBERS - _TIMES, 0)))
 
 
 def _read(block: bytes) -> tuple[list[_Line], Sequence[int], list[tuple[int, Invalid]]]:
@@ -368,10 +384,15 @@ def _addresses(icao: Sequence[str | None]) -> I8:
 def _address(text: str | None) -> int:
     """-1 for none; far outside for what is not a 24-bit number."""
     try:
-        value = -1 if text is None else int(text, 16)
+        value = _icao(text)
     except ValueError:
         return -2
     return value if -1 <= value <= 0xFFFFFF else -2
+
+
+def _icao(text: str | None) -> int:
+    """-1 for none, also where it is empty or marked with `~`: an address that ICAO did not give. Raises ValueError."""
+    return int(text, 16) if text and not text.startswith("~") else -1
 
 
 def _us(seconds: F8) -> I8:
@@ -390,32 +411,29 @@ def _check_time(seconds: _Number) -> None:
 def _check_polar(line: _Line) -> None:
     if not (_given(line.rng) and _given(line.az)) or (line.k == "r3" and not _given(line.el)):
         raise Invalid("missing-field", "rng, az or el")
-    if not _within((line.rng, line.az, line.el), 0):
-        raise Invalid("out-of-range", "rng, az or el")
+    _check_limits((line.rng, line.az, line.el), 0)
 
 
 def _check_position(line: _Line) -> None:
     if not (_given(line.lat) and _given(line.lon)):
         raise Invalid("missing-field", "lat or lon")
-    address = -1
-    if line.icao is not None:
-        try:
-            address = int(line.icao, 16)
-        except ValueError:
-            raise Invalid("malformed", f"icao {line.icao!r}") from None
+    try:
+        address = _icao(line.icao)
+    except ValueError:
+        raise Invalid("malformed", f"icao {line.icao!r}") from None
     values = (line.lat, line.lon, line.alt, line.ve, line.vn, line.vu, line.sp, line.sa, line.sv)
-    if not (-1 <= address <= 0xFFFFFF and _within(values, _LAT)):
-        raise Invalid("out-of-range", "a number of the report")
+    if not -1 <= address <= 0xFFFFFF:
+        raise Invalid("out-of-range", f"icao {line.icao!r} is no address of 24 bits")
+    _check_limits(values, _LAT)
 
 
-def _within(values: Sequence[_Number], first: int) -> bool:
+def _check_limits(values: Sequence[_Number], first: int) -> None:
     """Is every number given within its limits? `values` are rows `first` and on of Lines.values, still in degrees."""
     for row, value in enumerate(values, first):
         if value is not None:
             number = math.radians(value) if row in (_EL, _LAT, _LON) else value
             if number < _LOW[row, 0] or number > _HIGH[row, 0]:
-                return False
-    return True
+                raise Invalid("out-of-range", f"{_Line.__struct_fields__[_TIMES + row]} {value:g}")
 
 
 class _Track(msgspec.Struct, gc=False, omit_defaults=True):
