@@ -16,6 +16,7 @@ from adapters.asterix import Part, octets, packed, records
 from adapters.bridges.asterix import Ear, from_pcap
 from adapters.bridges.command import bridge
 from adapters.bridges.common import Heard, Numbered, Tally
+from adapters.bridges.datagrams import _listening
 from adapters.bridges.rawfile import datagrams, day_of
 from adapters.formats import cat015, cat021, cat034, cat048, cat062, cat205
 from adapters.formats import plots as plots_format
@@ -169,6 +170,59 @@ def test_a_capture_gives_its_datagrams(tmp_path: Path) -> None:
     (tmp_path / "no.pcap").write_bytes(b"no capture at all, but long enough to look like one")
     with pytest.raises(ValueError, match="unknown pcap format"):
         list(from_pcap(tmp_path / "no.pcap"))
+
+
+SLL2 = struct.pack(">HHiHBB8s", 0x0800, 0, 1, 1, 0, 6, b"")
+
+
+@pytest.mark.parametrize(
+    ("link", "before"),
+    [
+        (dpkt.pcap.DLT_LINUX_SLL2, SLL2),
+        (dpkt.pcap.DLT_RAW, b""),
+        (101, b""),
+        (dpkt.pcap.DLT_NULL, struct.pack("<I", 2)),
+        (dpkt.pcap.DLT_EN10MB, b"\x00" * 12 + b"\x81\x00\x00\x05\x08\x00"),  # with a VLAN
+    ],
+)
+def test_captures_of_other_links_give_their_datagrams(tmp_path: Path, link: int, before: bytes) -> None:
+    ethernet = capture(tmp_path / "a.pcap", (1.0, b"one")).read_bytes()
+    with (tmp_path / "b.pcap").open("wb") as file:
+        dpkt.pcap.Writer(file, linktype=link).writepkt(before + ethernet[-31:], ts=1.0)
+    assert list(from_pcap(tmp_path / "b.pcap")) == [(1_000_000, b"one")]
+
+
+def test_a_capture_of_a_link_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "wlan.pcap").open("wb") as file:
+        dpkt.pcap.Writer(file, linktype=105).writepkt(bytes(60), ts=1.0)
+    with pytest.raises(ValueError, match="link type 105 is not known here"):
+        list(from_pcap(tmp_path / "wlan.pcap"))
+
+
+def test_a_capture_that_was_cut_off_gives_what_lies_before(tmp_path: Path) -> None:
+    whole = capture(tmp_path / "a.pcap", (1.0, b"one"), (2.0, b"two")).read_bytes()
+    (tmp_path / "cut.pcap").write_bytes(whole[: -(14 + 31 + 5)])  # within the header of the last packet
+    assert list(from_pcap(tmp_path / "cut.pcap")) == [(1_000_000, b"one")]
+
+
+def test_a_port_where_another_listens_is_refused_and_a_group_is_shared() -> None:
+    first = _listening("127.0.0.1", 0, "")
+    with first, pytest.raises(OSError, match="in use"):
+        _listening("127.0.0.1", first.getsockname()[1], "")
+    with _listening("127.0.0.1", 0, "239.1.2.3") as one, _listening("127.0.0.1", one.getsockname()[1], "239.1.2.3"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (("--radar", "25/201=R1", "--radar", "25/201=R2"), "this SAC and SIC is given to two sensors"),
+        (("--radar", "25/201=R1", "--group", "10.0.0.1"), "no multicast group"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(line: tuple[str, ...], problem: str) -> None:
+    told = CliRunner().invoke(bridge, ["asterix", "--udp", "127.0.0.1:8600", *line])
+    assert (told.exit_code, problem in told.output) == (2, True)
 
 
 def test_the_command_writes_a_log_that_replays(tmp_path: Path) -> None:

@@ -147,22 +147,48 @@ class Ear:
 _DETAIL = {"ok": "", "degraded": "the radar's data processor is overloaded", "off": "the radar says: not to be used"}
 
 
+def _raw(octets: bytes) -> dpkt.Packet:
+    """A packet that begins with its IP header."""
+    return _Bare(dpkt.ip6.IP6(octets) if octets[:1] and octets[0] >> 4 == 6 else dpkt.ip.IP(octets))
+
+
+class _Bare(NamedTuple):
+    data: dpkt.Packet
+
+
+_LINKS: dict[int, Callable[[bytes], Any]] = {  # what lies before IP in a packet of each link type
+    dpkt.pcap.DLT_EN10MB: dpkt.ethernet.Ethernet,
+    dpkt.pcap.DLT_LINUX_SLL: dpkt.sll.SLL,
+    dpkt.pcap.DLT_LINUX_SLL2: dpkt.sll2.SLL2,  # what tcpdump writes of `-i any` since 4.99
+    dpkt.pcap.DLT_NULL: dpkt.loopback.Loopback,
+    dpkt.pcap.DLT_LOOP: dpkt.loopback.Loopback,
+    dpkt.pcap.DLT_RAW: _raw,
+    101: _raw,  # LINKTYPE_RAW, as files have it
+}
+
+
 def from_pcap(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(microseconds UTC, payload) of every UDP datagram of a capture (pcap or pcapng, Ethernet or Linux cooked).
+    """(microseconds UTC, payload) of every UDP datagram of a capture (pcap or pcapng). Of one that was cut off within a
+    packet, what lies before it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or of links whose packets are not known here.
     """
     with path.open("rb") as file:
         reader = dpkt.pcap.UniversalReader(file)
-        link = dpkt.sll.SLL if reader.datalink() == dpkt.pcap.DLT_LINUX_SLL else dpkt.ethernet.Ethernet
-        for time_s, octets in reader:
-            try:
-                packet = link(octets).data.data
-            except (dpkt.UnpackError, AttributeError):
-                continue  # no IP in it
-            if isinstance(packet, dpkt.udp.UDP):
-                yield round(time_s * US_PER_S), bytes(packet.data)
+        link = _LINKS.get(reader.datalink())
+        if link is None:
+            raise ValueError(f"link type {reader.datalink()} is not known here")
+        try:
+            for time_s, octets in reader:
+                try:
+                    packet = link(octets).data.data
+                except (dpkt.UnpackError, AttributeError):
+                    continue  # no IP in it
+                if isinstance(packet, dpkt.udp.UDP):
+                    yield round(time_s * US_PER_S), bytes(packet.data)
+        except dpkt.NeedData:
+            _log.warning("the capture ends within a packet, what lies before it is read", capture=str(path))
 
 
 def frames(heard_at: Iterable[tuple[int, bytes]], ear: Ear, tally: Tally, shift_us: int = 0) -> Iterator[Frame]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,11 +94,20 @@ def _ear(radars: list[str], stations: list[str], neighbours: list[str], finders:
     if not (radars or stations or neighbours or finders):
         raise ConfigError("command line", "--radar", "nobody to listen to is named", "write for example 25/201=R1")
     words = (("--radar", radars), ("--station", stations), ("--neighbour", neighbours), ("--finder", finders))
-    named = [dict(_named(option, text) for text in texts) for option, texts in words]
+    named = [dict(_named_once(option, texts)) for option, texts in words]
     sensors = [name for one in named for name in dict.fromkeys(one.values())]
     if len(sensors) != len(dict.fromkeys(sensors)):
         raise ConfigError("command line", "--radar", "one sensor for senders of two kinds", "give each its own sensor")
     return Ear(*named)
+
+
+def _named_once(option: str, texts: list[str]) -> list[tuple[tuple[int, ...], str]]:
+    found = [_named(option, text) for text in texts]
+    for (who, _), text in zip(found, texts, strict=True):
+        if sum(who == other for other, _ in found) > 1:
+            problem = f"{text!r}: this SAC and SIC is given to two sensors"
+            raise ConfigError("command line", option, problem, "name one sensor for it")
+    return found
 
 
 def _named(option: str, text: str) -> tuple[tuple[int, ...], str]:
@@ -136,7 +147,18 @@ def _live(udp: str, group: str, ear: Ear, broker: str, site: str) -> int:
     host, _, port = udp.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65_536:
         raise ConfigError("command line", "--udp", f"{udp!r} is not HOST:PORT", "write for example 0.0.0.0:8600")
+    if group and not _is_multicast(group):
+        raise ConfigError("command line", "--group", f"{group!r} is no multicast group", "write for example 239.1.2.3")
     try:
         return pass_on(from_udp(host, int(port), group, ear), ear.sensors(), broker, site)
     except OSError as error:
-        raise ConfigError("command line", "--udp", f"{udp}: {error}", "choose an address of this machine") from None
+        taken = error.errno == errno.EADDRINUSE
+        cure = "end what listens there, or choose another port" if taken else "choose an address of this machine"
+        raise ConfigError("command line", "--udp", f"{udp}: {error.strerror or error}", cure) from None
+
+
+def _is_multicast(group: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(group).is_multicast
+    except ValueError:
+        return False

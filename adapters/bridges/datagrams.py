@@ -33,18 +33,28 @@ class _Datagrams(asyncio.DatagramProtocol):
             self.dropped += 1
 
 
+def _listening(host: str, port: int, group: str) -> socket.socket:
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        if group:  # which several may hear; at an address a second listener would take everything from the first
+            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        receiver.bind((group or host, port))
+        if group:
+            member = struct.pack("4s4s", socket.inet_aton(group), socket.inet_aton(host))
+            receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+    except OSError:
+        receiver.close()
+        raise
+    return receiver
+
+
 async def from_udp(host: str, port: int, group: str, ear: Hearing) -> AsyncIterator[Heard]:
     """What arrives at an address, or in a multicast group on it, every `TOGETHER_S`; for ever.
 
     Raises:
         OSError: the address cannot be used.
     """
-    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    receiver.bind((group or host, port))
-    if group:
-        member = struct.pack("4s4s", socket.inet_aton(group), socket.inet_aton(host))
-        receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+    receiver = _listening(host, port, group)
     transport, got = await asyncio.get_running_loop().create_datagram_endpoint(_Datagrams, sock=receiver)
     try:
         while True:
