@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, cast
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from adapters import passed as passing
 from adapters.bridges import asked
-from adapters.bridges.asked import Page, from_http, is_address
+from adapters.bridges.asked import Answer, Page, from_http, is_address
 from adapters.bridges.common import Heard
 from adapters.bridges.readsb import STALE_US, Readsb
 from adapters.passed import Passed
@@ -185,6 +186,32 @@ def test_a_server_that_fails_is_asked_again() -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize(
+    ("response", "why"),
+    [
+        (
+            httpx.Response(301, headers={"location": "/tar1090/data/" + "x" * 900}),
+            "it answers 301: ask '/tar1090/data/x",
+        ),
+        (httpx.Response(304), "it answers 304"),
+        (
+            httpx.Response(200, headers={"content-encoding": "br"}, stream=httpx.ByteStream(b"")),
+            "its answer is compressed (br), and was",
+        ),
+        (httpx.Response(200, headers={"content-encoding": "Identity"}, stream=httpx.ByteStream(b"{}")), ""),
+    ],
+)
+def test_what_a_server_says_instead_is_told(response: httpx.Response, why: str) -> None:
+    async def ask_it() -> Answer:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: response)) as client:
+            return await Page("http://receiver.example/aircraft.json").ask(client)
+
+    told = asyncio.run(ask_it()).why
+    assert told.startswith(why)
+    assert bool(told) == bool(why)
+    assert len(told) < 300
+
+
 def test_an_answer_without_an_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asked, "MOST_ANSWER_OCTETS", 10_000)
     heard = asyncio.run(served([answer(b" " * 20_000)], lambda looks: any(look.words for look in looks)))

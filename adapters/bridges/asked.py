@@ -25,6 +25,7 @@ from adapters.wire import MOST_ANSWER_OCTETS, Decoded
 from fusion.schema import Invalid, SensorKind, SensorSpec
 
 ANSWER_WITHIN_S = 5.0
+MOST_SAID = 200  # letters of a server's header that are told
 _log = structlog.get_logger("vedette.bridge")
 
 
@@ -150,8 +151,7 @@ async def fetched(client: httpx.AsyncClient, request: httpx.Request, within_s: f
         async with asyncio.timeout(within_s):
             response = await client.send(request, stream=True)
             try:
-                if response.status_code != httpx.codes.OK:
-                    why = f"it answers {response.status_code}"
+                if why := _refusal(response):
                     return Answer(why=why, status=response.status_code, headers=response.headers)
                 async for octets in response.aiter_raw():
                     body += octets
@@ -164,3 +164,15 @@ async def fetched(client: httpx.AsyncClient, request: httpx.Request, within_s: f
     except httpx.HTTPError as error:
         return Answer(why=str(error) or type(error).__name__)
     return Answer(bytes(body), status=response.status_code, headers=response.headers)
+
+
+def _refusal(response: httpx.Response) -> str:
+    """Why its body is not read; nothing where it is."""
+    if response.has_redirect_location:
+        return f"it answers {response.status_code}: ask {response.headers['location'][:MOST_SAID]!r} instead"
+    if response.status_code != httpx.codes.OK:
+        return f"it answers {response.status_code}"
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding.lower() not in ("", "identity"):
+        return f"its answer is compressed ({encoding[:MOST_SAID]}), and was asked for plain"
+    return ""

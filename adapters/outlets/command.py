@@ -59,6 +59,8 @@ def geojson(
 
         if (file is not None) + lines + bool(listen) != 1:
             raise ConfigError("command line", "--file", "one of --file, --lines and --listen is needed", "name one")
+        if file is not None:
+            check_replaceable(file)
         outlet: Outlet = GeoJson(every_s, file)
         if listen:
             from adapters.outlets.web import Web, geojson_pages
@@ -116,6 +118,7 @@ def _as_map(
         if (file is not None) == bool(listen):
             raise ConfigError("command line", "--file", "one of --file and --listen is needed", "name one")
         if file is not None:
+            check_replaceable(file)
             outlet: Outlet = Files(as_kml if name == "kml" else as_czml, every_s, file)
         else:
             from adapters.outlets.web import Web
@@ -379,6 +382,18 @@ def place_of(text: str, option: str) -> tuple[str, int]:
     if found is None or not int(found[3]) <= 65_535:
         raise ConfigError("command line", option, f"{text!r} is not HOST:PORT", "write for example 127.0.0.1:8087")
     return found[1] or found[2], int(found[3])
+
+
+def check_replaceable(file: Path) -> None:
+    """A file that is written anew takes the place of what has its name: of a device or pipe too, for good.
+
+    Raises:
+        ConfigError: what is there is no ordinary file, or its folder is not there.
+    """
+    if file.exists() and not file.is_file():
+        raise ConfigError("command line", "--file", f"{file} is no ordinary file", "name one, or a new one")
+    if not file.parent.is_dir():
+        raise ConfigError("command line", "--file", f"the folder {file.parent} is not there", "make it first")
 
 
 def listening(name: str, config: Path, broker: str, site: str, serve: Serve, words: Callable[[], str]) -> int:

@@ -110,7 +110,11 @@ def whole(held: Held, site: str, time_us: int) -> bytes:
 
 
 def replace_file(file: Path, text: bytes) -> None:
-    """A reader finds the old file or the new one, never a part."""
+    """A reader finds the old file or the new one, never a part. Raises OSError, and leaves nothing beside it then."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    beside.write_bytes(text)
-    beside.replace(file)
+    try:
+        beside.write_bytes(text)
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
