@@ -250,7 +250,10 @@ def _read_lines(path: Path) -> TruthFile:
     number = 1
     with log.open_read(path) as stream:
         try:
-            if msgspec.json.decode(stream.readline(MAX_LINE_BYTES), type=_Header).truth != 1:
+            head = stream.readline(MAX_LINE_BYTES)
+            if not head.strip():
+                raise ValueError("there is no header: the file is empty, or begins with an empty line")
+            if msgspec.json.decode(head, type=_Header).truth != 1:
                 raise ValueError("is not a truth of version 1")
             for number, text in lines(stream, 1):  # noqa: B007 (it names the line of an error)
                 got = decode(text)
@@ -275,6 +278,9 @@ def _read_lines(path: Path) -> TruthFile:
 
 def _read_archive(path: Path) -> TruthFile:
     """A row per object and a column per second from 0 on. Classes may be names or numbers (CLASSES)."""
+    with path.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):  # numpy would take it for Python objects, and advise to load them
+            raise BadTruth(path, "archive", "it is no archive of NumPy")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             part = {name: archive[name] for name in ARCHIVE}

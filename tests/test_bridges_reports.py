@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from adapters.bridges.common import Heard, Tally
-from adapters.bridges.reports import FIRST_PAUSE_S, KEEP_S, MOST_REPORTS, Reports, Unanswered
+from adapters.bridges.reports import FIRST_PAUSE_S, KEEP_S, MOST_REPORTS, MOST_SAID, Reports, Unanswered
 from adapters.broker import Outgoing
 
 RX_US = 1_795_435_201_000_000
@@ -42,6 +43,19 @@ def test_rows_and_objects_become_reports_however_they_are_torn() -> None:
     tally = Tally()
     tally.note(heard, 3)
     assert tally.words() == "4 received, 3 reports in 3 messages; refused: none"
+
+
+def test_every_bad_row_is_told_with_its_beginning_and_a_flood_is_not() -> None:
+    ear = Reports("G1")
+    with capture_logs() as told:
+        hear(ear, TABLE + b"noon,54,25,x\n2026-11-23T12:00:00Z,north,25,y\n2026-11-23T12:00:00Z,54,25,\xe4\n")
+    assert [(one["reason"], one["detail"], one["line"][:10]) for one in told[1:]] == [
+        ("malformed", "lat_deg", "2026-11-23"), ("not-utf8", "save the table as CSV in UTF-8", "2026-11-23"),
+    ]  # fmt: skip
+    assert (told[0]["reason"], told[0]["line"]) == ("bad-time", "noon,54,25,x")
+    with capture_logs() as told:
+        assert hear(ear, b"noon,54,25,x\n" * 100).refused == {"bad-time": 100}
+    assert len(told) == MOST_SAID - 3
 
 
 def test_a_new_connection_names_its_columns_again() -> None:

@@ -89,7 +89,7 @@ def test_truth_in_the_order_of_objects_is_put_in_the_order_of_time(tmp_path: Pat
 @pytest.mark.parametrize(
     ("lines", "where", "problem"),
     [
-        ([], "line 1", "truncated"),
+        ([], "line 1", "the file is empty"),
         ([{"hdr": 1}], "line 1", "truth"),
         ([{"truth": 2}], "line 1", "version 1"),
         ([HEADER], "everywhere", "ever seen"),
@@ -180,7 +180,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scene.npz"
     for payload in (b"", b"PK\x03\x04nonsense", b"nonsense"):
         path.write_bytes(payload)
-        with pytest.raises(BadTruth):
+        with pytest.raises(BadTruth, match="it is no archive of NumPy"):
             scorefiles.read_truth(path)
     with path.open("wb") as stream:
         np.save(stream, np.zeros(3))

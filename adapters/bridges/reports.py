@@ -29,7 +29,8 @@ from fusion.schema import US_PER_S, Invalid, SensorKind, SensorSpec
 FIRST_PAUSE_S, MOST_PAUSE_S = 5.0, 60.0  # between two times that a report is said
 KEEP_S = 1_800.0  # then a report is of nothing that flies still
 MOST_REPORTS = 1_000
-SAY_BAD_EVERY_US = US_PER_S  # every bad line is counted, and one a second stands in the log
+MOST_SAID = 10  # bad lines a second stand in the log, each with its beginning; every one is counted
+LETTERS_SAID = 80
 MOST_DONE = 10_000  # whose answers are remembered
 OVERLOAD = "overload"  # the reason with which the service asks for a report later
 END_WITHIN_S = 4.0  # for answers, when the source has ended
@@ -42,7 +43,7 @@ class Reports:
     def __init__(self, sensor: str, zone: tzinfo | None = None) -> None:
         self._spec, self._zone = SensorSpec(sensor, 0, SensorKind.SIGHTING), zone
         self._lines, self._table = Lines(), sightingcsv.Table(zone)
-        self._said_us = 0  # when a bad line was told of last
+        self._said: tuple[int, int] = (0, 0)  # the second of arrival, and bad lines of it that were told
 
     def cut(self) -> None:
         """The connection ended: what comes next names its columns again."""
@@ -59,9 +60,18 @@ class Reports:
                     heard.reports.append(sighting.decode(dump(named), self._spec, rx_us))
             except Invalid as fault:
                 heard.refused[fault.reason] += 1
-                if rx_us - self._said_us >= SAY_BAD_EVERY_US:
-                    self._said_us = rx_us
-                    _log.warning("a report is not passed on", reason=fault.reason, detail=fault.detail[:200])
+                self._say(rx_us, line, fault)
+
+    def _say(self, rx_us: int, line: bytes, fault: Invalid) -> None:
+        """What a person wrote is looked for by a person: which line it was, and why."""
+        second, many = rx_us // US_PER_S, 0
+        if second == self._said[0]:
+            many = self._said[1]
+        if many < MOST_SAID:
+            self._said = second, many + 1
+            begins = line[:LETTERS_SAID].decode("utf-8", "replace")
+            why = {"reason": fault.reason, "detail": fault.detail[:200]}
+            _log.warning("a report is not passed on", **why, line=begins)
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Table:
             text = self._torn + line.decode("utf-8-sig" if not self._columns else "utf-8")
         except UnicodeDecodeError:
             self._torn = ""
-            raise Invalid("not-utf8") from None
+            raise Invalid("not-utf8", "save the table as CSV in UTF-8") from None
         self._torn = ""
         if len(text) > MOST_OCTETS:
             raise Invalid("oversized", "a row")
