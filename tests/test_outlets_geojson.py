@@ -22,6 +22,12 @@ def test_a_file_that_is_written_anew_never_takes_the_place_of_a_pipe(tmp_path: P
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize(("file", "problem"), [("", "is a folder"), ("no/night.ast", "is not there")])
+def test_data_blocks_are_appended_to_nothing_that_is_no_file(tmp_path: Path, file: str, problem: str) -> None:
+    told = CliRunner().invoke(out, ["asterix", "--source", "25/1", "--file", str(tmp_path / file)])
+    assert (told.exit_code, problem in told.output.replace("\n", " ")) == (2, True)
+
+
 def test_what_cannot_be_written_leaves_nothing_beside_it(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     with pytest.raises(OSError, match="directory"):

@@ -251,6 +251,8 @@ def asterix(
 
         if not udp and file is None:
             raise ConfigError("command line", "--udp", "neither --udp nor --file is there", "name one or both of them")
+        if file is not None:
+            check_folder(file)
         link = Datagrams(*place_of(udp, "--udp")) if udp else None
         teller = Teller(Sender(*source_of(source), service, plane(centre), false_below), senders(sensor or []), most)
         outlet = AsterixOutlet(teller, every_s, link, file)
@@ -392,6 +394,13 @@ def check_replaceable(file: Path) -> None:
     """
     if file.exists() and not file.is_file():
         raise ConfigError("command line", "--file", f"{file} is no ordinary file", "name one, or a new one")
+    check_folder(file)
+
+
+def check_folder(file: Path) -> None:
+    """A file can be where it is named. Raises ConfigError."""
+    if file.is_dir():
+        raise ConfigError("command line", "--file", f"{file} is a folder", "name a file in it")
     if not file.parent.is_dir():
         raise ConfigError("command line", "--file", f"the folder {file.parent} is not there", "make it first")
 
