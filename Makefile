@@ -56,8 +56,9 @@ ifdef PYTEST_ARGS
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
 	@# Both, whatever the first says: who mends one failure wants to know of all.
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder; \
-	many=$$?; \
+	@many=0; \
+	$(BIN)/python -m pytest -m "not alone" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	  || many=$$?; \
 	$(BIN)/python -m pytest -m alone --numprocesses 3 --dist loadfile --no-loadscope-reorder && exit $$many
 endif
 

@@ -168,7 +168,7 @@ def test_a_scrape_shows_one_moment_even_while_the_engine_counts_on() -> None:
 
 def test_every_known_reason_is_there_before_it_happens() -> None:
     seen = samples(Metrics().render())
-    assert len(metrics.REJECT_REASONS) == 17
+    assert len(metrics.REJECT_REASONS) == 18
     for reason in metrics.REJECT_REASONS:
         assert seen["vedette_items_rejected_total", reason] == 0
 
