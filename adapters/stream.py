@@ -18,6 +18,7 @@ MOST_PLOTS = 65_536  # of one window; where the clock of a stream stands still t
 MOST_PARTS = 64  # in which an open window is kept: a live stream comes line by line
 MOST_REPORTS = 100  # bad lines reported one by one; the rest are only counted
 READ_BYTES = 60_000  # at most, at once: with what is left of a line it stays within what is decoded in one call
+LEAP_US = 5_000_000  # a plot that says it arrived later than this after the newest tick waits for the next one
 NEVER = -(2**62)
 
 
@@ -28,7 +29,7 @@ def run(inp: BinaryIO, out: TextIO, err: TextIO) -> int:
     except Invalid as refused:
         err.write(f"line 1: bad header: {refused}\n")
         return 2
-    session = Session(sensors)
+    session, leaps = Session(sensors), Leaps()
     bad, number = 0, 2
     for block in blocks(inp):
         lines, refused_lines = session.decoder.decode(block)
@@ -36,12 +37,14 @@ def run(inp: BinaryIO, out: TextIO, err: TextIO) -> int:
             bad += 1
             if bad <= MOST_REPORTS:
                 err.write(f"line {number + at}: {why}\n")
-        for answer in session.take(lines):
+        for answer in session.take(leaps.without(lines)):
             out.write(answer)
             out.flush()
         number += block.count(b"\n")
     if bad:
         err.write(f"{bad} malformed lines skipped\n")
+    if leaps.wrong:
+        err.write(f"{leaps.wrong} plots skipped that say they arrived long after the tick behind them\n")
     return 0
 
 
@@ -58,6 +61,42 @@ def blocks(inp: BinaryIO) -> Iterator[bytes]:
             tail = (tail + piece)[: stream.MAX_LINE_BYTES + 1]
     if tail:
         yield tail
+
+
+class Leaps:
+    """What leaps ahead of the clock waits until a tick says whether that was the clock, or one wrong number, which
+    would make everything after it late. What comes behind it waits too; without a tick, no more than `MOST_PLOTS`."""
+
+    def __init__(self) -> None:
+        self.wrong = 0
+        self._tick_us = NEVER
+        self._waiting: list[stream.Lines] = []
+
+    def without(self, lines: stream.Lines) -> stream.Lines:
+        """These and those that waited, in order, as far as they are sure, without the wrong ones."""
+        if self._waiting:
+            self._waiting.append(lines)
+            if not (lines.sensor == stream.TICK).any() and sum(map(len, self._waiting)) <= MOST_PLOTS:
+                return lines.part(slice(0))
+            lines = stream.join(self._waiting)
+            self._waiting = []
+        ticks = np.flatnonzero(lines.sensor == stream.TICK)
+        told = np.concatenate(([self._tick_us], lines.rx_us[ticks], [NEVER]))
+        number = np.searchsorted(ticks, np.arange(len(lines)))  # of ticks before a row
+        leaps = (lines.rx_us > told[number] + LEAP_US) & (lines.sensor != stream.TICK)
+        if len(ticks):
+            self._tick_us = int(lines.rx_us[ticks[-1]])
+        if not leaps.any():
+            return lines
+        open_end = number == len(ticks)
+        wrong = leaps & ~open_end & (lines.rx_us > told[number + 1] + LEAP_US)
+        first = int(np.argmax(leaps & open_end)) if (leaps & open_end).any() else len(lines)
+        if len(lines) - first > MOST_PLOTS:
+            first = len(lines)
+        if first < len(lines):
+            self._waiting = [lines.part(slice(first, None))]
+        self.wrong += int(wrong[:first].sum())
+        return lines.part(slice(first)).part(~wrong[:first])
 
 
 class Session:

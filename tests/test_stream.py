@@ -111,6 +111,35 @@ def test_a_bad_line_is_reported_once_and_changes_nothing() -> None:
     assert "line 9: wrong-sensor-kind" in err
 
 
+WILD = b'{"t":%s,"arr":%s,"s":"R1","k":"r3","rng":30000,"az":1,"el":1}\n'
+
+
+@pytest.mark.parametrize("at", [1, 20, 60])
+@pytest.mark.parametrize("ahead_s", [7.0, 60.0, 1e9])
+def test_one_wrong_clock_changes_nothing(at: int, ahead_s: float) -> None:
+    """A plot that says that it arrived long after the tick that follows it: else all behind it would be late."""
+    lines = text(scene()).splitlines(keepends=True)
+    _, clean, _ = run(b"".join(lines))
+    when = str(40.0 + ahead_s).encode()
+    status, out, err = run(b"".join([*lines[:at], WILD % (when, when), *lines[at:]]))
+    assert (status, out) == (0, clean)
+    assert err == "1 plots skipped that say they arrived long after the tick behind them\n"
+
+
+def test_a_gap_of_hours_is_one_and_its_first_plots_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def moved(got: dict[str, Any]) -> dict[str, Any]:
+        return {name: value + 7_200.0 if name in ("t", "arr", "tick") else value for name, value in got.items()}
+
+    later = [moved(got) for got in scene()[1:]]
+    later.pop(next(k for k, got in enumerate(later) if "tick" in got))
+    whole = text([*scene(), *later])
+    _, out, err = run(whole)
+    assert err == ""
+    assert [got["n"] for got in out if "n" in got][-1] == 2
+    monkeypatch.setattr(command, "READ_BYTES", 100)
+    assert run(whole) == (0, out, "")
+
+
 @pytest.mark.parametrize("head", [b"", b"{}\n", b'{"hdr":2,"sensors":[]}\n', b'{"hdr":1,"sensors":[{"s":"R"}]}\n'])
 def test_a_bad_header_ends_with_two(head: bytes) -> None:
     status, out, err = run(head)
@@ -254,5 +283,6 @@ def test_windows_ticks_and_bounds_are_those_of_a_plain_loop(
         patch.setattr(command, "MOST_PARTS", 2)
         patch.setattr(command, "Tracker", lambda sensors, params: recorder)
         patch.setattr(stream, "encode", lambda table: "")
+        patch.setattr(command.Leaps, "without", lambda _, lines: lines)  # some have no tick
         assert command.run(dribble(text([HEADER, *lines]), sizes), io.StringIO(), io.StringIO()) == 0
     assert recorder.steps == by_hand(lines, most)
