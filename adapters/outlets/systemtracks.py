@@ -1,7 +1,8 @@
 """Our published tracks as the columns of CAT062. Pure.
 
-What the published message does not say is not made up: no pressure height, no channel (a radar's plot is told as one of
-a primary radar). It says how it turns, and so what it is accelerated by to the side, not whether it gains speed.
+What the published message does not say is not made up: no calculated pressure height, no channel (a radar's plot is
+told as one of a primary radar). It says how it turns, and so what it is accelerated by to the side, not whether it
+gains speed.
 """
 
 from __future__ import annotations
