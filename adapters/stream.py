@@ -15,7 +15,7 @@ from fusion.tracker import Tracker, TrackerParams
 
 WINDOW_US = 100_000  # arrival time that one step fuses, the same as live
 MOST_PLOTS = 65_536  # of one window; where the clock of a stream stands still they are fused in parts of this size
-MOST_PARTS = 64  # in which an open window is kept: a live stream comes line by line
+MOST_PARTS = 64  # in which an open window, or what waits, is kept: a live stream comes line by line
 MOST_REPORTS = 100  # bad lines reported one by one; the rest are only counted
 READ_BYTES = 60_000  # at most, at once: with what is left of a line it stays within what is decoded in one call
 LEAP_US = 5_000_000  # a plot that says it arrived later than this after the newest tick waits for the next one
@@ -71,13 +71,18 @@ class Leaps:
         self.wrong = 0
         self._tick_us = NEVER
         self._waiting: list[stream.Lines] = []
+        self._many = 0  # rows of them
 
     def without(self, lines: stream.Lines) -> stream.Lines:
         """These and those that waited, in order, as far as they are sure, without the wrong ones."""
         if self._waiting:
+            nothing, tick = lines.part(slice(0)), (lines.sensor == stream.TICK).any()
             self._waiting.append(lines)
-            if not (lines.sensor == stream.TICK).any() and sum(map(len, self._waiting)) <= MOST_PLOTS:
-                return lines.part(slice(0))
+            self._many += len(lines)
+            if not tick and self._many <= MOST_PLOTS:
+                if len(self._waiting) > MOST_PARTS:
+                    self._waiting = [stream.join(self._waiting)]
+                return nothing
             lines = stream.join(self._waiting)
             self._waiting = []
         ticks = np.flatnonzero(lines.sensor == stream.TICK)
@@ -95,6 +100,7 @@ class Leaps:
             first = len(lines)
         if first < len(lines):
             self._waiting = [lines.part(slice(first, None))]
+            self._many = len(lines) - first
         self.wrong += int(wrong[:first].sum())
         return lines.part(slice(first)).part(~wrong[:first])
 

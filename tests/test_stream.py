@@ -126,6 +126,15 @@ def test_one_wrong_clock_changes_nothing(at: int, ahead_s: float) -> None:
     assert err == "1 plots skipped that say they arrived long after the tick behind them\n"
 
 
+def test_without_a_tick_no_more_waits_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MOST_PLOTS", 150)
+    decoder, leaps = stream.Decoder(stream.decode_header(json.dumps(HEADER).encode())), command.Leaps()
+    plots = [decoder.decode(WILD % ((b"%d" % t,) * 2))[0] for t in range(200)]
+    came = [len(leaps.without(one)) for one in plots]
+    assert came[:150] == [0] * 150
+    assert (came[150], leaps.wrong) == (151, 0), "all of them, when there are too many"
+
+
 def test_a_gap_of_hours_is_one_and_its_first_plots_count(monkeypatch: pytest.MonkeyPatch) -> None:
     def moved(got: dict[str, Any]) -> dict[str, Any]:
         return {name: value + 7_200.0 if name in ("t", "arr", "tick") else value for name, value in got.items()}
