@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.envelope import enveloped
+from adapters.envelope import enveloped, opened
 from adapters.formats import (
     alert,
     area,
@@ -92,6 +92,18 @@ def refused_or_fine(decode: Callable[[bytes], object], payload: bytes) -> str:
     except Invalid as invalid:
         return invalid.reason
     return "fine"
+
+
+@pytest.mark.parametrize("name", ["command", "envelope", "met", "sighting", "status"])
+def test_what_somebody_says_with_a_key_twice_is_refused(name: str) -> None:
+    decode, payload = DECODERS[name]
+    said = opened(payload)[0]
+    first, _, _ = said[1:].partition(b",")
+    twice = b"{" + first + b"," + said[1:]
+    if said != payload:
+        twice = enveloped(Frame(1, 5, "cmd/identify", twice), (), "a/b", b"1").payload
+    assert refused_or_fine(decode, payload) == "fine"
+    assert refused_or_fine(decode, twice) == "doubled-key"
 
 
 def mutated(payload: bytes, luck: random.Random) -> bytes:

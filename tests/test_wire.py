@@ -182,12 +182,12 @@ def test_a_missing_field_and_a_wrong_schema_have_their_reasons() -> None:
 )
 def test_a_key_that_stands_twice_is_refused_as_readers_differ_in_which_counts(fields: str) -> None:
     payload = b'{"schema":"a.v1",' + fields.encode() + b"}"
-    assert reason(wire.read, msgspec.json.Decoder(Sample), payload, "a.v1") == "doubled-key"
+    assert reason(wire.read_once, msgspec.json.Decoder(Sample), payload, "a.v1") == "doubled-key"
 
 
 def test_a_key_may_stand_once_in_each_of_many_objects() -> None:
     payload = b'{"schema":"a.v1","count":7,"new":[{"a":1,"count":1},{"a":2}]}'
-    assert wire.read(msgspec.json.Decoder(Sample), payload, "a.v1").count == 7
+    assert wire.read_once(msgspec.json.Decoder(Sample), payload, "a.v1").count == 7
 
 
 # --- plots ---

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Meta
 
 from adapters.envelope import Reply, Unfit, opened, printable
-from adapters.wire import BAD_JSON, Names, dump, read, rfc3339, without_none
+from adapters.wire import BAD_JSON, Names, dump, read_once, rfc3339, without_none
 from fusion.cases.orders import VERBS
 from fusion.schema import Answer, Command, Invalid
 
@@ -62,7 +62,7 @@ def decode(payload: bytes, verb: str, rx_us: int) -> Command:
     if verb not in VERBS:
         raise Invalid("unknown-command", verb[:60])
     payload, response_topic, correlation = opened(payload)
-    message = read(_MESSAGE, payload, SCHEMA)
+    message = read_once(_MESSAGE, payload, SCHEMA)
     if verb != "mode" and bool(message.alert_id) == bool(message.incident_id):
         raise Invalid("missing-field", "alert_id or incident_id, one of the two")
     if _NOT_PRINTABLE.search(message.operator) or not message.operator.strip():

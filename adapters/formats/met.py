@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from adapters.wire import dump, finite, parse_time, read, rfc3339_exact, without_none
+from adapters.wire import dump, finite, parse_time, read_once, rfc3339_exact, without_none
 from fusion.schema import Invalid, Met, SensorSpec
 
 SCHEMA = "vedette.met.v1"
@@ -40,7 +40,7 @@ def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Met:
         Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, bad-time,
             unknown-sensor (it names another sensor than its topic).
     """
-    message = read(_MESSAGE, payload, SCHEMA)
+    message = read_once(_MESSAGE, payload, SCHEMA)
     if message.sensor != spec.id:
         raise Invalid("unknown-sensor", f"{message.sensor[:60]!r} on the topic of {spec.id!r}")
     east, north = message.wind_east_mps, message.wind_north_mps

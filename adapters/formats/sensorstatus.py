@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from adapters.wire import dump, parse_time, read, rfc3339_exact, without_none
+from adapters.wire import dump, parse_time, read_once, rfc3339_exact, without_none
 from fusion.schema import Invalid, SensorSpec, SensorStatus
 
 SCHEMA = "vedette.sensor-status.v1"
@@ -35,7 +35,7 @@ def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> SensorStatus:
         Invalid: oversized, not-utf8, malformed, not-finite, wrong-schema, missing-field, out-of-range, bad-time,
             unknown-sensor (it names another sensor than its topic).
     """
-    message = read(_MESSAGE, payload, SCHEMA)
+    message = read_once(_MESSAGE, payload, SCHEMA)
     if message.sensor != spec.id:
         raise Invalid("unknown-sensor", f"{message.sensor[:60]!r} on the topic of {spec.id!r}")
     return SensorStatus(spec.id, rx_us, parse_time(message.time), message.state, message.detail)

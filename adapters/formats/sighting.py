@@ -18,7 +18,18 @@ from msgspec import Meta
 
 from adapters import exact
 from adapters.envelope import Reply, Unfit, opened, printable
-from adapters.wire import BAD_JSON, Names, dump, finite, parse_time, read, rfc3339, rfc3339_exact, rounded, without_none
+from adapters.wire import (
+    BAD_JSON,
+    Names,
+    dump,
+    finite,
+    parse_time,
+    read_once,
+    rfc3339,
+    rfc3339_exact,
+    rounded,
+    without_none,
+)
 from fusion.cases.record import Sighting, SightingJudged
 from fusion.schema import Invalid, SensorKind, SensorSpec
 
@@ -63,7 +74,7 @@ def decode(payload: bytes, spec: SensorSpec, rx_us: int) -> Sighting:
             unknown-sensor (it names another sensor than its topic), wrong-sensor-kind (not a sensor for sightings).
     """
     payload, response_topic, correlation = opened(payload)
-    m = read(_MESSAGE, payload, SCHEMA)
+    m = read_once(_MESSAGE, payload, SCHEMA)
     if m.sensor != spec.id:
         raise Invalid("unknown-sensor", f"{m.sensor[:60]!r} on the topic of {spec.id!r}")
     if spec.kind != SensorKind.SIGHTING:
